@@ -1,0 +1,42 @@
+/* Scope-bound cleanup for locals of set-up code.
+ *
+ * `autoclose int fd = open(...)` closes on every way out of the scope;
+ * `autofree char *s = ...` frees. take_fd() and take_ptr() hand the resource
+ * on and disarm the local. Never used on members of long-lived structs, whose
+ * owner has a destroy function. Any thread.
+ */
+#pragma once
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline void cleanup_close(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void cleanup_free(void *p)
+{
+	free(*(void **)p);
+}
+
+#define autoclose __attribute__((cleanup(cleanup_close)))
+#define autofree __attribute__((cleanup(cleanup_free)))
+
+static inline int take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+#define take_ptr(p)                         \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
+	})
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

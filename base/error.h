@@ -1,0 +1,35 @@
+/* Errors of set-up code: one line of text and the exit status it leads to.
+ *
+ * A function that can fail takes a `struct error *err` last, fills it once and
+ * returns -1; each caller on the way up may put its own context in front
+ * ("disk0: open root.ext4: Permission denied"). Only main prints it. No
+ * memory is allocated; a text that does not fit is cut. Any thread, one
+ * struct per call chain.
+ */
+#pragma once
+
+/* What went wrong, as the process's exit status. The values follow
+ * sysexits.h where it has a fitting one; README.md documents them. */
+enum error_class {
+	ERROR_USAGE = 64,	 /* command line or configuration */
+	ERROR_IMAGE = 65,	 /* kernel, initrd: not what it must be */
+	ERROR_KVM = 69,		 /* no /dev/kvm, or one that lacks something */
+	ERROR_KVM_INTERNAL = 70, /* KVM gave up on an instruction or entry */
+	ERROR_IO = 74,		 /* a host file, device or resource failed */
+	ERROR_GUEST_PANIC = 80,
+	ERROR_TRIPLE_FAULT = 81,
+};
+
+struct error {
+	enum error_class class;
+	char text[480];
+};
+
+/* Sets the text, followed by ": " and strerror(errnum) unless errnum is 0.
+ * Always returns -1. */
+int error_set(struct error *err, enum error_class class, int errnum,
+	      const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Puts "PREFIX: " in front of the text. Always returns -1. */
+int error_wrap(struct error *err, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));

@@ -1,0 +1,141 @@
+#include "base/event_loop.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define BATCH 32
+
+struct event_loop {
+	int epoll_fd;
+	int stop_fd;
+	/* The batch that event_loop_run() is working through, so that a
+	 * removal from within a callback can strike out what is still to
+	 * come. Only the loop's thread touches it. */
+	pthread_t thread;
+	atomic_bool running;
+	struct epoll_event batch[BATCH];
+	int batch_next;
+	int batch_count;
+};
+
+struct event_loop *event_loop_create(struct error *err)
+{
+	struct event_loop *loop = calloc(1, sizeof(*loop));
+	struct epoll_event stop = { .events = EPOLLIN, .data.ptr = NULL };
+
+	if (!loop) {
+		error_set(err, ERROR_IO, ENOMEM, "event loop");
+		return NULL;
+	}
+	loop->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->stop_fd < 0 || loop->epoll_fd < 0 ||
+	    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->stop_fd, &stop)) {
+		error_set(err, ERROR_IO, errno, "event loop");
+		event_loop_destroy(loop);
+		return NULL;
+	}
+	return loop;
+}
+
+void event_loop_destroy(struct event_loop *loop)
+{
+	if (!loop)
+		return;
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	if (loop->stop_fd >= 0)
+		close(loop->stop_fd);
+	free(loop);
+}
+
+static int control(struct event_loop *loop, int op, struct event_source *source,
+		   uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->epoll_fd, op, source->fd, &event) ? -errno : 0;
+}
+
+int event_loop_add(struct event_loop *loop, struct event_source *source,
+		   uint32_t events)
+{
+	int ret;
+
+	if (source->active)
+		return 0;
+	source->active = true;
+	ret = control(loop, EPOLL_CTL_ADD, source, events);
+	if (ret)
+		source->active = false;
+	return ret;
+}
+
+int event_loop_modify(struct event_loop *loop, struct event_source *source,
+		      uint32_t events)
+{
+	return control(loop, EPOLL_CTL_MOD, source, events);
+}
+
+void event_loop_remove(struct event_loop *loop, struct event_source *source)
+{
+	if (!source->active)
+		return;
+	source->active = false;
+	control(loop, EPOLL_CTL_DEL, source, 0);
+	if (!atomic_load(&loop->running) ||
+	    !pthread_equal(loop->thread, pthread_self()))
+		return;
+	for (int i = loop->batch_next; i < loop->batch_count; i++)
+		if (loop->batch[i].data.ptr == source)
+			loop->batch[i].events = 0;
+}
+
+static void dispatch(struct event_source *source, uint32_t events)
+{
+	if (source->lock)
+		pthread_mutex_lock(source->lock);
+	/* another thread may have removed it since epoll_wait() returned */
+	if (source->active)
+		source->ready(source, events);
+	if (source->lock)
+		pthread_mutex_unlock(source->lock);
+}
+
+void event_loop_run(struct event_loop *loop)
+{
+	bool stop = false;
+
+	loop->thread = pthread_self();
+	atomic_store(&loop->running, true);
+	while (!stop) {
+		int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH, -1);
+
+		loop->batch_count = count < 0 ? 0 : count;
+		loop->batch_next = 0;
+		while (loop->batch_next < loop->batch_count) {
+			struct epoll_event *event =
+				&loop->batch[loop->batch_next++];
+
+			if (!event->events)
+				continue; /* struck out by a removal */
+			if (event->data.ptr)
+				dispatch(event->data.ptr, event->events);
+			else
+				stop = true;
+		}
+	}
+	atomic_store(&loop->running, false);
+}
+
+void event_loop_stop(struct event_loop *loop)
+{
+	uint64_t one = 1;
+
+	/* a full counter already means stop, so the result does not matter */
+	if (write(loop->stop_fd, &one, sizeof(one)) < 0)
+		return;
+}

@@ -1,0 +1,68 @@
+#include "base/guest_mem.h"
+
+#include <string.h>
+
+int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
+		  void *host)
+{
+	uint64_t last;
+
+	if (mem->count == GUEST_REGIONS_MAX || size == 0 ||
+	    __builtin_add_overflow(gpa, size - 1, &last))
+		return -1;
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct guest_region *r = &mem->regions[i];
+
+		if (gpa <= r->gpa + (r->size - 1) && r->gpa <= last)
+			return -1;
+	}
+	mem->regions[mem->count++] = (struct guest_region){
+		.gpa = gpa,
+		.size = size,
+		.host = host,
+	};
+	return 0;
+}
+
+uint64_t guest_mem_size(const struct guest_mem *mem)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < mem->count; i++)
+		total += mem->regions[i].size;
+	return total;
+}
+
+void *guest_range(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct guest_region *r = &mem->regions[i];
+		uint64_t offset = gpa - r->gpa;
+
+		/* gpa below the region makes offset huge: one test for both */
+		if (offset < r->size && len <= r->size - offset)
+			return r->host + offset;
+	}
+	return NULL;
+}
+
+int guest_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len)
+{
+	const void *host = guest_range(mem, gpa, len);
+
+	if (!host)
+		return -1;
+	memcpy(buf, host, len);
+	return 0;
+}
+
+int guest_write(const struct guest_mem *mem, uint64_t gpa, const void *buf,
+		size_t len)
+{
+	void *host = guest_range(mem, gpa, len);
+
+	if (!host)
+		return -1;
+	memcpy(host, buf, len);
+	return 0;
+}

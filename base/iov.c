@@ -1,0 +1,86 @@
+#include "base/iov.h"
+
+#include <string.h>
+
+size_t iov_length(const struct iovec *iov, unsigned count)
+{
+	size_t total = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		total += iov[i].iov_len;
+	return total;
+}
+
+size_t iov_left(const struct iov_cursor *cursor)
+{
+	return iov_length(cursor->iov, cursor->count) - cursor->offset;
+}
+
+/* The next contiguous piece, at most len bytes; moves past it. An iov_len of
+ * 0 in the result means the end. */
+static struct iovec next_piece(struct iov_cursor *cursor, size_t len)
+{
+	while (cursor->count && cursor->offset == cursor->iov->iov_len) {
+		cursor->iov++;
+		cursor->count--;
+		cursor->offset = 0;
+	}
+	if (!cursor->count)
+		return (struct iovec){ 0 };
+
+	struct iovec piece = {
+		.iov_base = (char *)cursor->iov->iov_base + cursor->offset,
+		.iov_len = cursor->iov->iov_len - cursor->offset,
+	};
+
+	if (piece.iov_len > len)
+		piece.iov_len = len;
+	cursor->offset += piece.iov_len;
+	return piece;
+}
+
+size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec piece = next_piece(cursor, len - done);
+
+		if (!piece.iov_len)
+			break;
+		memcpy((char *)buf + done, piece.iov_base, piece.iov_len);
+		done += piece.iov_len;
+	}
+	return done;
+}
+
+size_t iov_write(struct iov_cursor *cursor, const void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec piece = next_piece(cursor, len - done);
+
+		if (!piece.iov_len)
+			break;
+		memcpy(piece.iov_base, (const char *)buf + done, piece.iov_len);
+		done += piece.iov_len;
+	}
+	return done;
+}
+
+unsigned iov_slice(struct iov_cursor *cursor, size_t len, struct iovec *out,
+		   unsigned max)
+{
+	unsigned used = 0;
+
+	while (len && used < max) {
+		struct iovec piece = next_piece(cursor, len);
+
+		if (!piece.iov_len)
+			break;
+		out[used++] = piece;
+		len -= piece.iov_len;
+	}
+	return used;
+}

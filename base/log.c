@@ -1,0 +1,96 @@
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+
+static enum log_level log_threshold = LOG_WARN;
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+void log_set_level(enum log_level level)
+{
+	log_threshold = level;
+}
+
+int log_level_parse(const char *name, enum log_level *level)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(level_names); i++) {
+		if (strcmp(name, level_names[i]) == 0) {
+			*level = (enum log_level)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+/* One write per line, so that lines of several threads do not mix. */
+__attribute__((format(printf, 2, 0))) static void
+write_line(enum log_level level, const char *fmt, va_list args)
+{
+	char line[512];
+	int used =
+		snprintf(line, sizeof(line), "onggi: %s: ", level_names[level]);
+	int more =
+		vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, args);
+
+	used += more > 0 ? more : 0;
+	if ((size_t)used > sizeof(line) - 1)
+		used = (int)sizeof(line) - 1;
+	line[used++] = '\n';
+	if (write(STDERR_FILENO, line, (size_t)used) < 0)
+		return; /* nowhere left to say it */
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	va_list args;
+
+	if (level > log_threshold)
+		return;
+	va_start(args, fmt);
+	write_line(level, fmt, args);
+	va_end(args);
+}
+
+void log_write_limited(struct log_limit *limit, enum log_level level,
+		       const char *fmt, ...)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct timespec now;
+	unsigned dropped = 0;
+	bool print;
+	va_list args;
+
+	if (level > log_threshold)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&lock);
+	if (limit->printed == 0 ||
+	    now.tv_sec - limit->window_start_s >= LOG_INTERVAL_S) {
+		dropped = limit->dropped;
+		*limit = (struct log_limit){ .window_start_s = now.tv_sec };
+	}
+	print = limit->printed < LOG_BURST;
+	if (print)
+		limit->printed++;
+	else
+		limit->dropped++;
+	pthread_mutex_unlock(&lock);
+	if (dropped)
+		log_write(level, "(%u more lines like the next one dropped)",
+			  dropped);
+	if (print) {
+		va_start(args, fmt);
+		write_line(level, fmt, args);
+		va_end(args);
+	}
+}
