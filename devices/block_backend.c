@@ -1,0 +1,110 @@
+#include "devices/block_backend.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+
+#include "base/iov.h"
+#include "base/log.h"
+#include "devices/block_threads.h"
+#include "devices/block_uring.h"
+
+/* Bytes of a bounce buffer, and so of one transfer through it. Small, as a
+ * guest decides how many requests need one. */
+#define BOUNCE_SIZE 16384
+
+struct block_engine *
+block_engine_create(const struct block_engine_config *config, struct error *err)
+{
+	struct error why;
+	struct block_engine *engine = block_uring_create(config, &why);
+
+	if (engine)
+		return engine;
+	log_info("%s; disk I/O uses a thread", why.text);
+	return block_threads_create(config, err);
+}
+
+static void advance(struct block_request *req, size_t bytes)
+{
+	req->offset += bytes;
+	req->left -= bytes;
+	while (req->iov_count && bytes >= req->iov->iov_len) {
+		bytes -= req->iov->iov_len;
+		req->iov++;
+		req->iov_count--;
+	}
+	if (bytes) {
+		req->iov->iov_base = (char *)req->iov->iov_base + bytes;
+		req->iov->iov_len -= bytes;
+	}
+}
+
+static bool finish(struct block_request *req, int result)
+{
+	req->result = result;
+	return true;
+}
+
+struct iovec *block_request_next(struct block_request *req, unsigned *count)
+{
+	struct iov_cursor cursor = iov_cursor(req->iov, req->iov_count);
+
+	if (!req->bounce) {
+		*count = req->iov_count;
+		return req->iov;
+	}
+	req->piece.iov_base = req->bounce;
+	req->piece.iov_len = req->left < BOUNCE_SIZE ? req->left : BOUNCE_SIZE;
+	if (req->op == BLOCK_WRITE)
+		iov_read(&cursor, req->bounce, req->piece.iov_len);
+	*count = 1;
+	return &req->piece;
+}
+
+bool block_request_step(struct block_request *req, ssize_t outcome,
+			bool draining)
+{
+	struct iov_cursor cursor = iov_cursor(req->iov, req->iov_count);
+	bool retry = outcome == -EINTR || outcome == -EAGAIN;
+
+	if (retry && !draining)
+		return false;
+	if (outcome < 0)
+		return finish(req, (int)outcome);
+	if (req->op == BLOCK_FLUSH)
+		return finish(req, 0);
+	if (outcome == 0 || (size_t)outcome > req->left)
+		return finish(req, -EIO); /* the file has become shorter */
+	if (req->bounce && req->op == BLOCK_READ)
+		iov_write(&cursor, req->bounce, (size_t)outcome);
+	advance(req, (size_t)outcome);
+	if (!req->left)
+		return finish(req, 0);
+	return draining ? finish(req, -ECANCELED) : false;
+}
+
+bool block_try_now(int fd, struct block_request *req, bool *unsupported)
+{
+	ssize_t done;
+
+	if (req->op == BLOCK_READ)
+		done = preadv2(fd, req->iov, (int)req->iov_count,
+			       (off_t)req->offset, RWF_NOWAIT);
+	else
+		done = pwritev2(fd, req->iov, (int)req->iov_count,
+				(off_t)req->offset, RWF_NOWAIT);
+	if (done > 0)
+		return block_request_step(req, done, false);
+	/* What is not plain success is the engine's to find out. */
+	*unsupported = done < 0 && (errno == EOPNOTSUPP || errno == EINVAL);
+	return false;
+}
+
+int block_request_bounce(struct block_request *req, size_t align)
+{
+	if (align < sizeof(void *))
+		align = sizeof(void *);
+	return -posix_memalign(&req->bounce, align, BOUNCE_SIZE);
+}

@@ -1,0 +1,91 @@
+/* What a block device is to virtio-blk: an engine that carries out requests
+ * in the background, and a way to try one without waiting.
+ *
+ * All functions are called under the owner's mutex; an engine has no
+ * callbacks but signals an eventfd, which the owner watches. Requests belong
+ * to the owner and stay put until they are reaped. An engine carries every
+ * request through to its end: short transfers go on, EINTR and EAGAIN are
+ * tried again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+
+enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
+
+struct block_request {
+	enum block_op op;
+	struct iovec *iov; /* consumed as the transfer goes on */
+	unsigned iov_count;
+	uint64_t offset; /* bytes; moves along */
+	size_t left;	 /* bytes to go */
+	int result;	 /* 0 or -errno, once reaped */
+
+	/* For buffers that O_DIRECT cannot take: an aligned buffer that one
+	 * piece at a time goes through. NULL without. The owner's to free. */
+	void *bounce;
+	struct iovec piece;	    /* what of bounce is under way */
+	struct block_request *next; /* the engine's */
+};
+
+struct block_engine;
+
+struct block_engine_ops {
+	/* Takes a request. It starts at the latest with submit(). */
+	void (*queue)(struct block_engine *engine, struct block_request *req);
+
+	/* Starts all that was queued, with one system call. */
+	void (*submit)(struct block_engine *engine);
+
+	/* A finished request, or NULL when there is none. With wait, NULL
+	 * only when nothing is queued or under way. */
+	struct block_request *(*reap)(struct block_engine *engine, bool wait);
+
+	/* No request is queued or under way. */
+	void (*destroy)(struct block_engine *engine);
+};
+
+struct block_engine {
+	const struct block_engine_ops *ops;
+	/* Do not go on with transfers that come back short: someone waits
+	 * for the engine to drain and wants none of the data. Set by the
+	 * owner. */
+	bool draining;
+};
+
+/* fd: the disk; event_fd: signalled when requests finish. Both stay the
+ * caller's. max: most requests at a time, a power of two. */
+struct block_engine_config {
+	int fd;
+	int event_fd;
+	unsigned max;
+};
+
+typedef struct block_engine *
+block_engine_create_fn(const struct block_engine_config *config,
+		       struct error *err);
+
+/* The best engine to be had: io_uring, or threads with a line in the log. */
+block_engine_create_fn block_engine_create;
+
+/* Tries a read or write with what the page cache can do at once. Returns
+ * whether the request is finished; if not, it may have moved on. *unsupported
+ * is set where the file cannot do this at all. */
+bool block_try_now(int fd, struct block_request *req, bool *unsupported);
+
+/* For engines: the iovecs to transfer next, to or from req->offset. */
+struct iovec *block_request_next(struct block_request *req, unsigned *count);
+
+/* For engines: takes the outcome of a transfer, bytes or -errno. Returns
+ * whether the request is finished, with req->result set; if not, it has to
+ * be queued again. */
+bool block_request_step(struct block_request *req, ssize_t outcome,
+			bool draining);
+
+/* Gives a request an aligned bounce buffer. 0 or -ENOMEM. */
+int block_request_bounce(struct block_request *req, size_t align);

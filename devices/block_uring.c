@@ -1,0 +1,211 @@
+#include "devices/block_uring.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#define SQ_ENTRIES 32 /* one batch; completions have room for config.max */
+
+struct block_uring {
+	struct block_engine engine;
+	struct io_uring ring;
+	unsigned inflight; /* queued or under way */
+	int event_fd;
+	/* queued requests that found the submission queue full */
+	struct block_request *waiting, **waiting_tail;
+};
+
+static bool prepare(struct block_uring *uring, struct block_request *req)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+	struct iovec *iov;
+	unsigned count;
+
+	if (!sqe)
+		return false;
+	switch (req->op) {
+	case BLOCK_READ:
+		iov = block_request_next(req, &count);
+		io_uring_prep_readv(sqe, 0, iov, count, req->offset);
+		break;
+	case BLOCK_WRITE:
+		iov = block_request_next(req, &count);
+		io_uring_prep_writev(sqe, 0, iov, count, req->offset);
+		break;
+	case BLOCK_FLUSH:
+		io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
+		break;
+	}
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, req);
+	return true;
+}
+
+/* Hands the submission queue to the kernel. False when it cannot take it
+ * now. */
+static bool push_queue(struct block_uring *uring)
+{
+	while (io_uring_sq_ready(&uring->ring)) {
+		int ret = io_uring_submit(&uring->ring);
+
+		if (ret == -EINTR)
+			continue;
+		if (ret < 0)
+			return false;
+	}
+	return true;
+}
+
+/* Moves waiting requests into the submission queue, in order. */
+static void uring_submit(struct block_engine *engine)
+{
+	struct block_uring *uring = (struct block_uring *)engine;
+	uint64_t one = 1;
+
+	while (push_queue(uring) && uring->waiting) {
+		while (uring->waiting && prepare(uring, uring->waiting))
+			uring->waiting = uring->waiting->next;
+		if (!uring->waiting)
+			uring->waiting_tail = &uring->waiting;
+	}
+	/* The kernel is out of memory for now (EAGAIN, EBUSY): have the owner
+	 * come back, as if something had finished. */
+	if (io_uring_sq_ready(&uring->ring) || uring->waiting)
+		if (write(uring->event_fd, &one, sizeof(one)) < 0)
+			return;
+}
+
+static void requeue(struct block_uring *uring, struct block_request *req)
+{
+	if (!uring->waiting && prepare(uring, req))
+		return;
+	req->next = NULL;
+	*uring->waiting_tail = req;
+	uring->waiting_tail = &req->next;
+}
+
+static void uring_queue(struct block_engine *engine, struct block_request *req)
+{
+	struct block_uring *uring = (struct block_uring *)engine;
+
+	uring->inflight++;
+	requeue(uring, req);
+}
+
+/* Takes one completion off the ring; NULL when there is none. */
+static struct block_request *next_completion(struct block_uring *uring,
+					     ssize_t *outcome)
+{
+	struct block_request *req;
+	struct io_uring_cqe *cqe;
+
+	if (io_uring_peek_cqe(&uring->ring, &cqe))
+		return NULL;
+	req = io_uring_cqe_get_data(cqe);
+	*outcome = cqe->res;
+	io_uring_cqe_seen(&uring->ring, cqe);
+	return req;
+}
+
+static struct block_request *uring_reap(struct block_engine *engine, bool wait)
+{
+	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_request *req;
+	struct io_uring_cqe *cqe;
+	ssize_t outcome;
+
+	for (;;) {
+		while ((req = next_completion(uring, &outcome))) {
+			if (block_request_step(req, outcome,
+					       engine->draining)) {
+				uring->inflight--;
+				return req;
+			}
+			requeue(uring, req);
+		}
+		if (io_uring_sq_ready(&uring->ring) || uring->waiting)
+			uring_submit(engine);
+		if (!wait || !uring->inflight)
+			return NULL;
+		/* EINTR and spurious wake-ups: look again */
+		io_uring_wait_cqe(&uring->ring, &cqe);
+	}
+}
+
+static void uring_destroy(struct block_engine *engine)
+{
+	struct block_uring *uring = (struct block_uring *)engine;
+
+	io_uring_queue_exit(&uring->ring);
+	free(uring);
+}
+
+static const struct block_engine_ops uring_ops = {
+	.queue = uring_queue,
+	.submit = uring_submit,
+	.reap = uring_reap,
+	.destroy = uring_destroy,
+};
+
+/* All registration comes before the restrictions, which allow none; the ring
+ * takes no request before it is enabled. */
+static int restrict_ring(struct io_uring *ring,
+			 const struct block_engine_config *config)
+{
+	struct io_uring_restriction allowed[] = {
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_READV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_WRITEV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_FSYNC },
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED,
+		  .sqe_flags = IOSQE_FIXED_FILE },
+	};
+	int ret = io_uring_register_files(ring, &config->fd, 1);
+
+	if (ret == 0)
+		ret = io_uring_register_eventfd(ring, config->event_fd);
+	if (ret == 0)
+		ret = io_uring_register_restrictions(ring, allowed,
+						     ARRAY_SIZE(allowed));
+	if (ret == 0)
+		ret = io_uring_enable_rings(ring);
+	return ret;
+}
+
+struct block_engine *
+block_uring_create(const struct block_engine_config *config, struct error *err)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+		.cq_entries = config->max < SQ_ENTRIES ? SQ_ENTRIES
+						       : config->max,
+	};
+	struct block_uring *uring = calloc(1, sizeof(*uring));
+	int ret;
+
+	if (!uring) {
+		error_set(err, ERROR_IO, ENOMEM, "io_uring");
+		return NULL;
+	}
+	ret = io_uring_queue_init_params(SQ_ENTRIES, &uring->ring, &params);
+	if (ret) {
+		error_set(err, ERROR_IO, -ret, "io_uring");
+		free(uring);
+		return NULL;
+	}
+	ret = restrict_ring(&uring->ring, config);
+	if (ret) {
+		error_set(err, ERROR_IO, -ret, "io_uring: restrictions");
+		uring_destroy(&uring->engine);
+		return NULL;
+	}
+	uring->engine.ops = &uring_ops;
+	uring->event_fd = config->event_fd;
+	uring->waiting_tail = &uring->waiting;
+	return &uring->engine;
+}

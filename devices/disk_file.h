@@ -1,0 +1,34 @@
+/* Opens a disk image or block device and locks it.
+ *
+ * The lock is an open file description lock (fcntl F_OFD_SETLK): a writer
+ * excludes everyone, readers exclude writers, and it goes away with the last
+ * copy of the descriptor. Set-up code, any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct disk_config {
+	const char *path;
+	bool readonly;
+	bool direct; /* O_DIRECT: around the host's page cache */
+};
+
+struct disk {
+	int fd; /* the caller's to close */
+	bool readonly;
+	bool direct;
+	uint64_t size;	     /* bytes, a multiple of block_size */
+	uint32_t block_size; /* what offsets and lengths must be multiples of:
+			      * 512, or more where O_DIRECT asks for it */
+	uint32_t mem_align;  /* of buffers; 1 without O_DIRECT */
+};
+
+/* Fills *out; -1 with err set ("disk PATH: ...") and nothing left open. A
+ * size that is not a multiple of the block size is rounded down, with a
+ * warning. */
+int disk_open(const struct disk_config *config, struct disk *out,
+	      struct error *err);

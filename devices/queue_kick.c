@@ -1,0 +1,82 @@
+#include "devices/queue_kick.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static void kick_ready(struct event_source *source, uint32_t events)
+{
+	struct queue_kick *kick = (struct queue_kick *)source;
+	uint64_t count;
+
+	(void)events;
+	if (read(source->fd, &count, sizeof(count)) == sizeof(count))
+		virtio_device_notify(kick->dev, kick->queue);
+}
+
+void queue_kick_init(struct queue_kick *kick, struct virtio_device *dev,
+		     unsigned queue)
+{
+	*kick = (struct queue_kick){
+		.source = { .fd = -1, .ready = kick_ready, .lock = &dev->lock },
+		.dev = dev,
+		.queue = queue,
+	};
+}
+
+static int kick_open(struct queue_kick *kick)
+{
+	int ret;
+
+	if (kick->source.fd >= 0)
+		return 0;
+	kick->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (kick->source.fd < 0)
+		return -errno;
+	ret = event_loop_add(kick->dev->loop, &kick->source, EPOLLIN);
+	if (ret)
+		queue_kick_close(kick);
+	return ret;
+}
+
+void queue_kick_attach(struct queue_kick *kick,
+		       const struct virtio_kick_ops *ops, void *ctx,
+		       uint64_t addr)
+{
+	int ret = kick_open(kick);
+
+	if (ret == 0)
+		ret = ops->attach(ctx, addr, kick->queue, kick->source.fd);
+	if (ret) {
+		log_guest(LOG_WARN, "virtio: no ioeventfd: %s", strerror(-ret));
+		queue_kick_close(kick);
+		return;
+	}
+	kick->ops = ops;
+	kick->ctx = ctx;
+	kick->addr = addr;
+}
+
+bool queue_kick_again(struct queue_kick *kick)
+{
+	uint64_t one = 1;
+
+	return kick_open(kick) == 0 &&
+	       write(kick->source.fd, &one, sizeof(one)) == sizeof(one);
+}
+
+void queue_kick_close(struct queue_kick *kick)
+{
+	if (kick->source.fd < 0)
+		return;
+	if (kick->ops)
+		kick->ops->detach(kick->ctx, kick->addr, kick->queue,
+				  kick->source.fd);
+	kick->ops = NULL;
+	event_loop_remove(kick->dev->loop, &kick->source);
+	close(kick->source.fd);
+	kick->source.fd = -1;
+}

@@ -1,0 +1,45 @@
+/* Kicks of one virtqueue that arrive in the device's event loop: by an
+ * ioeventfd, or because a turn ended with work left over.
+ *
+ * A transport embeds one per queue. All functions run under the device's
+ * mutex.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/virtio_device.h"
+
+/* How a transport asks for ioeventfds: writes of the 32-bit value datum to
+ * the guest physical address addr signal fd instead of leaving the kernel.
+ * 0 or -errno. */
+struct virtio_kick_ops {
+	int (*attach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
+	void (*detach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
+};
+
+struct queue_kick {
+	struct event_source source; /* fd is an eventfd, -1 while closed */
+	struct virtio_device *dev;
+	unsigned queue;
+	const struct virtio_kick_ops *ops; /* NULL while not attached */
+	void *ctx;
+	uint64_t addr;
+};
+
+void queue_kick_init(struct queue_kick *kick, struct virtio_device *dev,
+		     unsigned queue);
+
+/* From now on kicks at addr arrive in the event loop. Where that cannot be
+ * had, it logs why, and the kicks stay register writes. */
+void queue_kick_attach(struct queue_kick *kick,
+		       const struct virtio_kick_ops *ops, void *ctx,
+		       uint64_t addr);
+
+/* Has the event loop notify the device, as if the driver had kicked. False
+ * when there is no descriptor left for it. */
+bool queue_kick_again(struct queue_kick *kick);
+
+/* Undoes attach and again; no notification comes after it. */
+void queue_kick_close(struct queue_kick *kick);

@@ -1,0 +1,37 @@
+/* Block device (virtio 1.2, section 5.2) on one open disk.
+ *
+ * Kicks are served in the vCPU thread: what the host's page cache can answer
+ * is answered at once, without waking anyone; the rest goes to a block
+ * engine, which is made when it is first needed, and finishes in the event
+ * loop. Nothing blocks a vCPU but a reset, which waits for what is under way.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/event_loop.h"
+#include "base/guest_mem.h"
+#include "devices/block_backend.h"
+#include "devices/disk_file.h"
+#include "devices/virtio_device.h"
+
+#define VIRTIO_BLK_QUEUE_SIZE 128
+#define VIRTIO_BLK_SERIAL_MAX 20 /* bytes, 5.2.6: not terminated when full */
+
+struct virtio_blk_options {
+	const struct disk *disk; /* copied; the descriptor stays the caller's
+				  * and outlives the device */
+	const char *serial;	 /* what GET_ID says, cut at 20; NULL: "" */
+
+	/* NULL for block_engine_create() */
+	block_engine_create_fn *engine_create;
+};
+
+/* mem and loop outlive the device. NULL with err set when memory or
+ * descriptors run out. */
+struct virtio_device *
+virtio_blk_create(const struct virtio_blk_options *options,
+		  const struct guest_mem *mem, struct event_loop *loop,
+		  struct error *err);
+
+/* The transport is gone, which has reset the device. NULL is fine. */
+void virtio_blk_destroy(struct virtio_device *dev);

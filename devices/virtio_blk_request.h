@@ -1,0 +1,59 @@
+/* Requests of virtio-blk (virtio 1.2, section 5.2.6): the slots they live in,
+ * and taking a chain apart into header, data and status.
+ *
+ * Under the device's mutex.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/le_types.h"
+#include "devices/block_backend.h"
+#include "devices/virtqueue.h"
+
+#define BLK_SLOTS_MAX 129 /* a full queue, and one to pop into */
+
+/* 5.2.6: the driver's header */
+struct blk_header {
+	le32_t type;
+	le32_t reserved;
+	le64_t sector;
+};
+
+struct blk_request {
+	struct block_request io; /* first: the engine hands it back */
+	struct chain chain;	 /* iov trimmed to the data */
+	uint8_t *status;	 /* last byte the device may write */
+	uint32_t data_written;	 /* into the guest's memory, on success */
+};
+
+/* Never walked as a whole, so that memory stays untouched until that many
+ * requests were under way at once. */
+struct blk_slots {
+	struct blk_request *slots;
+	unsigned fresh; /* slots never used yet start here */
+	unsigned free_count;
+	uint16_t free[BLK_SLOTS_MAX];
+};
+
+/* 0 or -ENOMEM. */
+int blk_slots_init(struct blk_slots *pool);
+void blk_slots_destroy(struct blk_slots *pool); /* a zeroed one is fine */
+
+/* NULL when all are taken. */
+struct blk_request *blk_slots_get(struct blk_slots *pool);
+void blk_slots_put(struct blk_slots *pool, struct blk_request *req);
+
+/* Cuts the status byte off the end of the writable iovecs; false when there
+ * is none. */
+bool blk_request_take_status(struct blk_request *req);
+
+/* Copies the header out of the front of the readable iovecs and cuts it off;
+ * false when it does not fit. The framing is the driver's choice (2.7.4.1).
+ */
+bool blk_request_take_header(struct blk_request *req,
+			     struct blk_header *header);
+
+/* Points io at the data: after both of the above. */
+void blk_request_set_data(struct blk_request *req, bool guest_reads);

@@ -1,0 +1,112 @@
+/* What a virtio device is to its transport, and the transport to it
+ * (virtio 1.2, chapter 2).
+ *
+ * A device model embeds a struct virtio_device and gives it const ops; it
+ * does not know on which transport it sits. The transport owns negotiation
+ * and registers; it calls the ops under the device's mutex, from a vCPU
+ * thread or the device's event loop. The device tells the driver about used
+ * buffers and configuration changes by the two functions at the end.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/event_loop.h"
+#include "base/guest_mem.h"
+#include "devices/virtqueue.h"
+
+#define VIRTIO_QUEUES_MAX 16
+
+struct virtio_device;
+
+struct virtio_device_ops {
+	uint32_t device_id; /* virtio 1.2, chapter 5 */
+
+	/* DRIVER_OK: features are settled, all ready queues are started.
+	 * -errno makes the device ask for a reset. May be NULL. */
+	int (*activate)(struct virtio_device *dev);
+
+	/* The driver kicked this queue, which is ready and started. */
+	void (*notify)(struct virtio_device *dev, unsigned queue);
+
+	/* Forget the driver. On return nothing of the device touches guest
+	 * memory any more; the queues are reset by the transport. May be
+	 * NULL. */
+	void (*reset)(struct virtio_device *dev);
+
+	/* The driver wrote configuration space; the range lies inside it.
+	 * NULL for a space that is read-only. */
+	void (*config_write)(struct virtio_device *dev, size_t offset,
+			     const void *data, size_t size);
+
+	/* Serve kicks where they arrive, in the vCPU thread, rather than in
+	 * the event loop by an ioeventfd. For devices that answer most
+	 * requests at once, without blocking. */
+	bool kick_inline;
+};
+
+struct virtio_transport_ops {
+	void (*queue_interrupt)(void *transport);
+	void (*config_interrupt)(void *transport);
+	bool (*queue_again)(void *transport, unsigned queue);
+};
+
+struct virtio_device {
+	const struct virtio_device_ops *ops;
+	const struct guest_mem *mem;
+	struct event_loop *loop;
+	pthread_mutex_t lock;
+
+	uint64_t features; /* offered; VERSION_1 and the ring ones included */
+	uint64_t driver_features; /* acknowledged, valid after FEATURES_OK */
+	uint32_t status;	  /* virtio 1.2, 2.1 */
+	const void *config;	  /* configuration space; the device's */
+	size_t config_size;
+
+	unsigned queue_count;
+	struct virtqueue queues[VIRTIO_QUEUES_MAX];
+
+	const struct virtio_transport_ops *transport_ops;
+	void *transport;
+};
+
+/* features are the device's own; VERSION_1, EVENT_IDX and INDIRECT_DESC are
+ * added. mem and loop outlive the device. */
+void virtio_device_init(struct virtio_device *dev,
+			const struct virtio_device_ops *ops,
+			const struct guest_mem *mem, struct event_loop *loop,
+			uint64_t features, unsigned queue_count,
+			uint16_t queue_size);
+void virtio_device_destroy(struct virtio_device *dev);
+
+static inline bool virtio_has_feature(const struct virtio_device *dev,
+				      unsigned bit)
+{
+	return dev->driver_features >> bit & 1;
+}
+
+/* Whether the driver is up and has not broken anything: queues may be served
+ * and buffers pushed. */
+bool virtio_device_up(const struct virtio_device *dev);
+
+/* The driver kicked a queue, whatever it may be: notifies the device if it is
+ * up and has such a queue. For transports. */
+void virtio_device_notify(struct virtio_device *dev, uint32_t queue);
+
+/* Has ops->notify called for the queue once more, from the event loop, after
+ * other devices had their turn. How a device bounds the work of one turn.
+ * False when that cannot be had; the device then goes on by itself. */
+bool virtio_device_again(struct virtio_device *dev, unsigned queue);
+
+/* Interrupts the driver if it wants to hear of what was pushed to queue. */
+void virtio_device_interrupt(struct virtio_device *dev, unsigned queue);
+
+/* Tells the driver that configuration space changed. */
+void virtio_device_config_changed(struct virtio_device *dev);
+
+/* The driver broke the rules: sets DEVICE_NEEDS_RESET, says so to the driver
+ * and, rate-limited, in the log. Nothing is served until the reset. */
+void virtio_device_broken(struct virtio_device *dev, const char *why);

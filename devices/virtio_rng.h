@@ -1,0 +1,19 @@
+/* Entropy device (virtio 1.2, section 5.4), fed by getrandom(2).
+ *
+ * Kicks are served where they arrive: a request is answered in a few
+ * microseconds, which is less than waking another thread.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/event_loop.h"
+#include "base/guest_mem.h"
+#include "devices/virtio_device.h"
+
+/* mem and loop outlive the device. NULL with err set without memory. */
+struct virtio_device *virtio_rng_create(const struct guest_mem *mem,
+					struct event_loop *loop,
+					struct error *err);
+
+/* The transport is gone. NULL is fine. */
+void virtio_rng_destroy(struct virtio_device *dev);

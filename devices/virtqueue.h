@@ -1,0 +1,93 @@
+/* Split virtqueues, device side (virtio 1.2, section 2.7).
+ *
+ * The driver's ring is hostile memory: indexes are loaded once, descriptors
+ * are copied before they are checked, every buffer is checked against guest
+ * memory, walks are bounded. What breaks the rules breaks this queue only:
+ * virtqueue_pop() then says -EPROTO for good, and the device asks for a
+ * reset. Called under the device's mutex.
+ *
+ * A device serves a queue like this, and pushes each popped chain exactly
+ * once, then or later:
+ *
+ *	do {
+ *		virtqueue_kicks_disable(vq);
+ *		while ((ret = virtqueue_pop(vq, &chain)) > 0)
+ *			...
+ *	} while (ret == 0 && virtqueue_kicks_enable(vq));
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/guest_mem.h"
+
+/* The longest chain a device accepts, in buffers. */
+#define CHAIN_IOV_MAX 128
+
+struct chain {
+	uint16_t head;
+	uint16_t out_count; /* iov[0 .. out_count): the device reads these */
+	uint16_t in_count; /* the in_count iovecs after those: it writes them */
+	struct iovec iov[CHAIN_IOV_MAX];
+};
+
+/* All that a queue must keep across a snapshot. */
+struct virtqueue_state {
+	uint64_t desc; /* guest physical addresses of the three rings */
+	uint64_t avail;
+	uint64_t used;
+	uint16_t size; /* entries, a power of two, 1 to size_max */
+	uint16_t ready;
+	uint16_t next_avail;	 /* next available entry to pop */
+	uint16_t next_used;	 /* next used entry to fill */
+	uint16_t last_interrupt; /* next_used when the driver was last told */
+	uint16_t pad[3];
+};
+
+struct virtqueue {
+	struct virtqueue_state state;
+	uint16_t size_max;
+	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
+	bool broken;
+	const struct guest_mem *mem;
+	/* host addresses of the rings, valid while started */
+	const struct virtq_desc *desc;
+	uint16_t *avail;
+	uint16_t *used;
+};
+
+void virtqueue_init(struct virtqueue *vq, uint16_t size_max);
+
+/* Back to the state after virtqueue_init(). */
+void virtqueue_reset(struct virtqueue *vq);
+
+/* Checks the rings' addresses, alignment and size, and readies the queue.
+ * -EINVAL when they are not wholly inside guest memory; the queue is then
+ * broken. */
+int virtqueue_start(struct virtqueue *vq, const struct guest_mem *mem,
+		    bool event_idx);
+
+/* Takes the next available chain: 1 with *chain filled, 0 when there is none,
+ * -EPROTO when the ring is broken or the queue was not started. */
+int virtqueue_pop(struct virtqueue *vq, struct chain *chain);
+
+/* Puts the chain popped last back, as if it had not been popped. */
+void virtqueue_unpop(struct virtqueue *vq);
+
+/* Gives a chain back, with the number of bytes written into it. */
+void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written);
+
+/* The same in two steps, for chains that the driver must see together. */
+void virtqueue_put(struct virtqueue *vq, uint16_t head, uint32_t written);
+void virtqueue_publish(struct virtqueue *vq);
+
+/* Whether the driver wants an interrupt for what was pushed since the last
+ * time this said yes. */
+bool virtqueue_needs_interrupt(struct virtqueue *vq);
+
+/* Ask the driver not to kick, or to kick again. enable returns true when
+ * chains became available meanwhile, for which no kick will come. */
+void virtqueue_kicks_disable(struct virtqueue *vq);
+bool virtqueue_kicks_enable(struct virtqueue *vq);
