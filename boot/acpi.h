@@ -1,0 +1,64 @@
+/* ACPI tables of an x86-64 machine without legacy hardware.
+ *
+ * ACPI 6.5, the hardware-reduced model (section 4.1): no SCI, no PM1 block,
+ * no PM timer. There is no PCI host; devices are named in the DSDT. Tables:
+ * RSDP, XSDT, FADT, MADT, DSDT, in the range 0xe0000-0xfffff.
+ *
+ * The interrupt of each device is edge-triggered, active high: a pulse per
+ * event, no acknowledgement.
+ * Set-up thread, before any vCPU.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/guest_mem.h"
+
+#define ACPI_CPUS_MAX 64
+#define ACPI_VIRTIO_MAX 32
+
+/* Offsets from acpi_config.power_port of four one-byte I/O ports:
+ *
+ * SLEEP_CONTROL (4.8.3.7): the guest writes ACPI_POWER_OFF to switch off.
+ * SLEEP_STATUS: the guest writes bit 7 to clear the wake status; reads 0.
+ * RESET (4.8.3.6): the guest writes ACPI_RESET_VALUE to reset.
+ * EVENT: what the event interrupt was for; reading clears it. Bit 0: the
+ * power button was pressed. */
+enum acpi_power_register {
+	ACPI_POWER_SLEEP_CONTROL = 0,
+	ACPI_POWER_SLEEP_STATUS = 1,
+	ACPI_POWER_RESET = 2,
+	ACPI_POWER_EVENT = 3,
+	ACPI_POWER_REGISTERS = 4,
+};
+
+#define ACPI_POWER_PORT 0x600 /* where nothing else is: the default */
+#define ACPI_POWER_OFF_TYPE 5 /* SLP_TYP of S5, in \_S5 */
+/* what a guest writes for S5: SLP_TYP in bits 2-4, SLP_EN is bit 5 */
+#define ACPI_POWER_OFF (ACPI_POWER_OFF_TYPE << 2 | 1 << 5)
+#define ACPI_RESET_VALUE 1
+#define ACPI_EVENT_POWER_BUTTON 0x01
+
+struct acpi_virtio {
+	uint64_t gpa;  /* of its registers, below 4 GiB */
+	uint64_t size; /* bytes */
+	uint32_t gsi;
+};
+
+struct acpi_config {
+	unsigned cpu_count; /* 1-64; APIC ids are 0, 1, ... */
+	unsigned virtio_count;
+	struct acpi_virtio virtio[ACPI_VIRTIO_MAX];
+	bool serial; /* a 16550 at I/O port 0x3f8 */
+	uint32_t serial_gsi;
+	uint16_t power_port;
+	uint32_t event_gsi; /* of the generic event device */
+};
+
+/* Writes the tables and returns the RSDP's gpa. 0, or -1 with ERROR_USAGE for
+ * a config outside the limits above and ERROR_IMAGE where guest memory does
+ * not cover the range. */
+int acpi_build(const struct guest_mem *mem, const struct acpi_config *config,
+	       uint64_t *rsdp, struct error *err);

@@ -1,0 +1,155 @@
+/* bzImage: x86 Linux with its own decompressor, entered by the 64-bit boot
+ * protocol. Section names are those of the kernel's boot.rst. */
+#include "boot/kernel_format.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "boot/x86_64_abi.h"
+
+#define SECTOR 512
+
+/* "64-bit Boot Protocol": the entry lies 0x200 behind the start. */
+#define ENTRY_OFFSET 0x200
+
+/* setup_sects: "For backwards compatibility, if the setup_sects field
+ * contains 0, the real value is 4." */
+#define SETUP_SECTS_OLD 4
+
+bool bzimage_probe(const uint8_t *head, size_t len)
+{
+	static const uint8_t magic[4] = { 'H', 'd', 'r', 'S' };
+
+	return len >= 0x206 && memcmp(head + 0x202, magic, 4) == 0;
+}
+
+static int bzimage_check_header(const struct boot_file *file,
+				const struct linux_setup_header *h,
+				struct error *err)
+{
+	unsigned version = le16_get(h->version);
+	uint32_t align = le32_get(h->kernel_alignment);
+
+	if (le16_get(h->boot_flag) != LINUX_BOOT_FLAG)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: bzImage without boot flag 0xaa55",
+				 file->name);
+	if (version < LINUX_PROTOCOL_2_12)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: bzImage too old: boot protocol %u.%02u; "
+				 "wanted: 2.12 (Linux 3.8)",
+				 file->name, version >> 8, version & 0xff);
+	if (!(le16_get(h->xloadflags) & XLOADFLAG_KERNEL_64))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: bzImage without a 64-bit entry point (a "
+				 "32-bit kernel)",
+				 file->name);
+	if (!(h->loadflags & LOADFLAG_LOADED_HIGH))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: zImage, which loads below 1 MiB; wanted: "
+				 "bzImage",
+				 file->name);
+	if (h->relocatable_kernel && (align == 0 || (align & (align - 1))))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: kernel alignment %#x is not a power of 2",
+				 file->name, align);
+	return 0;
+}
+
+/* Reads the setup header into out, and its fields into h; what an older
+ * protocol does not have is zero. */
+static int bzimage_read_header(const struct boot_file *file,
+			       struct kernel_image *out,
+			       struct linux_setup_header *h, struct error *err)
+{
+	size_t size = 0x202 - SETUP_HEADER_OFFSET;
+
+	memset(h, 0, sizeof(*h));
+	if (boot_file_read(file, SETUP_HEADER_OFFSET, h, size, err) < 0)
+		return -1;
+	size += h->header_length;
+	if (size > sizeof(out->setup_header))
+		size = sizeof(out->setup_header);
+	if (boot_file_read(file, SETUP_HEADER_OFFSET, out->setup_header, size,
+			   err) < 0)
+		return -1;
+	out->setup_header_size = (uint32_t)size;
+	memcpy(h, out->setup_header, size < sizeof(*h) ? size : sizeof(*h));
+	return bzimage_check_header(file, h, err);
+}
+
+/* Loading address, which is the runtime start of "init_size" too: the kernel
+ * moves up to pref_address when it is put lower. Cannot overflow for what
+ * fits into guest memory; -1 when it does. */
+static int bzimage_place(const struct linux_setup_header *h, uint64_t *start)
+{
+	uint64_t mask = le32_get(h->kernel_alignment) - 1;
+
+	*start = le64_get(h->pref_address);
+	if (*start < KERNEL_LOWEST && (h->relocatable_kernel || *start == 0))
+		*start = KERNEL_LOWEST;
+	if (!h->relocatable_kernel)
+		return *start < KERNEL_LOWEST ? -1 : 0;
+	if (__builtin_add_overflow(*start, mask, start))
+		return -1;
+	*start &= ~mask;
+	return 0;
+}
+
+/* The protected-mode code, checked against what the header says. */
+static int bzimage_find_code(const struct boot_file *file,
+			     const struct linux_setup_header *h,
+			     uint64_t *offset, uint64_t *len, struct error *err)
+{
+	unsigned sects = h->setup_sects ? h->setup_sects : SETUP_SECTS_OLD;
+	uint64_t said = (uint64_t)le32_get(h->syssize) * 16;
+
+	*offset = (sects + 1) * SECTOR;
+	*len = file->size > *offset ? file->size - *offset : 0;
+	/* syssize is rounded up by some versions: hence the 15 */
+	if (*len <= ENTRY_OFFSET || said > *len + 15)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: truncated bzImage: header promises "
+				 "%" PRIu64 " bytes of code, file has %" PRIu64,
+				 file->name, said, *len);
+	return 0;
+}
+
+int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
+		 enum kernel_protocol want, struct kernel_image *out,
+		 struct error *err)
+{
+	struct linux_setup_header h;
+	uint64_t offset, len, size;
+
+	if (want == KERNEL_PVH)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: a bzImage has no PVH entry point; use "
+				 "the kernel's vmlinux",
+				 file->name);
+	if (bzimage_read_header(file, out, &h, err) < 0 ||
+	    bzimage_find_code(file, &h, &offset, &len, err) < 0)
+		return -1;
+	if (bzimage_place(&h, &out->start) < 0)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: bzImage wants to load at %#" PRIx64,
+				 file->name, le64_get(h.pref_address));
+
+	size = le32_get(h.init_size) > len ? le32_get(h.init_size) : len;
+	if (!guest_range(mem, out->start, size))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: bzImage needs %" PRIu64
+				 " KiB at %#" PRIx64
+				 " and does not fit into %" PRIu64
+				 " MiB of guest memory",
+				 file->name, size >> 10, out->start,
+				 guest_mem_size(mem) >> 20);
+	if (load_range(mem, out->start, file, offset, len, err) < 0)
+		return -1;
+	out->protocol = KERNEL_LINUX64;
+	out->entry = out->start + ENTRY_OFFSET;
+	out->end = out->start + size;
+	out->initrd_max = le32_get(h.initrd_addr_max);
+	out->cmdline_max = le32_get(h.cmdline_size);
+	return 0;
+}

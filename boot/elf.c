@@ -1,0 +1,332 @@
+/* vmlinux: an x86-64 ELF executable, entered by PVH or by the Linux 64-bit
+ * boot protocol. Loaded by physical addresses, without relocation. */
+#include "boot/kernel_format.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "boot/elf_abi.h"
+
+/* Linux has 4 or 5; the limit keeps the table on the stack. */
+#define ELF_PHDRS_MAX 32
+
+/* Linux has some 500 bytes of notes. */
+#define ELF_NOTES_MAX (64 * 1024)
+
+/* COMMAND_LINE_SIZE of x86 is 2048, its NUL included. */
+#define ELF_CMDLINE_MAX 2047
+
+/* PVH knows 64-bit module addresses but Xen places all below 4 GiB. */
+#define ELF_INITRD_MAX 0xffffffff
+
+struct elf_file {
+	const struct boot_file *file;
+	uint64_t entry; /* e_entry */
+	unsigned phnum;
+	struct elf_phdr phdrs[ELF_PHDRS_MAX];
+};
+
+/* One PT_LOAD, its numbers checked. */
+struct elf_segment {
+	uint64_t offset;
+	uint64_t vaddr;
+	uint64_t paddr;
+	uint64_t filesz;
+	uint64_t memsz;
+};
+
+bool elf_probe(const uint8_t *head, size_t len)
+{
+	return len >= 4 && memcmp(head, ELF_MAGIC, 4) == 0;
+}
+
+static int elf_check_header(const struct boot_file *file,
+			    const struct elf_header *h, struct error *err)
+{
+	const char *why = NULL;
+
+	if (h->class != ELF_CLASS_64)
+		why = "a 32-bit ELF; wanted: 64-bit";
+	else if (h->data != ELF_DATA_LSB)
+		why = "a big-endian ELF; wanted: little-endian";
+	if (why)
+		return error_set(err, ERROR_IMAGE, 0, "%s: %s", file->name,
+				 why);
+	if (le16_get(h->machine) != ELF_MACHINE_X86_64)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: an ELF for machine %u; wanted: x86-64 "
+				 "(%u)",
+				 file->name, le16_get(h->machine),
+				 ELF_MACHINE_X86_64);
+	if (le16_get(h->type) != ELF_TYPE_EXEC &&
+	    le16_get(h->type) != ELF_TYPE_DYN)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: an ELF of type %u; wanted: an executable",
+				 file->name, le16_get(h->type));
+	if (le16_get(h->phentsize) != sizeof(struct elf_phdr))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: ELF program headers of %u bytes; wanted: "
+				 "%zu",
+				 file->name, le16_get(h->phentsize),
+				 sizeof(struct elf_phdr));
+	if (le16_get(h->phnum) > ELF_PHDRS_MAX)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: %u ELF program headers; at most %u",
+				 file->name, le16_get(h->phnum), ELF_PHDRS_MAX);
+	return 0;
+}
+
+static int elf_read_headers(struct elf_file *elf, const struct boot_file *file,
+			    struct error *err)
+{
+	struct elf_header h;
+
+	if (boot_file_read(file, 0, &h, sizeof(h), err) < 0 ||
+	    elf_check_header(file, &h, err) < 0)
+		return -1;
+	elf->file = file;
+	elf->entry = le64_get(h.entry);
+	elf->phnum = le16_get(h.phnum);
+	return boot_file_read(file, le64_get(h.phoff), elf->phdrs,
+			      elf->phnum * sizeof(struct elf_phdr), err);
+}
+
+/* 1 with the segment of program header i, 0 when it loads nothing, -1. */
+static int elf_segment(const struct elf_file *elf, unsigned i,
+		       struct elf_segment *seg, struct error *err)
+{
+	const struct elf_phdr *p = &elf->phdrs[i];
+	const struct boot_file *file = elf->file;
+
+	if (le32_get(p->type) != ELF_PT_LOAD || le64_get(p->memsz) == 0)
+		return 0;
+	*seg = (struct elf_segment){
+		.offset = le64_get(p->offset),
+		.vaddr = le64_get(p->vaddr),
+		.paddr = le64_get(p->paddr),
+		.filesz = le64_get(p->filesz),
+		.memsz = le64_get(p->memsz),
+	};
+	if (seg->filesz > seg->memsz)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: program header %u has more bytes in the "
+				 "file than in memory",
+				 file->name, i);
+	if (seg->offset > file->size || seg->filesz > file->size - seg->offset)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: program header %u reaches past the end "
+				 "of the file",
+				 file->name, i);
+	if (seg->paddr < KERNEL_LOWEST)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: program header %u loads at %#" PRIx64
+				 ", below 1 MiB",
+				 file->name, i, seg->paddr);
+	return 1;
+}
+
+/* Segments must not share memory: what one leaves zero stays zero. */
+static int elf_check_overlap(const struct elf_file *elf, unsigned i,
+			     const struct elf_segment *seg, struct error *err)
+{
+	for (unsigned j = 0; j < i; j++) {
+		struct elf_segment other;
+
+		if (elf_segment(elf, j, &other, err) == 1 &&
+		    seg->paddr < other.paddr + other.memsz &&
+		    other.paddr < seg->paddr + seg->memsz)
+			return error_set(err, ERROR_IMAGE, 0,
+					 "%s: program headers %u and %u load "
+					 "to the same memory",
+					 elf->file->name, j, i);
+	}
+	return 0;
+}
+
+static int elf_load_segments(const struct elf_file *elf,
+			     const struct guest_mem *mem,
+			     struct kernel_image *out, struct error *err)
+{
+	const struct boot_file *file = elf->file;
+	struct elf_segment seg;
+
+	out->start = UINT64_MAX;
+	for (unsigned i = 0; i < elf->phnum; i++) {
+		int rc = elf_segment(elf, i, &seg, err);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			continue;
+		/* also refuses paddr + memsz that wraps around */
+		if (!guest_range(mem, seg.paddr, seg.memsz))
+			return error_set(err, ERROR_IMAGE, 0,
+					 "%s: program header %u (%" PRIu64
+					 " KiB at %#" PRIx64
+					 ") does not fit "
+					 "into %" PRIu64 " MiB of guest memory",
+					 file->name, i, seg.memsz >> 10,
+					 seg.paddr, guest_mem_size(mem) >> 20);
+		if (elf_check_overlap(elf, i, &seg, err) < 0)
+			return -1;
+		if (seg.filesz > 0 &&
+		    load_range(mem, seg.paddr, file, seg.offset, seg.filesz,
+			       err) < 0)
+			return -1;
+		if (seg.paddr < out->start)
+			out->start = seg.paddr;
+		if (seg.paddr + seg.memsz > out->end)
+			out->end = seg.paddr + seg.memsz;
+	}
+	if (out->end == 0)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: the ELF has nothing to load", file->name);
+	return 0;
+}
+
+/* Whether addr lies in the file bytes of a segment, by its physical or its
+ * virtual addresses; gives the physical address. */
+static bool elf_find_code(const struct elf_file *elf, uint64_t addr,
+			  bool physical, uint64_t *paddr)
+{
+	struct elf_segment seg;
+	struct error ignored;
+
+	for (unsigned i = 0; i < elf->phnum; i++) {
+		uint64_t base;
+
+		if (elf_segment(elf, i, &seg, &ignored) != 1)
+			continue;
+		base = physical ? seg.paddr : seg.vaddr;
+		if (addr >= base && addr - base < seg.filesz) {
+			*paddr = seg.paddr + (addr - base);
+			return true;
+		}
+	}
+	return false;
+}
+
+static size_t pad(size_t n, size_t align)
+{
+	return (n + align - 1) & ~(align - 1);
+}
+
+/* Finds PHYS32_ENTRY of name "Xen", whose descriptor is the entry as a 4- or
+ * 8-byte number. A malformed note ends the search. */
+static bool notes_find_pvh(const uint8_t *notes, size_t len, size_t align,
+			   uint64_t *entry)
+{
+	size_t pos = 0;
+
+	while (len - pos >= sizeof(struct elf_note)) {
+		struct elf_note n;
+		size_t namesz, descsz, desc;
+
+		memcpy(&n, notes + pos, sizeof(n));
+		namesz = le32_get(n.namesz);
+		descsz = le32_get(n.descsz);
+		desc = pos + pad(sizeof(n) + namesz, align);
+		if (desc > len || descsz > len - desc)
+			return false;
+		if (le32_get(n.type) == XEN_ELFNOTE_PHYS32_ENTRY &&
+		    namesz == sizeof("Xen") &&
+		    memcmp(notes + pos + sizeof(n), "Xen", namesz) == 0 &&
+		    (descsz == 4 || descsz == 8)) {
+			le64_t value = le64(0);
+
+			memcpy(&value, notes + desc, descsz);
+			*entry = le64_get(value);
+			return true;
+		}
+		if (pad(descsz, align) > len - desc)
+			return false;
+		pos = desc + pad(descsz, align);
+	}
+	return false;
+}
+
+/* 1 with the PVH entry as the notes give it, 0 without one, -1. */
+static int elf_find_pvh(const struct elf_file *elf, uint64_t *entry,
+			struct error *err)
+{
+	for (unsigned i = 0; i < elf->phnum; i++) {
+		const struct elf_phdr *p = &elf->phdrs[i];
+		uint64_t len = le64_get(p->filesz);
+		size_t align = le64_get(p->align) == 8 ? 8 : 4;
+		autofree uint8_t *notes = NULL;
+
+		if (le32_get(p->type) != ELF_PT_NOTE || len == 0)
+			continue;
+		if (len > ELF_NOTES_MAX)
+			return error_set(err, ERROR_IMAGE, 0,
+					 "%s: %" PRIu64
+					 " bytes of ELF notes; "
+					 "at most %u",
+					 elf->file->name, len, ELF_NOTES_MAX);
+		notes = malloc(len);
+		if (!notes)
+			return error_set(err, ERROR_IO, 0, "out of memory");
+		if (boot_file_read(elf->file, le64_get(p->offset), notes, len,
+				   err) < 0)
+			return -1;
+		if (notes_find_pvh(notes, len, align, entry))
+			return 1;
+	}
+	return 0;
+}
+
+static int elf_set_entry(const struct elf_file *elf, enum kernel_protocol want,
+			 struct kernel_image *out, struct error *err)
+{
+	const char *name = elf->file->name;
+	uint64_t entry = 0;
+	int pvh = 0;
+
+	if (want != KERNEL_LINUX64)
+		pvh = elf_find_pvh(elf, &entry, err);
+	if (pvh < 0)
+		return -1;
+	if (pvh) {
+		out->protocol = KERNEL_PVH;
+		if (entry > UINT32_MAX ||
+		    !elf_find_code(elf, entry, true, &out->entry))
+			return error_set(err, ERROR_IMAGE, 0,
+					 "%s: PVH entry %#" PRIx64
+					 " is not in "
+					 "a loaded segment below 4 GiB",
+					 name, entry);
+		return 0;
+	}
+	if (want == KERNEL_PVH)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: the kernel has no PVH entry point "
+				 "(CONFIG_PVH)",
+				 name);
+	out->protocol = KERNEL_LINUX64;
+	/* Linux gives the physical address in e_entry; other kernels the
+	 * virtual one. */
+	if (!elf_find_code(elf, elf->entry, true, &out->entry) &&
+	    !elf_find_code(elf, elf->entry, false, &out->entry))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: entry point %#" PRIx64
+				 " is not in a "
+				 "loaded segment",
+				 name, elf->entry);
+	return 0;
+}
+
+int elf_load(const struct boot_file *file, const struct guest_mem *mem,
+	     enum kernel_protocol want, struct kernel_image *out,
+	     struct error *err)
+{
+	struct elf_file elf;
+
+	if (elf_read_headers(&elf, file, err) < 0 ||
+	    elf_load_segments(&elf, mem, out, err) < 0)
+		return -1;
+	out->initrd_max = ELF_INITRD_MAX;
+	out->cmdline_max = ELF_CMDLINE_MAX;
+	return elf_set_entry(&elf, want, out, err);
+}

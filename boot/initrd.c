@@ -1,0 +1,47 @@
+#include "boot/initrd.h"
+
+#include <inttypes.h>
+
+/* x86 pages; on hosts with larger ones load_range() reads instead of maps. */
+#define INITRD_ALIGN 4096
+
+/* One past the last byte the initrd may use. */
+static uint64_t initrd_limit(const struct guest_mem *mem,
+			     const struct kernel_image *kernel)
+{
+	uint64_t limit = 0;
+
+	for (unsigned i = 0; i < mem->count; i++) {
+		const struct guest_region *r = &mem->regions[i];
+
+		if (kernel->start - r->gpa < r->size)
+			limit = r->gpa + r->size;
+	}
+	if (limit > 0 && limit - 1 > kernel->initrd_max)
+		limit = kernel->initrd_max + 1;
+	return limit;
+}
+
+int initrd_load(const struct boot_file *file, const struct guest_mem *mem,
+		const struct kernel_image *kernel, struct initrd *out,
+		struct error *err)
+{
+	const uint64_t mask = INITRD_ALIGN - 1;
+	uint64_t lowest = (kernel->end + mask) & ~mask;
+	uint64_t limit = initrd_limit(mem, kernel);
+
+	if (file->size == 0)
+		return error_set(err, ERROR_IMAGE, 0, "%s: the file is empty",
+				 file->name);
+	if (limit < lowest || file->size > limit - lowest ||
+	    ((limit - file->size) & ~mask) < lowest)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s (%" PRIu64
+				 " MiB) does not fit into "
+				 "%" PRIu64 " MiB of guest memory",
+				 file->name, (file->size + 0xfffff) >> 20,
+				 guest_mem_size(mem) >> 20);
+	out->gpa = (limit - file->size) & ~mask;
+	out->size = file->size;
+	return load_range(mem, out->gpa, file, 0, file->size, err);
+}

@@ -1,0 +1,41 @@
+/* The kernel image formats of one architecture: internal to boot/.
+ *
+ * kernel.c asks each format in turn; which ones there are is said by the
+ * architecture's file (x86_64_kernel.c).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "boot/kernel.h"
+
+/* As many bytes as any probe wants to see: a bzImage has its magic at 0x202,
+ * the longest of all. */
+#define KERNEL_HEAD_SIZE 0x210
+
+struct kernel_format {
+	/* Looks at the first len bytes of the file: is it this format, be it
+	 * well formed or not? */
+	bool (*probe)(const uint8_t *head, size_t len);
+	int (*load)(const struct boot_file *file, const struct guest_mem *mem,
+		    enum kernel_protocol want, struct kernel_image *out,
+		    struct error *err);
+};
+
+extern const struct kernel_format kernel_formats[];
+extern const unsigned kernel_format_count;
+
+/* What the architecture calls its kernels, for messages: "an x86-64 vmlinux
+ * or bzImage". */
+extern const char kernel_formats_wanted[];
+
+bool elf_probe(const uint8_t *head, size_t len);
+int elf_load(const struct boot_file *file, const struct guest_mem *mem,
+	     enum kernel_protocol want, struct kernel_image *out,
+	     struct error *err);
+
+bool bzimage_probe(const uint8_t *head, size_t len);
+int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
+		 enum kernel_protocol want, struct kernel_image *out,
+		 struct error *err);

@@ -1,0 +1,13 @@
+/* The kernel image formats that an x86-64 guest can start from. */
+#include "boot/kernel_format.h"
+
+#include "base/cleanup.h"
+
+const struct kernel_format kernel_formats[] = {
+	{ .probe = elf_probe, .load = elf_load },
+	{ .probe = bzimage_probe, .load = bzimage_load },
+};
+
+const unsigned kernel_format_count = ARRAY_SIZE(kernel_formats);
+
+const char kernel_formats_wanted[] = "an x86-64 vmlinux or bzImage";
