@@ -1,0 +1,62 @@
+# onggi: see README.md. The targets that users want come first.
+#
+#   make            build/onggi
+#   make run        boot a Debian guest (CMD='...' runs one command in it)
+#   make check      build and run every test
+#   make static     build/onggi-static, one stripped static binary
+#   make install    to PREFIX (/usr/local), under DESTDIR
+#   make images     build all guest images
+#   make bench-start, make bench-boot   measure (JSON=FILE writes the rows)
+#   make format, make lint, make clean
+
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0.1.0)
+ARCH ?= $(shell uname -m)
+PREFIX ?= /usr/local
+BUILD ?= build
+# static (needs the libraries' .a files) or dynamic
+LINK ?= static
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wcast-qual -Wvla -Wformat=2 -Wpointer-arith -Wundef -Werror
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong \
+	-fPIE -pthread -MMD -MP \
+	-DONGGI_VERSION='"$(VERSION)"' \
+	-DONGGI_DATADIR='"$(PREFIX)/share/onggi"' $(CFLAGS) $(EXTRA_CFLAGS)
+LINK_MODE_static := -static-pie
+LINK_MODE_dynamic := -pie
+ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -Wl,--gc-sections $(LDFLAGS) \
+	$(EXTRA_CFLAGS)
+LIBS := -luring -ljansson
+
+Q := $(if $(V),,@)
+
+# Files of other architectures are named after them and left out.
+ARCHS := x86_64 aarch64
+OTHER := $(filter-out $(ARCH),$(ARCHS))
+SOURCES := $(filter-out $(foreach a,$(OTHER),%_$(a).c %_$(a)_cpu.c boot/$(a)_%), \
+	$(sort $(wildcard base/*.c devices/*.c boot/*.c vmm/*.c)))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+LIBRARY := $(BUILD)/libonggi.a
+
+all: $(BUILD)/onggi
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC      $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(LIBRARY): $(filter-out $(BUILD)/vmm/main.o,$(OBJECTS))
+	$(if $(V),,@echo "  AR      $@")
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/onggi: $(BUILD)/vmm/main.o $(LIBRARY)
+	$(if $(V),,@echo "  LINK    $@")
+	$(Q)$(CC) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJECTS:.o=.d)
+
+.PHONY: all clean

@@ -1,0 +1,219 @@
+/* The x86-64 machine: an I/O APIC platform without legacy timers, described
+ * by ACPI (hardware-reduced) or an MP table. Registers, CPUID and MSRs are in
+ * arch_x86_64_cpu.c. */
+#include <cpuid.h>
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/cleanup.h"
+#include "boot/acpi.h"
+#include "boot/mptable.h"
+#include "vmm/arch.h"
+#include "vmm/vm.h"
+
+#define GIB (1ULL << 30)
+#define HOLE_START (3 * GIB) /* of 32-bit addresses, for MMIO */
+#define HOLE_END (4 * GIB)
+#define VIRTIO_BASE 0xd0000000ULL
+
+/* In the hole, clear of the APICs: what Intel hosts without unrestricted
+ * guest mode need for real mode. */
+#define TSS_ADDRESS 0xfffbd000ULL
+#define IDENTITY_MAP_ADDRESS 0xfffbc000ULL
+
+#define COM1_PORT 0x3f8
+#define COM1_GSI 4
+#define POWER_GSI 9
+
+/* Warm reset code at 40:72, which Linux sets for a panic only when told
+ * reboot=panic_warm; so the machine knows a panic from a reboot without any
+ * driver in the guest. */
+#define RESET_CODE_ADDRESS 0x472
+#define RESET_CODE_WARM 0x1234
+
+/* What the I/O APIC's 24 inputs have left for virtio. */
+static const uint8_t virtio_gsis[] = { 5,  6,  7,  8,  10, 11, 12, 13, 14,
+				       15, 16, 17, 18, 19, 20, 21, 22, 23 };
+_Static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
+	       "an interrupt for every slot");
+
+static bool uses_acpi(const struct vm_config *config)
+{
+	return config->tables != TABLES_MPTABLE;
+}
+
+int arch_layout(const struct vm_config *config, struct vm_layout *layout,
+		struct error *err)
+{
+	uint64_t size = config->memory.size;
+	uint64_t low = size < HOLE_START ? size : HOLE_START;
+	unsigned eax, ebx, ecx, edx;
+	unsigned address_bits = 36;
+
+	*layout = (struct vm_layout){ .ram_count = 1 };
+	layout->ram[0].size = low;
+	if (size > low) {
+		layout->ram_count = 2;
+		layout->ram[1].base = HOLE_END;
+		layout->ram[1].size = size - low;
+	}
+	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
+		address_bits = eax & 0xff;
+	if (size > (1ULL << address_bits) - GIB)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu GiB do not fit into this "
+				 "processor's %u-bit physical addresses",
+				 (unsigned long long)size >> 30, address_bits);
+	layout_list_slots(config, layout);
+	for (unsigned i = 0; i < layout->slot_count; i++) {
+		struct device_slot *slot = &layout->slots[i];
+
+		slot->base = VIRTIO_BASE + i * VIRTIO_MMIO_WINDOW;
+		slot->size = VIRTIO_MMIO_WINDOW;
+		slot->gsi = virtio_gsis[i];
+	}
+	return 0;
+}
+
+void arch_print_cmdline(const struct vm_config *config,
+			const struct vm_layout *layout, FILE *out)
+{
+	fputs("panic=-1 reboot=panic_warm 8250.nr_uarts=1 i8042.noaux "
+	      "i8042.nomux i8042.dumbkbd swiotlb=noforce",
+	      out);
+	if (!config->console.none)
+		fputs(" console=ttyS0", out);
+	if (uses_acpi(config))
+		return;
+	fputs(" acpi=off pci=off", out);
+	for (unsigned i = 0; i < layout->slot_count; i++)
+		fprintf(out, " virtio_mmio.device=4K@%#llx:%u",
+			(unsigned long long)layout->slots[i].base,
+			layout->slots[i].gsi);
+}
+
+int arch_create_irqchip(struct vm *vm, struct error *err)
+{
+	uint64_t identity_map = IDENTITY_MAP_ADDRESS;
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) ||
+	    ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map))
+		return error_set(err, ERROR_KVM, errno, "KVM_SET_TSS_ADDR");
+	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0))
+		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_IRQCHIP");
+	if (vm->config->pit && ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
+		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_PIT2");
+	return 0;
+}
+
+static void on_i8042_reset(void *ctx)
+{
+	vm_stop(ctx, VM_STOP_REBOOT, "keyboard controller reset");
+}
+
+int arch_create_devices(struct vm *vm, struct error *err)
+{
+	const struct bus_range serial = {
+		.name = "serial port",
+		.base = COM1_PORT,
+		.size = SERIAL_WINDOW,
+		.ops = &serial_bus_ops,
+		.dev = &vm->serial,
+		.lock = &vm->serial.lock,
+	};
+	const struct bus_range power = {
+		.name = "power registers",
+		.base = ACPI_POWER_PORT,
+		.size = POWER_WINDOW,
+		.ops = &power_bus_ops,
+		.dev = &vm->power,
+		.lock = &vm->power.lock,
+	};
+	const struct bus_range i8042 = {
+		.name = "i8042",
+		.base = I8042_PORT,
+		.size = I8042_WINDOW,
+		.ops = &i8042_bus_ops,
+		.dev = &vm->arch.i8042,
+	};
+
+	vm->arch.i8042 = (struct i8042){ .reset = on_i8042_reset, .ctx = vm };
+	vm->serial_irq_fd = vm_create_irq(vm, COM1_GSI, err);
+	if (vm->serial_irq_fd < 0)
+		return -1;
+	vm->power_irq_fd = vm_create_irq(vm, POWER_GSI, err);
+	if (vm->power_irq_fd < 0)
+		return -1;
+	if (bus_add(&vm->pio, &serial, err) || bus_add(&vm->pio, &power, err) ||
+	    bus_add(&vm->pio, &i8042, err))
+		return -1;
+	return 0;
+}
+
+static int build_acpi(struct vm *vm, uint64_t *rsdp, struct error *err)
+{
+	struct acpi_config config = {
+		.cpu_count = (unsigned)vm->config->cpus,
+		.virtio_count = vm->layout.slot_count,
+		.serial = !vm->config->console.none,
+		.serial_gsi = COM1_GSI,
+		.power_port = ACPI_POWER_PORT,
+		.event_gsi = POWER_GSI,
+	};
+
+	for (unsigned i = 0; i < vm->layout.slot_count; i++) {
+		const struct device_slot *slot = &vm->layout.slots[i];
+
+		config.virtio[i] = (struct acpi_virtio){
+			.gpa = slot->base,
+			.size = slot->size,
+			.gsi = slot->gsi,
+		};
+	}
+	return acpi_build(&vm->mem, &config, rsdp, err);
+}
+
+int arch_load(struct vm *vm, const char *cmdline, struct error *err)
+{
+	static const enum kernel_protocol protocols[] = {
+		[BOOT_AUTO] = KERNEL_AUTO,
+		[BOOT_PVH] = KERNEL_PVH,
+		[BOOT_LINUX64] = KERNEL_LINUX64,
+	};
+	struct resources *res = vm->resources;
+	struct kernel_image kernel;
+	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = cmdline };
+
+	if (kernel_load(&res->kernel, &vm->mem, protocols[vm->config->boot],
+			&kernel, err))
+		return error_wrap(err, "kernel");
+	if (res->initrd.fd >= 0 &&
+	    initrd_load(&res->initrd, &vm->mem, &kernel, &boot.initrd, err))
+		return -1;
+	if (uses_acpi(vm->config)) {
+		if (build_acpi(vm, &boot.rsdp, err))
+			return -1;
+	} else if (mptable_build(&vm->mem, (unsigned)vm->config->cpus, err)) {
+		return -1;
+	}
+	return x86_64_setup_boot(&vm->mem, &boot, &vm->arch.entry, err);
+}
+
+bool arch_handle_exit(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return false;
+}
+
+bool arch_reset_was_panic(const struct vm *vm)
+{
+	uint16_t code;
+
+	return guest_read(&vm->mem, RESET_CODE_ADDRESS, &code, sizeof(code)) ==
+		       0 &&
+	       code == RESET_CODE_WARM;
+}

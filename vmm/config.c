@@ -1,0 +1,355 @@
+#include "vmm/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "vmm/config_fields.h"
+
+#define MIB (1ULL << 20)
+#define DEFAULT_MEMORY (256 * MIB)
+#define MEMORY_MIN (8 * MIB)
+#define HUGE_PAGE (2 * MIB)
+
+void config_init(struct vm_config *config)
+{
+	*config = (struct vm_config){
+		.cpus = 1,
+		.memory.size = DEFAULT_MEMORY,
+		.log_level = LOG_WARN,
+		.stop_timeout = 10,
+	};
+}
+
+void config_free(struct vm_config *config)
+{
+	for (const struct field *f = config_fields; f->name; f++) {
+		if (f->stride)
+			field_clear_list(f, config);
+		else
+			field_clear(f, field_at(f, config, 0));
+	}
+}
+
+/* --- command line --- */
+
+/* One option of argv: "--name value", "--name=value" or "--flag". */
+struct option {
+	const struct field *field; /* NULL: --config or --help */
+	const char *name;
+	const char *value;
+};
+
+/* Reads the option at argv[*index] and moves past it. */
+static int next_option(int argc, char **argv, int *index, struct option *option,
+		       struct error *err)
+{
+	char *word = argv[(*index)++];
+	char name[32];
+	size_t len = strcspn(word, "=");
+	bool needs_value;
+
+	if (strncmp(word, "--", 2) != 0 || len < 3 || len >= sizeof(name))
+		return error_set(err, ERROR_USAGE, 0,
+				 "unexpected '%s' (see 'onggi run --help')",
+				 word);
+	memcpy(name, word + 2, len - 2);
+	name[len - 2] = '\0';
+	option->name = word;
+	option->value = word[len] ? word + len + 1 : NULL;
+	option->field = field_find(config_fields, name);
+	if (option->field && !option->field->help)
+		option->field = NULL; /* JSON only */
+	if (strcmp(name, "help") == 0)
+		return 0;
+	if (!option->field && strcmp(name, "config") != 0)
+		return error_set(err, ERROR_USAGE, 0,
+				 "unknown option --%s (see 'onggi run --help')",
+				 name);
+	needs_value = !option->field || option->field->type != FIELD_FLAG;
+	if (needs_value && !option->value) {
+		if (*index == argc)
+			return error_set(err, ERROR_USAGE, 0,
+					 "--%s needs a value", name);
+		option->value = argv[(*index)++];
+	}
+	return 0;
+}
+
+/* --config files come first wherever they stand, so that flags win. */
+static int load_config_files(struct vm_config *config, int argc, char **argv,
+			     bool *help, struct error *err)
+{
+	struct option option;
+	int i = 0;
+
+	while (i < argc && strcmp(argv[i], "--") != 0) {
+		if (next_option(argc, argv, &i, &option, err))
+			return -1;
+		if (strcmp(option.name, "--help") == 0)
+			*help = true;
+		else if (!option.field &&
+			 config_load_json(config, option.value, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int add_args(struct vm_config *config, int argc, char **argv,
+		    struct error *err)
+{
+	const struct field *args = field_find(config_fields, "args");
+
+	field_clear_list(args, config);
+	for (int i = 0; i < argc; i++) {
+		void *at = field_append(args, config, err);
+
+		if (!at || field_parse(args, at, argv[i], err))
+			return -1;
+	}
+	return 0;
+}
+
+static int apply_option(struct vm_config *config, const struct option *option,
+			uint64_t *seen, struct error *err)
+{
+	const struct field *field = option->field;
+	uint64_t bit = 1ULL << (field - config_fields);
+	void *at = field_at(field, config, 0);
+
+	if (field->stride) {
+		/* the first on the command line drops the file's list */
+		if (!(*seen & bit))
+			field_clear_list(field, config);
+		at = field_append(field, config, err);
+		if (!at)
+			return -1;
+	} else if (field->type == FIELD_GROUP) {
+		field_clear(field, at);
+	}
+	*seen |= bit;
+	if (field_parse(field, at, option->value, err))
+		return error_wrap(err, "bad option");
+	return 0;
+}
+
+int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
+		 struct error *err)
+{
+	struct option option;
+	uint64_t seen = 0;
+	int i = 0;
+
+	*help = false;
+	if (load_config_files(config, argc, argv, help, err) || *help)
+		return *help ? 0 : -1;
+	while (i < argc) {
+		if (strcmp(argv[i], "--") == 0)
+			return add_args(config, argc - i - 1, argv + i + 1,
+					err);
+		if (next_option(argc, argv, &i, &option, err))
+			return -1;
+		if (option.field && apply_option(config, &option, &seen, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* --- rules --- */
+
+static int validate_memory(const struct config_memory *memory,
+			   struct error *err)
+{
+	if (memory->size < MEMORY_MIN)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu KiB is less than 8 MiB",
+				 (unsigned long long)memory->size >> 10);
+	if (memory->size % 4096)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: not a multiple of 4 KiB");
+	if (memory->hugepages && memory->size % HUGE_PAGE)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: hugepages need a multiple of 2 MiB");
+	return 0;
+}
+
+static int validate_disks(struct vm_config *config, struct error *err)
+{
+	unsigned roots = 0;
+
+	for (unsigned i = 0; i < config->disk_count; i++) {
+		struct config_disk *disk = &config->disks[i];
+
+		if (!disk->path)
+			return error_set(err, ERROR_USAGE, 0,
+					 "disk: needs a path");
+		if (disk->serial && strlen(disk->serial) > 20)
+			return error_set(err, ERROR_USAGE, 0,
+					 "disk %s: serial is longer than 20 "
+					 "bytes",
+					 disk->path);
+		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
+			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
+		for (unsigned j = 0; j < i; j++)
+			if (strcmp(config->disks[j].id, disk->id) == 0)
+				return error_set(err, ERROR_USAGE, 0,
+						 "disk: two are called %s",
+						 disk->id);
+		roots += disk->root;
+	}
+	if (roots > 1)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk: %u are marked root", roots);
+	return 0;
+}
+
+static int validate_nets(const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->net_count; i++) {
+		const struct config_net *net = &config->nets[i];
+
+		if (!net->tap)
+			return error_set(err, ERROR_USAGE, 0,
+					 "net: needs tap=NAME");
+		if (strlen(net->tap) > 15 || strpbrk(net->tap, "/% \t"))
+			return error_set(err, ERROR_USAGE, 0,
+					 "net: '%s' is not an interface name",
+					 net->tap);
+		for (unsigned j = 0; j < i; j++)
+			if (strcmp(config->nets[j].tap, net->tap) == 0)
+				return error_set(err, ERROR_USAGE, 0,
+						 "net: tap %s is named twice",
+						 net->tap);
+	}
+	return 0;
+}
+
+static int validate_console(struct config_console *console, struct error *err)
+{
+	int kinds = console->stdio + console->pty + console->none +
+		    (console->file != NULL);
+
+	if (kinds > 1)
+		return error_set(err, ERROR_USAGE, 0,
+				 "console: stdio, pty, file and none exclude "
+				 "each other");
+	if (!kinds)
+		console->stdio = true;
+	return 0;
+}
+
+/* The kernel splits its command line at blanks and knows double quotes but no
+ * escapes, so an argument holding both cannot be passed. */
+static int validate_args(const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->arg_count; i++)
+		if (strpbrk(config->args[i], "\"\n"))
+			return error_set(err, ERROR_USAGE, 0,
+					 "args: %s: a kernel command line "
+					 "cannot carry a double quote or a "
+					 "line break",
+					 config->args[i]);
+	return 0;
+}
+
+int config_validate(struct vm_config *config, struct error *err)
+{
+	if (config->cmdline && config->cmdline_only)
+		return error_set(err, ERROR_USAGE, 0,
+				 "cmdline and cmdline-only exclude each other");
+	if (validate_memory(&config->memory, err) ||
+	    validate_disks(config, err) || validate_nets(config, err) ||
+	    validate_console(&config->console, err) ||
+	    validate_args(config, err))
+		return -1;
+	return 0;
+}
+
+/* --- printing --- */
+
+static void print_quoted(const char *text, FILE *out)
+{
+	if (*text && !text[strspn(text,
+				  "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789-_=,./:@%+")]) {
+		fputs(text, out);
+		return;
+	}
+	fputc('\'', out);
+	for (; *text; text++) {
+		if (*text == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*text, out);
+	}
+	fputc('\'', out);
+}
+
+static void print_option(const struct field *field, const void *at, FILE *out)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	FILE *mem = open_memstream(&text, &len);
+	bool set;
+
+	if (!mem)
+		return;
+	set = field_print(field, at, mem);
+	fclose(mem);
+	if (!set)
+		return;
+	fprintf(out, " --%s", field->name);
+	if (field->type == FIELD_FLAG)
+		return;
+	fputc(' ', out);
+	print_quoted(text, out);
+}
+
+void config_print_command(const struct vm_config *config, FILE *out)
+{
+	fputs("onggi run", out);
+	for (const struct field *f = config_fields; f->name; f++) {
+		const char *at = (const char *)config + f->offset;
+		unsigned count = 1;
+
+		/* --dry-run is what led here */
+		if (!f->help || strcmp(f->name, "dry-run") == 0)
+			continue;
+		if (f->stride)
+			count = *(const unsigned *)((const char *)config +
+						    f->count_offset);
+		for (unsigned i = 0; i < count; i++)
+			print_option(f, at + i * f->stride, out);
+	}
+	if (config->arg_count)
+		fputs(" --", out);
+	for (unsigned i = 0; i < config->arg_count; i++) {
+		fputc(' ', out);
+		print_quoted(config->args[i], out);
+	}
+	fputc('\n', out);
+}
+
+void config_print_options(FILE *out)
+{
+	fputs("  --config FILE\n"
+	      "        JSON with these options as keys; options given here "
+	      "win\n",
+	      out);
+	for (const struct field *f = config_fields; f->name; f++)
+		if (f->help)
+			fprintf(out, "  --%s%s%s\n        %s\n", f->name,
+				f->arg ? " " : "", f->arg ? f->arg : "",
+				f->help);
+}
+
+void config_print_names(FILE *out)
+{
+	fputs("--config\n--help\n", out);
+	for (const struct field *f = config_fields; f->name; f++)
+		if (f->help)
+			fprintf(out, "--%s\n", f->name);
+}

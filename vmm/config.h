@@ -1,0 +1,111 @@
+/* The configuration of one VM: plain data, no open files.
+ *
+ * Command line and JSON file fill the same struct through the one table of
+ * fields in config_fields.c; config_validate() then holds all rules that go
+ * beyond a single value. Strings are heap copies owned by the struct. Main
+ * thread, before anything is opened.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+#define CONFIG_CPUS_MAX 64
+#define CONFIG_DISKS_MAX 8
+#define CONFIG_NETS_MAX 8
+#define CONFIG_ARGS_MAX 64
+
+struct config_memory {
+	uint64_t size; /* bytes */
+	bool hugepages;
+};
+
+struct config_disk {
+	char *path;
+	bool readonly;
+	bool root;
+	bool direct;
+	char *id;     /* name in messages; "diskN" when not given */
+	char *serial; /* what the guest reads as the serial number */
+};
+
+struct config_mac {
+	bool set;
+	uint8_t bytes[6];
+};
+
+struct config_net {
+	char *tap;
+	struct config_mac mac;
+	uint64_t mtu; /* bytes; 0: the tap's own */
+};
+
+/* Exactly one is set. */
+struct config_console {
+	bool stdio;
+	bool pty;
+	bool none;
+	char *file;
+};
+
+/* How the kernel finds its devices. */
+enum config_tables { TABLES_AUTO, TABLES_ACPI, TABLES_MPTABLE };
+
+enum config_boot { BOOT_AUTO, BOOT_PVH, BOOT_LINUX64 };
+
+struct vm_config {
+	char *name;
+	char *kernel;
+	char *initrd;
+	char *cmdline;
+	char *cmdline_only;
+	uint64_t cpus;
+	struct config_memory memory;
+	struct config_disk disks[CONFIG_DISKS_MAX];
+	unsigned disk_count;
+	struct config_net nets[CONFIG_NETS_MAX];
+	unsigned net_count;
+	struct config_console console;
+	int tables; /* enum config_tables */
+	int boot;   /* enum config_boot */
+	bool pit;
+	bool no_rng;
+	bool no_reboot;
+	char *pidfile;
+	int log_level;	       /* enum log_level */
+	uint64_t stop_timeout; /* seconds */
+	bool timeline;
+	bool dry_run;
+	char *args[CONFIG_ARGS_MAX]; /* for the guest's init */
+	unsigned arg_count;
+};
+
+void config_init(struct vm_config *config);
+void config_free(struct vm_config *config);
+
+/* Fills config from the words behind `onggi run`. Options of the command line
+ * win over those of a --config file wherever it stands. Lists are replaced,
+ * not joined. Sets *help instead when help was asked for. */
+int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
+		 struct error *err);
+
+/* Reads one JSON object with the options' names as keys. */
+int config_load_json(struct vm_config *config, const char *path,
+		     struct error *err);
+int config_parse_json(struct vm_config *config, const char *text, size_t len,
+		      struct error *err);
+
+/* Checks what single values cannot show, and fills in what was left open: the
+ * console, disk names. */
+int config_validate(struct vm_config *config, struct error *err);
+
+/* The command line that gives this configuration, quoted for a shell. */
+void config_print_command(const struct vm_config *config, FILE *out);
+
+/* The options, one per line with their meaning; or for shell completion, the
+ * bare names. */
+void config_print_options(FILE *out);
+void config_print_names(FILE *out);

@@ -1,0 +1,407 @@
+#include "vmm/config_fields.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "vmm/config.h"
+
+static const char *const tables_names[] = { "auto", "acpi", "mptable", NULL };
+static const char *const boot_names[] = { "auto", "pvh", "linux64", NULL };
+static const char *const log_names[] = { "error", "warn", "info", "debug",
+					 NULL };
+
+#define AT(type, member) .offset = offsetof(struct type, member)
+
+static const struct field memory_fields[] = {
+	{ "size", FIELD_SIZE, AT(config_memory, size), .positional = true },
+	{ "hugepages", FIELD_FLAG, AT(config_memory, hugepages) },
+	{ NULL },
+};
+
+static const struct field disk_fields[] = {
+	{ "path", FIELD_STRING, AT(config_disk, path), .positional = true },
+	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
+	{ "root", FIELD_FLAG, AT(config_disk, root) },
+	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
+	{ "id", FIELD_STRING, AT(config_disk, id) },
+	{ "serial", FIELD_STRING, AT(config_disk, serial) },
+	{ NULL },
+};
+
+static const struct field net_fields[] = {
+	{ "tap", FIELD_STRING, AT(config_net, tap) },
+	{ "mac", FIELD_MAC, AT(config_net, mac) },
+	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
+	{ NULL },
+};
+
+static const struct field console_fields[] = {
+	{ "stdio", FIELD_FLAG, AT(config_console, stdio) },
+	{ "pty", FIELD_FLAG, AT(config_console, pty) },
+	{ "none", FIELD_FLAG, AT(config_console, none) },
+	{ "file", FIELD_STRING, AT(config_console, file) },
+	{ NULL },
+};
+
+#define LIST(member, counter, maximum)                                \
+	AT(vm_config, member),                                        \
+		.stride = sizeof(((struct vm_config *)0)->member[0]), \
+		.count_offset = offsetof(struct vm_config, counter),  \
+		.max = (maximum)
+
+const struct field config_fields[] = {
+	{ "kernel", FIELD_STRING, AT(vm_config, kernel), .arg = "FILE",
+	  .help = "bzImage or ELF vmlinux; without it, the first found of the "
+		  "built, the installed and the host's own" },
+	{ "initrd", FIELD_STRING, AT(vm_config, initrd), .arg = "FILE",
+	  .help = "initial ram disk" },
+	{ "cmdline", FIELD_STRING, AT(vm_config, cmdline), .arg = "STR",
+	  .help = "added to the default kernel command line" },
+	{ "cmdline-only", FIELD_STRING, AT(vm_config, cmdline_only),
+	  .arg = "STR", .help = "the whole kernel command line" },
+	{ "cpus", FIELD_UINT, AT(vm_config, cpus), .min = 1,
+	  .max = CONFIG_CPUS_MAX, .arg = "N", .help = "vCPUs, 1 to 64 (1)" },
+	{ "memory", FIELD_GROUP, AT(vm_config, memory), .group = memory_fields,
+	  .arg = "SIZE[,hugepages]",
+	  .help = "guest memory with K, M or G (256M); on 2 MiB pages" },
+	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
+	  .group = disk_fields,
+	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]",
+	  .help = "raw image or block device; repeatable; root adds root= to "
+		  "the command line, direct bypasses the page cache" },
+	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
+	  .group = net_fields, .arg = "tap=NAME[,mac=M][,mtu=N]",
+	  .help = "network card on a tap, which is made if it is not there; "
+		  "repeatable" },
+	{ "console", FIELD_GROUP, AT(vm_config, console),
+	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
+	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
+		  "Ctrl-A h lists the keys" },
+	{ "name", FIELD_STRING, AT(vm_config, name), .arg = "S",
+	  .help = "name of the VM in messages and in ps" },
+	{ "tables", FIELD_CHOICE, AT(vm_config, tables),
+	  .choices = tables_names, .arg = "auto|acpi|mptable",
+	  .help = "how the kernel finds its devices: ACPI, or MP table and "
+		  "virtio_mmio.device= (auto)" },
+	{ "boot", FIELD_CHOICE, AT(vm_config, boot), .choices = boot_names,
+	  .arg = "auto|pvh|linux64",
+	  .help = "how a vmlinux is entered (auto: PVH where it has the "
+		  "note)" },
+	{ "pit", FIELD_FLAG, AT(vm_config, pit),
+	  .help = "add the 8254 timer, for kernels that insist" },
+	{ "no-rng", FIELD_FLAG, AT(vm_config, no_rng),
+	  .help = "leave out the entropy device" },
+	{ "no-reboot", FIELD_FLAG, AT(vm_config, no_reboot),
+	  .help = "end when the guest reboots instead of starting it again" },
+	{ "pidfile", FIELD_STRING, AT(vm_config, pidfile), .arg = "FILE",
+	  .help = "write the process id there while the VM exists" },
+	{ "stop-timeout", FIELD_UINT, AT(vm_config, stop_timeout), .max = 86400,
+	  .arg = "SECONDS",
+	  .help = "how long SIGTERM's press of the power button may take "
+		  "before the VM is ended (10)" },
+	{ "log-level", FIELD_CHOICE, AT(vm_config, log_level),
+	  .choices = log_names, .arg = "error|warn|info|debug",
+	  .help = "how much goes to stderr (warn)" },
+	{ "timeline", FIELD_FLAG, AT(vm_config, timeline),
+	  .help = "print when each stage of the start was reached" },
+	{ "dry-run", FIELD_FLAG, AT(vm_config, dry_run),
+	  .help = "print the complete command line and the memory map, start "
+		  "nothing" },
+	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX) },
+	{ NULL },
+};
+
+const struct field *field_find(const struct field *fields, const char *name)
+{
+	for (; fields->name; fields++)
+		if (strcmp(fields->name, name) == 0)
+			return fields;
+	return NULL;
+}
+
+void *field_append(const struct field *field, void *base, struct error *err)
+{
+	unsigned *count = field_count(field, base);
+
+	if (*count == field->max) {
+		error_set(err, ERROR_USAGE, 0, "%s: more than %llu of them",
+			  field->name, (unsigned long long)field->max);
+		return NULL;
+	}
+	return field_at(field, base, (*count)++);
+}
+
+static int parse_number(const struct field *field, const char *text,
+			uint64_t *value, struct error *err)
+{
+	char *end;
+	unsigned shift = 0;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	if (field->type == FIELD_SIZE && *end) {
+		static const char units[] = "KMGT";
+		const char *unit = strchr(units, *end & ~0x20);
+
+		if (unit && *unit) {
+			shift = 10 * (unsigned)(unit - units + 1);
+			end++;
+		}
+	}
+	/* strtoull would take a sign and leading blanks */
+	if (errno || *end || text[0] < '0' || text[0] > '9' ||
+	    *value > UINT64_MAX >> shift)
+		return error_set(err, ERROR_USAGE, 0, "%s: '%s' is not a %s",
+				 field->name, text,
+				 field->type == FIELD_SIZE ? "size such as 512M"
+							   : "number");
+	*value <<= shift;
+	if (field->type == FIELD_UINT &&
+	    (*value < field->min || *value > field->max))
+		return error_set(err, ERROR_USAGE, 0,
+				 "%s: %s is outside %llu to %llu", field->name,
+				 text, (unsigned long long)field->min,
+				 (unsigned long long)field->max);
+	return 0;
+}
+
+static int parse_mac(const struct field *field, const char *text,
+		     struct config_mac *mac, struct error *err)
+{
+	unsigned b[6];
+	int used = 0;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2],
+		   &b[3], &b[4], &b[5], &used) != 6 ||
+	    used != 17 || text[used])
+		return error_set(err, ERROR_USAGE, 0,
+				 "%s: '%s' is not like 02:00:00:00:00:01",
+				 field->name, text);
+	if (b[0] & 1)
+		return error_set(err, ERROR_USAGE, 0,
+				 "%s: %s is a multicast address", field->name,
+				 text);
+	for (int i = 0; i < 6; i++)
+		mac->bytes[i] = (uint8_t)b[i];
+	mac->set = true;
+	return 0;
+}
+
+static int parse_choice(const struct field *field, const char *text, int *value,
+			struct error *err)
+{
+	for (int i = 0; field->choices[i]; i++) {
+		if (strcmp(field->choices[i], text) == 0) {
+			*value = i;
+			return 0;
+		}
+	}
+	return error_set(err, ERROR_USAGE, 0, "%s: '%s' is not one of %s",
+			 field->name, text, field->arg);
+}
+
+/* Cuts the next comma-separated piece off *rest, in place; ",," becomes a
+ * literal comma. */
+static char *next_piece(char **rest)
+{
+	char *piece = *rest, *from = *rest, *to = *rest;
+
+	if (!piece)
+		return NULL;
+	*rest = NULL;
+	while (*from) {
+		if (from[0] == ',' && from[1] == ',') {
+			from++;
+		} else if (*from == ',') {
+			*rest = from + 1;
+			break;
+		}
+		*to++ = *from++;
+	}
+	*to = '\0';
+	return piece;
+}
+
+static int parse_piece(const struct field *group, void *at, char *piece,
+		       bool first, struct error *err)
+{
+	const struct field *field;
+	char *value;
+
+	if (first && group->positional)
+		return field_parse(group, field_at(group, at, 0), piece, err);
+	value = strchr(piece, '=');
+	if (value)
+		*value++ = '\0';
+	field = field_find(group, piece);
+	if (!field)
+		return error_set(err, ERROR_USAGE, 0, "unknown key '%s'",
+				 piece);
+	if (!value && field->type != FIELD_FLAG)
+		return error_set(err, ERROR_USAGE, 0,
+				 "%s needs a value: %s=", piece, piece);
+	return field_parse(field, field_at(field, at, 0), value, err);
+}
+
+static int parse_group(const struct field *field, void *at, const char *text,
+		       struct error *err)
+{
+	autofree char *copy = strdup(text);
+	char *rest = copy, *piece;
+	bool first = true;
+
+	if (!copy)
+		return error_set(err, ERROR_USAGE, ENOMEM, "%s", field->name);
+	while ((piece = next_piece(&rest))) {
+		if (parse_piece(field->group, at, piece, first, err))
+			return error_wrap(err, "%s", field->name);
+		first = false;
+	}
+	return 0;
+}
+
+static int parse_flag(const struct field *field, const char *text, bool *value,
+		      struct error *err)
+{
+	if (text && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+		return error_set(err, ERROR_USAGE, 0,
+				 "%s: '%s' is neither true nor false",
+				 field->name, text);
+	*value = !text || text[0] == 't';
+	return 0;
+}
+
+int field_parse(const struct field *field, void *at, const char *text,
+		struct error *err)
+{
+	switch (field->type) {
+	case FIELD_STRING:
+		if (!*text)
+			return error_set(err, ERROR_USAGE, 0, "%s: is empty",
+					 field->name);
+		free(*(char **)at);
+		*(char **)at = strdup(text);
+		if (!*(char **)at)
+			return error_set(err, ERROR_USAGE, ENOMEM, "%s",
+					 field->name);
+		return 0;
+	case FIELD_FLAG:
+		return parse_flag(field, text, at, err);
+	case FIELD_UINT:
+	case FIELD_SIZE:
+		return parse_number(field, text, at, err);
+	case FIELD_MAC:
+		return parse_mac(field, text, at, err);
+	case FIELD_CHOICE:
+		return parse_choice(field, text, at, err);
+	case FIELD_GROUP:
+		return parse_group(field, at, text, err);
+	}
+	return -1;
+}
+
+void field_clear(const struct field *field, void *at)
+{
+	switch (field->type) {
+	case FIELD_STRING:
+		free(*(char **)at);
+		*(char **)at = NULL;
+		break;
+	case FIELD_FLAG:
+		*(bool *)at = false;
+		break;
+	case FIELD_UINT:
+	case FIELD_SIZE:
+		*(uint64_t *)at = 0;
+		break;
+	case FIELD_MAC:
+		*(struct config_mac *)at = (struct config_mac){ 0 };
+		break;
+	case FIELD_CHOICE:
+		*(int *)at = 0;
+		break;
+	case FIELD_GROUP:
+		for (const struct field *f = field->group; f->name; f++)
+			field_clear(f, field_at(f, at, 0));
+		break;
+	}
+}
+
+void field_clear_list(const struct field *field, void *base)
+{
+	unsigned *count = field_count(field, base);
+
+	while (*count)
+		field_clear(field, field_at(field, base, --*count));
+}
+
+static bool print_group(const struct field *group, const void *at, FILE *out)
+{
+	const char *comma = "";
+
+	for (const struct field *f = group; f->name; f++) {
+		const void *value = (const char *)at + f->offset;
+		autofree char *text = NULL;
+		size_t len = 0;
+		FILE *mem = open_memstream(&text, &len);
+		bool set;
+
+		if (!mem)
+			return false;
+		set = field_print(f, value, mem);
+		fclose(mem);
+		if (!set)
+			continue;
+		fputs(comma, out);
+		if (f->type == FIELD_FLAG)
+			fputs(f->name, out);
+		else if (!f->positional)
+			fprintf(out, "%s=", f->name);
+		for (const char *c = text; *c; c++)
+			fputs(*c == ',' ? ",," : (char[]){ *c, 0 }, out);
+		comma = ",";
+	}
+	return *comma;
+}
+
+bool field_print(const struct field *field, const void *at, FILE *out)
+{
+	const struct config_mac *mac = at;
+	const char *string;
+	uint64_t number;
+
+	switch (field->type) {
+	case FIELD_STRING:
+		string = *(char *const *)at;
+		if (string)
+			fputs(string, out);
+		return string;
+	case FIELD_FLAG:
+		return *(const bool *)at;
+	case FIELD_UINT:
+		number = *(const uint64_t *)at;
+		fprintf(out, "%llu", (unsigned long long)number);
+		return number || !field->min;
+	case FIELD_SIZE:
+		number = *(const uint64_t *)at;
+		if (number % (1 << 20) == 0)
+			fprintf(out, "%lluM", (unsigned long long)number >> 20);
+		else
+			fprintf(out, "%lluK", (unsigned long long)number >> 10);
+		return true;
+	case FIELD_MAC:
+		if (mac->set)
+			fprintf(out, "%02x:%02x:%02x:%02x:%02x:%02x",
+				mac->bytes[0], mac->bytes[1], mac->bytes[2],
+				mac->bytes[3], mac->bytes[4], mac->bytes[5]);
+		return mac->set;
+	case FIELD_CHOICE:
+		fputs(field->choices[*(const int *)at], out);
+		return true;
+	case FIELD_GROUP:
+		return print_group(field->group, at, out);
+	}
+	return false;
+}

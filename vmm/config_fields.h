@@ -1,0 +1,77 @@
+/* The table of configuration fields, from which command line, JSON, help and
+ * the printed command are all made.
+ *
+ * A field is a name, a type and an offset into its struct. Fields of type
+ * FIELD_GROUP have fields of their own ("--disk PATH,readonly,id=S" or
+ * {"path": ..., "readonly": true}); the group's first field may be positional
+ * and then needs no "name=". Constant data, any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+enum field_type {
+	FIELD_STRING, /* char * */
+	FIELD_FLAG,   /* bool */
+	FIELD_UINT,   /* uint64_t, min to max */
+	FIELD_SIZE,   /* uint64_t bytes, with K, M, G */
+	FIELD_MAC,    /* struct config_mac */
+	FIELD_CHOICE, /* int, index into choices */
+	FIELD_GROUP,  /* struct described by group */
+};
+
+struct field {
+	const char *name;
+	enum field_type type;
+	size_t offset;
+	uint64_t min, max;
+	const char *const *choices; /* NULL-terminated */
+	const struct field *group;  /* ends with a NULL name */
+	bool positional;
+	/* lists: `max` elements of `stride` bytes at offset, their number, an
+	 * unsigned, at count_offset */
+	size_t stride;
+	size_t count_offset;
+	const char *arg; /* what help shows behind the name */
+	const char *help;
+};
+
+/* The options of a whole VM; base struct is struct vm_config. */
+extern const struct field config_fields[];
+
+const struct field *field_find(const struct field *fields, const char *name);
+
+/* Where the field's value stands; for lists, of element index. */
+static inline void *field_at(const struct field *field, void *base,
+			     unsigned index)
+{
+	return (char *)base + field->offset + index * field->stride;
+}
+
+static inline unsigned *field_count(const struct field *field, void *base)
+{
+	return (unsigned *)((char *)base + field->count_offset);
+}
+
+/* Frees all elements of a list. */
+void field_clear_list(const struct field *field, void *base);
+
+/* A fresh list element; NULL with err set when the list is full. */
+void *field_append(const struct field *field, void *base, struct error *err);
+
+/* Parses text into the value at `at`. Groups take the command line's form
+ * with commas; ",," stands for a comma. */
+int field_parse(const struct field *field, void *at, const char *text,
+		struct error *err);
+
+/* Frees what the value at `at` owns and clears it. */
+void field_clear(const struct field *field, void *at);
+
+/* Prints the value as field_parse() reads it; nothing for an unset one.
+ * Returns whether it was set. */
+bool field_print(const struct field *field, const void *at, FILE *out);

@@ -1,0 +1,27 @@
+/* Thin wrappers over the KVM ioctls that create and wire a VM
+ * (Linux Documentation/virt/kvm/api.rst). Only the set-up thread calls these,
+ * but for ioeventfds, which any vCPU thread may attach and detach.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/guest_mem.h"
+
+/* Opens /dev/kvm and checks API version and the extensions onggi needs. The
+ * error says what a user can do. -1 with err set, else the descriptor. */
+int kvm_open(struct error *err);
+
+/* A new VM; the caller closes it. */
+int kvm_create_vm(int kvm_fd, struct error *err);
+
+/* Makes every region of mem visible to the guest. */
+int kvm_set_memory(int vm_fd, const struct guest_mem *mem, struct error *err);
+
+/* Lets writes to the eventfd raise the global interrupt gsi, as an edge. */
+int kvm_attach_irq(int vm_fd, uint32_t gsi, int fd, struct error *err);
+
+/* A 32-bit write of datum to the MMIO address addr signals fd. 0 or -errno. */
+int kvm_attach_ioevent(int vm_fd, uint64_t addr, uint32_t datum, int fd);
+void kvm_detach_ioevent(int vm_fd, uint64_t addr, uint32_t datum, int fd);

@@ -1,0 +1,48 @@
+#include "vmm/layout.h"
+
+static void add_slots(struct vm_layout *layout, enum slot_kind kind,
+		      unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		layout->slots[layout->slot_count++] =
+			(struct device_slot){ .kind = kind, .index = i };
+}
+
+void layout_list_slots(const struct vm_config *config, struct vm_layout *layout)
+{
+	add_slots(layout, SLOT_DISK, config->disk_count);
+	add_slots(layout, SLOT_NET, config->net_count);
+	add_slots(layout, SLOT_RNG, !config->no_rng);
+}
+
+void layout_print(const struct vm_config *config,
+		  const struct vm_layout *layout, FILE *out)
+{
+	for (unsigned i = 0; i < layout->ram_count; i++)
+		fprintf(out, "%#14llx - %#14llx  memory, %llu MiB\n",
+			(unsigned long long)layout->ram[i].base,
+			(unsigned long long)(layout->ram[i].base +
+					     layout->ram[i].size - 1),
+			(unsigned long long)layout->ram[i].size >> 20);
+	for (unsigned i = 0; i < layout->slot_count; i++) {
+		const struct device_slot *slot = &layout->slots[i];
+
+		fprintf(out, "%#14llx - %#14llx  virtio-mmio, GSI %u, ",
+			(unsigned long long)slot->base,
+			(unsigned long long)(slot->base + slot->size - 1),
+			slot->gsi);
+		switch (slot->kind) {
+		case SLOT_DISK:
+			fprintf(out, "block: %s\n",
+				config->disks[slot->index].path);
+			break;
+		case SLOT_NET:
+			fprintf(out, "net: %s\n",
+				config->nets[slot->index].tap);
+			break;
+		case SLOT_RNG:
+			fprintf(out, "rng\n");
+			break;
+		}
+	}
+}

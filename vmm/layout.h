@@ -1,0 +1,41 @@
+/* The guest's address map: which memory and which devices stand where.
+ *
+ * Computed from the configuration alone, so that --dry-run can print it.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "vmm/config.h"
+
+#define LAYOUT_RAM_MAX 2
+#define LAYOUT_SLOTS_MAX (CONFIG_DISKS_MAX + CONFIG_NETS_MAX + 1)
+
+enum slot_kind { SLOT_DISK, SLOT_NET, SLOT_RNG };
+
+/* One virtio-mmio window. */
+struct device_slot {
+	enum slot_kind kind;
+	unsigned index; /* among its kind, as in the configuration */
+	uint64_t base;	/* guest physical address */
+	uint64_t size;
+	uint32_t gsi;
+};
+
+struct vm_layout {
+	unsigned ram_count;
+	struct {
+		uint64_t base, size;
+	} ram[LAYOUT_RAM_MAX];
+	unsigned slot_count;
+	struct device_slot slots[LAYOUT_SLOTS_MAX];
+};
+
+/* Lists the virtio devices of the configuration in the order the guest
+ * numbers them; addresses are the architecture's business. */
+void layout_list_slots(const struct vm_config *config,
+		       struct vm_layout *layout);
+
+void layout_print(const struct vm_config *config,
+		  const struct vm_layout *layout, FILE *out);

@@ -1,0 +1,81 @@
+/* onggi: a lightweight KVM virtual machine monitor. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "vmm/commands.h"
+#include "vmm/config.h"
+
+#ifndef ONGGI_VERSION
+#define ONGGI_VERSION "unknown"
+#endif
+
+static int command_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	puts("onggi " ONGGI_VERSION);
+	return 0;
+}
+
+static int command_help(int argc, char **argv);
+
+/* For the shell completion: every command, or every option of run. */
+static int command_complete(int argc, char **argv);
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "run", command_run, "boot a guest (onggi run --help)" },
+	{ "doctor", command_doctor, "find out what this host allows" },
+	{ "version", command_version, "print the version" },
+	{ "help", command_help, "print this" },
+	{ "complete", command_complete, NULL },
+};
+
+static int command_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	puts("onggi boots a Linux kernel in a lightweight KVM virtual machine."
+	     "\n\nusage: onggi COMMAND [OPTIONS]\n");
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].help)
+			printf("  %-8s %s\n", commands[i].name,
+			       commands[i].help);
+	return 0;
+}
+
+static int command_complete(int argc, char **argv)
+{
+	if (argc > 0 && strcmp(argv[0], "run") == 0) {
+		config_print_names(stdout);
+		return 0;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].help)
+			puts(commands[i].name);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "help";
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc > 2 ? argc - 2 : 0,
+					       argv + (argc > 2 ? 2 : argc));
+	fprintf(stderr,
+		"onggi: error: unknown command '%s' (see 'onggi help')"
+		"\n",
+		name);
+	return ERROR_USAGE;
+}

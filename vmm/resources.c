@@ -1,0 +1,129 @@
+#include "vmm/resources.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "devices/net_tap.h"
+#include "vmm/kvm.h"
+
+static int open_image(struct boot_file *file, const char *path,
+		      struct error *err)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return error_set(err, ERROR_IMAGE, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERROR_IMAGE, 0, "%s: not a regular file",
+				 path);
+	*file = (struct boot_file){
+		.fd = take_fd(&fd),
+		.size = (uint64_t)st.st_size,
+		.name = path,
+	};
+	return 0;
+}
+
+static int open_disks(struct resources *resources,
+		      const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->disk_count; i++) {
+		const struct config_disk *disk = &config->disks[i];
+		const struct disk_config wanted = {
+			.path = disk->path,
+			.readonly = disk->readonly,
+			.direct = disk->direct,
+		};
+
+		if (disk_open(&wanted, &resources->disks[i], err))
+			return error_wrap(err, "%s", disk->id);
+	}
+	return 0;
+}
+
+static int open_taps(struct resources *resources,
+		     const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->net_count; i++) {
+		resources->taps[i] = net_tap_open(config->nets[i].tap, err);
+		if (resources->taps[i] < 0)
+			return error_wrap(err, "net%u", i);
+	}
+	return 0;
+}
+
+static int write_pidfile(struct resources *resources, const char *path,
+			 struct error *err)
+{
+	autoclose int fd =
+		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
+	if (dprintf(fd, "%d\n", getpid()) < 0) {
+		int errnum = errno;
+
+		unlink(path);
+		return error_set(err, ERROR_IO, errnum, "pidfile %s", path);
+	}
+	resources->pidfile = path;
+	return 0;
+}
+
+int resources_open(struct resources *resources, const struct vm_config *config,
+		   struct timeline *timeline, struct error *err)
+{
+	*resources = (struct resources){ .kvm_fd = -1,
+					 .kernel.fd = -1,
+					 .initrd.fd = -1 };
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+		resources->disks[i].fd = -1;
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		resources->taps[i] = -1;
+
+	if (open_image(&resources->kernel, config->kernel, err)) {
+		error_wrap(err, "kernel");
+		goto fail;
+	}
+	if (config->initrd &&
+	    open_image(&resources->initrd, config->initrd, err)) {
+		error_wrap(err, "initrd");
+		goto fail;
+	}
+	if (open_disks(resources, config, err) ||
+	    open_taps(resources, config, err))
+		goto fail;
+	resources->kvm_fd = kvm_open(err);
+	if (resources->kvm_fd < 0)
+		goto fail;
+	timeline_mark(timeline, TIMELINE_KVM_OPENED);
+	resources->console = console_open(&config->console, timeline, err);
+	if (!resources->console)
+		goto fail;
+	if (config->pidfile && write_pidfile(resources, config->pidfile, err))
+		goto fail;
+	return 0;
+fail:
+	resources_close(resources);
+	return -1;
+}
+
+void resources_close(struct resources *resources)
+{
+	if (resources->pidfile)
+		unlink(resources->pidfile);
+	console_close(resources->console);
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		cleanup_close(&resources->taps[i]);
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+		cleanup_close(&resources->disks[i].fd);
+	cleanup_close(&resources->initrd.fd);
+	cleanup_close(&resources->kernel.fd);
+	cleanup_close(&resources->kvm_fd);
+}

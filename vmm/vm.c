@@ -1,0 +1,379 @@
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <linux/mman.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "vmm/cmdline.h"
+#include "vmm/kvm.h"
+#include "vmm/machine.h"
+
+#define HUGE_PAGE (2ULL << 20)
+
+/* --- stopping --- */
+
+void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
+{
+	char why[sizeof(vm->stop_error.text)];
+	va_list args;
+	bool first;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+
+	pthread_mutex_lock(&vm->stop_lock);
+	first = !vm_stopping(vm);
+	if (first) {
+		error_set(&vm->stop_error, (enum error_class)reason, 0, "%s",
+			  why);
+		atomic_store(&vm->stop_reason, reason);
+	}
+	pthread_mutex_unlock(&vm->stop_lock);
+	if (first) {
+		log_info("stopping: %s", why);
+		event_loop_stop(vm->loop);
+	}
+}
+
+static void on_power_off(void *ctx, uint8_t exit_code)
+{
+	struct vm *vm = ctx;
+
+	vm->exit_code = exit_code;
+	vm_stop(vm, VM_STOP_POWEROFF, "the guest powered off");
+}
+
+static void on_reset(void *ctx)
+{
+	vm_stop(ctx, VM_STOP_REBOOT, "the guest reset the machine");
+}
+
+static void on_boot_mark(void *ctx, uint8_t value)
+{
+	struct vm *vm = ctx;
+
+	(void)value;
+	timeline_mark(vm->timeline, TIMELINE_USER_SPACE);
+}
+
+static const struct power_ops power_ops = {
+	.power_off = on_power_off,
+	.reset = on_reset,
+	.boot_mark = on_boot_mark,
+};
+
+static void on_console_quit(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	vm->exit_code = 0;
+	vm_stop(vm, VM_STOP_QUIT, "Ctrl-A x");
+}
+
+/* --- signals --- */
+
+static void quit_by_signal(struct vm *vm, int signal)
+{
+	vm->exit_code = 128 + signal;
+	vm_stop(vm, VM_STOP_QUIT, "%s", strsignal(signal));
+}
+
+static void on_stop_timeout(struct event_source *source, uint32_t events)
+{
+	struct vm *vm =
+		(struct vm *)((char *)source - offsetof(struct vm, stop_timer));
+
+	(void)events;
+	log_warn("the guest did not power off in %llu s",
+		 (unsigned long long)vm->config->stop_timeout);
+	quit_by_signal(vm, SIGTERM);
+}
+
+/* SIGTERM presses the power button and gives the guest time; a second one, or
+ * any other of the signals, ends the VM at once. */
+static void on_signal(struct event_source *source, uint32_t events)
+{
+	struct vm *vm =
+		(struct vm *)((char *)source - offsetof(struct vm, signals));
+	struct itimerspec timeout = {
+		.it_value.tv_sec = (time_t)vm->config->stop_timeout,
+	};
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
+	    !vm->config->stop_timeout) {
+		quit_by_signal(vm, (int)info.ssi_signo);
+		return;
+	}
+	vm->stop_asked = true;
+	power_press_button(&vm->power);
+	timerfd_settime(vm->stop_timer.fd, 0, &timeout, NULL);
+}
+
+static int watch_signals(struct vm *vm, struct error *err)
+{
+	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (unsigned i = 0; i < ARRAY_SIZE(handled); i++)
+		sigaddset(&set, handled[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	vm->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	vm->signals.ready = on_signal;
+	vm->stop_timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	vm->stop_timer.ready = on_stop_timeout;
+	if (vm->signals.fd < 0 || vm->stop_timer.fd < 0 ||
+	    event_loop_add(vm->loop, &vm->signals, EPOLLIN) ||
+	    event_loop_add(vm->loop, &vm->stop_timer, EPOLLIN))
+		return error_set(err, ERROR_IO, errno, "watch signals");
+	return 0;
+}
+
+static void unwatch_signals(struct vm *vm)
+{
+	cleanup_close(&vm->signals.fd);
+	cleanup_close(&vm->stop_timer.fd);
+}
+
+/* --- stages --- */
+
+static int create_loop(struct vm *vm, struct error *err)
+{
+	vm->loop = event_loop_create(err);
+	return vm->loop ? 0 : -1;
+}
+
+static void destroy_loop(struct vm *vm)
+{
+	event_loop_destroy(vm->loop);
+}
+
+static int create_kvm(struct vm *vm, struct error *err)
+{
+	vm->kvm_fd = vm->resources->kvm_fd;
+	vm->fd = kvm_create_vm(vm->kvm_fd, err);
+	return vm->fd < 0 ? -1 : 0;
+}
+
+static void destroy_kvm(struct vm *vm)
+{
+	arch_destroy(vm);
+	cleanup_close(&vm->fd);
+}
+
+/* One mapping holds all guest memory. It starts at a multiple of 2 MiB, so
+ * that the host can use huge pages where it wants to. */
+static int create_memory(struct vm *vm, struct error *err)
+{
+	const struct config_memory *memory = &vm->config->memory;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS |
+		    (memory->hugepages ? MAP_HUGETLB | MAP_HUGE_2MB
+				       : MAP_NORESERVE);
+	size_t slack = memory->hugepages ? 0 : HUGE_PAGE;
+	uint8_t *host;
+
+	vm->memory_size = memory->size + slack;
+	host = mmap(NULL, vm->memory_size, PROT_READ | PROT_WRITE, flags, -1,
+		    0);
+	if (host == MAP_FAILED)
+		return error_set(err, ERROR_IO, errno, "memory: map %llu MiB%s",
+				 (unsigned long long)memory->size >> 20,
+				 memory->hugepages
+					 ? " of huge pages (see "
+					   "/proc/sys/vm/nr_hugepages)"
+					 : "");
+	vm->memory = host;
+	host += -(uintptr_t)host & (HUGE_PAGE - 1);
+	for (unsigned i = 0; i < vm->layout.ram_count; i++) {
+		uint64_t size = vm->layout.ram[i].size;
+
+		guest_mem_add(&vm->mem, vm->layout.ram[i].base, size, host);
+		vm->mem.regions[i].overlay = !memory->hugepages;
+		host += size;
+	}
+	if (kvm_set_memory(vm->fd, &vm->mem, err))
+		return -1;
+	timeline_mark(vm->timeline, TIMELINE_MEMORY_READY);
+	return 0;
+}
+
+static void destroy_memory(struct vm *vm)
+{
+	if (vm->memory)
+		munmap(vm->memory, vm->memory_size);
+}
+
+int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err)
+{
+	autoclose int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return error_set(err, ERROR_IO, errno, "interrupt %u", gsi);
+	if (kvm_attach_irq(vm->fd, gsi, fd, err))
+		return -1;
+	return take_fd(&fd);
+}
+
+static int create_platform(struct vm *vm, struct error *err)
+{
+	if (arch_create_irqchip(vm, err) || arch_create_devices(vm, err))
+		return -1;
+	serial_init(&vm->serial, (struct irq_line){ vm->serial_irq_fd },
+		    &console_backend, vm->resources->console);
+	power_init(&vm->power, (struct irq_line){ vm->power_irq_fd },
+		   &power_ops, vm);
+	return 0;
+}
+
+static void destroy_platform(struct vm *vm)
+{
+	cleanup_close(&vm->serial_irq_fd);
+	cleanup_close(&vm->power_irq_fd);
+}
+
+static int load_kernel(struct vm *vm, struct error *err)
+{
+	autofree char *cmdline = cmdline_build(vm->config, &vm->layout, err);
+
+	if (!cmdline || arch_load(vm, cmdline, err))
+		return -1;
+	log_info("command line: %s", cmdline);
+	timeline_mark(vm->timeline, TIMELINE_KERNEL_LOADED);
+	return 0;
+}
+
+static int create_vcpus(struct vm *vm, struct error *err)
+{
+	vm->vcpus = calloc(vm->config->cpus, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		return error_set(err, ERROR_IO, ENOMEM, "vCPUs");
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		vm->vcpus[i].fd = -1;
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		if (vcpu_create(&vm->vcpus[i], vm, i, err))
+			return -1;
+	return 0;
+}
+
+static void destroy_vcpus(struct vm *vm)
+{
+	for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
+		vcpu_destroy(&vm->vcpus[i]);
+	free(vm->vcpus);
+}
+
+static int attach_console(struct vm *vm, struct error *err)
+{
+	return console_attach(vm->resources->console, &vm->serial, vm->loop,
+			      on_console_quit, vm, err);
+}
+
+static void detach_console(struct vm *vm)
+{
+	console_detach(vm->resources->console);
+}
+
+/* In this order; undone in reverse. Each destroy also takes what a failed
+ * create left half done. */
+static const struct {
+	const char *name;
+	int (*create)(struct vm *vm, struct error *err);
+	void (*destroy)(struct vm *vm);
+} stages[] = {
+	{ "event loop", create_loop, destroy_loop },
+	{ "VM", create_kvm, destroy_kvm },
+	{ "memory", create_memory, destroy_memory },
+	{ "platform", create_platform, destroy_platform },
+	{ "virtio devices", machine_create_devices, machine_destroy_devices },
+	{ "kernel", load_kernel, NULL },
+	{ "vCPUs", create_vcpus, destroy_vcpus },
+	{ "signals", watch_signals, unwatch_signals },
+	{ "console", attach_console, detach_console },
+};
+
+static void destroy_stages(struct vm *vm, unsigned count)
+{
+	while (count-- > 0)
+		if (stages[count].destroy)
+			stages[count].destroy(vm);
+	pthread_mutex_destroy(&vm->stop_lock);
+}
+
+int vm_create(struct vm *vm, const struct vm_config *config,
+	      struct resources *resources, struct timeline *timeline,
+	      struct error *err)
+{
+	*vm = (struct vm){
+		.config = config,
+		.resources = resources,
+		.timeline = timeline,
+		.fd = -1,
+		.serial_irq_fd = -1,
+		.power_irq_fd = -1,
+		.signals.fd = -1,
+		.stop_timer.fd = -1,
+		.stop_reason = VM_STOP_NONE,
+	};
+	if (arch_layout(config, &vm->layout, err))
+		return -1;
+	pthread_mutex_init(&vm->stop_lock, NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
+		if (stages[i].create(vm, err)) {
+			destroy_stages(vm, i + 1);
+			return -1;
+		}
+		log_debug("created: %s", stages[i].name);
+	}
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	destroy_stages(vm, ARRAY_SIZE(stages));
+}
+
+static void stop_vcpus(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		vcpu_kick(&vm->vcpus[i]);
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		vcpu_join(&vm->vcpus[i]);
+}
+
+int vm_run(struct vm *vm, struct error *err)
+{
+	int reason;
+
+	for (unsigned i = 0; i < vm->config->cpus; i++) {
+		if (vcpu_start(&vm->vcpus[i], err)) {
+			vm_stop(vm, (int)err->class, "%s", err->text);
+			break;
+		}
+	}
+	event_loop_run(vm->loop);
+	stop_vcpus(vm);
+	reason = atomic_load(&vm->stop_reason);
+	if (reason == VM_STOP_REBOOT && arch_reset_was_panic(vm)) {
+		reason = ERROR_GUEST_PANIC;
+		error_set(&vm->stop_error, ERROR_GUEST_PANIC, 0,
+			  "the guest kernel panicked");
+	}
+	*err = vm->stop_error;
+	return reason;
+}

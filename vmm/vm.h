@@ -1,0 +1,93 @@
+/* One virtual machine, from the KVM descriptor to the last device.
+ *
+ * struct vm owns everything that lives as long as one boot of the guest; what
+ * outlives a guest reboot (open disks, taps, console) is in struct resources.
+ * vm_create() and vm_destroy() walk one table of stages, forward and back.
+ * The calling thread of vm_run() is the event loop; each vCPU has its own.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/event_loop.h"
+#include "base/guest_mem.h"
+#include "devices/bus.h"
+#include "devices/power.h"
+#include "devices/serial_16550.h"
+#include "devices/virtio_mmio.h"
+#include "vmm/arch.h"
+#include "vmm/arch_state.h"
+#include "vmm/resources.h"
+#include "vmm/timeline.h"
+#include "vmm/vcpu.h"
+
+/* Ways to stop that are no failure; enum error_class has the others. */
+enum vm_stop_reason {
+	VM_STOP_NONE = -1,
+	VM_STOP_POWEROFF = 0,
+	VM_STOP_REBOOT = 1,
+	VM_STOP_QUIT = 2, /* asked for from outside */
+};
+
+struct vm_device {
+	struct virtio_device *dev;
+	void (*destroy)(struct virtio_device *dev);
+	struct virtio_mmio *mmio;
+	int irq_fd;
+};
+
+struct vm {
+	const struct vm_config *config;
+	struct resources *resources;
+	struct timeline *timeline;
+
+	struct vm_layout layout;
+	int kvm_fd; /* the resources' */
+	int fd;
+	void *memory; /* the mapping behind mem, memory_size bytes */
+	size_t memory_size;
+	struct guest_mem mem;
+	struct event_loop *loop;
+	struct bus pio;
+	struct bus mmio;
+	struct serial serial;
+	int serial_irq_fd;
+	struct power power;
+	int power_irq_fd;
+	struct vm_device devices[LAYOUT_SLOTS_MAX];
+	struct arch_state arch;
+	struct vcpu *vcpus;
+
+	struct event_source signals;
+	struct event_source stop_timer;
+	bool stop_asked; /* the power button has been pressed */
+
+	/* Why the VM stopped: written once, under stop_lock. */
+	pthread_mutex_t stop_lock;
+	atomic_int stop_reason; /* vm_stop_reason or error_class */
+	int exit_code;		/* with POWEROFF and QUIT */
+	struct error stop_error;
+};
+
+int vm_create(struct vm *vm, const struct vm_config *config,
+	      struct resources *resources, struct timeline *timeline,
+	      struct error *err);
+
+/* Runs the guest until it stops and returns the stop reason. */
+int vm_run(struct vm *vm, struct error *err);
+void vm_destroy(struct vm *vm);
+
+/* Ends the VM; the first caller's reason stands. Any thread. */
+void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static inline bool vm_stopping(struct vm *vm)
+{
+	return atomic_load_explicit(&vm->stop_reason, memory_order_acquire) !=
+	       VM_STOP_NONE;
+}
+
+/* For architectures: an eventfd that raises gsi; -1 with err set. */
+int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err);
