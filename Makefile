@@ -54,9 +54,72 @@ $(BUILD)/onggi: $(BUILD)/vmm/main.o $(LIBRARY)
 	$(if $(V),,@echo "  LINK    $@")
 	$(Q)$(CC) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+# --- one static stripped binary ---
+
+static:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/static LINK=static \
+		CFLAGS="-O2" EXTRA_CFLAGS="-ffunction-sections -fdata-sections"
+	$(Q)strip -o $(BUILD)/onggi-static $(BUILD)/static/onggi
+	@echo "  STATIC  $(BUILD)/onggi-static, $$(stat -c %s $(BUILD)/onggi-static) bytes"
+
+install: $(BUILD)/onggi
+	install -Dm755 $(BUILD)/onggi $(DESTDIR)$(PREFIX)/bin/onggi
+	install -Dm644 docs/onggi.1 $(DESTDIR)$(PREFIX)/share/man/man1/onggi.1
+	install -Dm644 docs/onggi.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/onggi
+
+# --- guests ---
+
+run:
+	$(Q)tools/install-packages run
+	$(Q)$(MAKE) --no-print-directory -s
+	$(Q)tools/run-debian $(if $(CMD),'$(subst ','\'',$(CMD))')
+
+images:
+	$(Q)guest-images/build all
+
+# --- tests ---
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%, \
+	$(wildcard tests/unit/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%, \
+	$(wildcard tests/fuzz/fuzz_*.c))
+TEST_SUPPORT := $(BUILD)/tests/fake_driver.o
+
+unit: $(UNIT_TESTS)
+fuzzers: $(FUZZERS)
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_SUPPORT) $(LIBRARY)
+	$(if $(V),,@echo "  LINK    $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(TEST_SUPPORT) $(LIBRARY)
+	$(if $(V),,@echo "  LINK    $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+check:
+	$(Q)tools/install-packages check
+	$(Q)tests/check
+
+format:
+	clang-format -i $(FORMATTED)
+
+lint:
+	tests/check lint
+
+FORMATTED := $(wildcard base/*.[ch] devices/*.[ch] boot/*.[ch] vmm/*.[ch] \
+	tests/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+
+list-sources:
+	@echo $(SOURCES)
+list-formatted:
+	@echo $(FORMATTED)
+
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
 
-.PHONY: all clean
+.PHONY: all static install run images unit fuzzers check format lint \
+	list-sources list-formatted clean
+.SECONDARY:

@@ -153,7 +153,7 @@ static size_t put_segment(struct aml *aml, const char *text)
 	return len;
 }
 
-void aml_path(struct aml *aml, const char *path)
+static void put_path(struct aml *aml, const char *path)
 {
 	unsigned segments = 1;
 
@@ -177,7 +177,7 @@ void aml_scope(struct aml *aml, const char *path)
 {
 	put_byte(aml, AML_SCOPE);
 	open_package(aml, false);
-	aml_path(aml, path);
+	put_path(aml, path);
 }
 
 void aml_device(struct aml *aml, const char *name)
@@ -185,7 +185,7 @@ void aml_device(struct aml *aml, const char *name)
 	put_byte(aml, AML_EXT);
 	put_byte(aml, AML_EXT_DEVICE);
 	open_package(aml, false);
-	aml_path(aml, name);
+	put_path(aml, name);
 }
 
 void aml_method(struct aml *aml, const char *name, unsigned args)
@@ -195,7 +195,7 @@ void aml_method(struct aml *aml, const char *name, unsigned args)
 	assert(args <= 7);
 	put_byte(aml, AML_METHOD);
 	open_package(aml, false);
-	aml_path(aml, name);
+	put_path(aml, name);
 	put_byte(aml, args | serialized);
 }
 
@@ -220,7 +220,7 @@ void aml_integer(struct aml *aml, uint64_t value)
 	put_bytes(aml, encoded, n);
 }
 
-void aml_string(struct aml *aml, const char *text)
+static void put_string(struct aml *aml, const char *text)
 {
 	put_byte(aml, AML_STRING);
 	put_bytes(aml, text, strlen(text) + 1);
@@ -229,7 +229,7 @@ void aml_string(struct aml *aml, const char *text)
 void aml_name(struct aml *aml, const char *name)
 {
 	put_byte(aml, AML_NAME);
-	aml_path(aml, name);
+	put_path(aml, name);
 }
 
 void aml_name_integer(struct aml *aml, const char *name, uint64_t value)
@@ -241,7 +241,7 @@ void aml_name_integer(struct aml *aml, const char *name, uint64_t value)
 void aml_name_string(struct aml *aml, const char *name, const char *text)
 {
 	aml_name(aml, name);
-	aml_string(aml, text);
+	put_string(aml, text);
 }
 
 static unsigned hex_digit(char c)
@@ -317,7 +317,7 @@ void aml_io_region(struct aml *aml, const char *name, uint16_t port,
 
 	put_byte(aml, AML_EXT);
 	put_byte(aml, AML_EXT_REGION);
-	aml_path(aml, name);
+	put_path(aml, name);
 	put_byte(aml, system_io);
 	aml_integer(aml, port);
 	aml_integer(aml, size);
@@ -330,9 +330,9 @@ void aml_byte_field(struct aml *aml, const char *region, const char *field)
 	put_byte(aml, AML_EXT);
 	put_byte(aml, AML_EXT_FIELD);
 	open_package(aml, false);
-	aml_path(aml, region);
+	put_path(aml, region);
 	put_byte(aml, byte_access | write_as_zeros);
-	aml_path(aml, field);
+	put_path(aml, field);
 	put_byte(aml, 8); /* bits, as a PkgLength */
 	aml_end(aml);
 }
@@ -342,7 +342,7 @@ void aml_and(struct aml *aml, const char *path, uint64_t mask)
 	const unsigned null_name = 0; /* the result is not stored as well */
 
 	put_byte(aml, AML_AND);
-	aml_path(aml, path);
+	put_path(aml, path);
 	aml_integer(aml, mask);
 	put_byte(aml, null_name);
 }
@@ -350,6 +350,6 @@ void aml_and(struct aml *aml, const char *path, uint64_t mask)
 void aml_notify(struct aml *aml, const char *path, uint64_t value)
 {
 	put_byte(aml, AML_NOTIFY);
-	aml_path(aml, path);
+	put_path(aml, path);
 	aml_integer(aml, value);
 }

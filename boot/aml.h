@@ -46,11 +46,8 @@ void aml_package(struct aml *aml, uint8_t elements);
 
 /* Data, 20.2.3. */
 void aml_integer(struct aml *aml, uint64_t value);
-void aml_string(struct aml *aml, const char *text);
 
-/* Name(name, value); aml_name() alone is followed by the value. A path may
- * stand for a value, too. */
-void aml_path(struct aml *aml, const char *path);
+/* Name(name, value); aml_name() alone is followed by the value. */
 void aml_name(struct aml *aml, const char *name);
 void aml_name_integer(struct aml *aml, const char *name, uint64_t value);
 void aml_name_string(struct aml *aml, const char *name, const char *text);

@@ -14,16 +14,13 @@ struct foreign_format {
 	const char *what;
 };
 
-#define MAGIC(bytes) .magic = bytes, .magic_len = sizeof(bytes) - 1
+#define MAGIC(bytes) .magic = (bytes), .magic_len = sizeof(bytes) - 1
 
 static const struct foreign_format foreign_formats[] = {
 	{ 0, MAGIC("\x1f\x8b"), "gzip-compressed: decompress it first" },
 	{ 0, MAGIC("\x28\xb5\x2f\xfd"),
 	  "zstd-compressed: decompress it first" },
-	{ 0,
-	  MAGIC("\xfd"
-		"7zXZ\0"),
-	  "xz-compressed: decompress it first" },
+	{ 0, MAGIC("\xfd\x37\x7aXZ"), "xz-compressed: decompress it first" },
 	{ 0, MAGIC("BZh"), "bzip2-compressed: decompress it first" },
 	{ 0, MAGIC("\x04\x22\x4d\x18"), "lz4-compressed: decompress it first" },
 	{ 0, MAGIC("\x02\x21\x4c\x18"), "lz4-compressed: decompress it first" },

@@ -24,8 +24,9 @@ struct boot_file {
 };
 
 /* Ranges shorter than this many bytes are read even where they could be
- * mapped: a mapping and its page faults would cost more than the copy. */
-#define LOAD_MAP_MIN (64 * 1024)
+ * mapped. Mapping pays from some 16 KiB if the guest only reads the pages,
+ * and later if it writes them, each then being copied one by one. */
+#define LOAD_MAP_MIN (32 * 1024)
 
 /* Reads exactly len bytes at offset. A range past the end of the file is
  * ERROR_IMAGE; a read that fails, or a file shorter than its size says, is

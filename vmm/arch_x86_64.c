@@ -158,15 +158,15 @@ static int build_acpi(struct vm *vm, uint64_t *rsdp, struct error *err)
 {
 	struct acpi_config config = {
 		.cpu_count = (unsigned)vm->config->cpus,
-		.virtio_count = vm->layout.slot_count,
+		.virtio_count = vm->layout->slot_count,
 		.serial = !vm->config->console.none,
 		.serial_gsi = COM1_GSI,
 		.power_port = ACPI_POWER_PORT,
 		.event_gsi = POWER_GSI,
 	};
 
-	for (unsigned i = 0; i < vm->layout.slot_count; i++) {
-		const struct device_slot *slot = &vm->layout.slots[i];
+	for (unsigned i = 0; i < vm->layout->slot_count; i++) {
+		const struct device_slot *slot = &vm->layout->slots[i];
 
 		config.virtio[i] = (struct acpi_virtio){
 			.gpa = slot->base,

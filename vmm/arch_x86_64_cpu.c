@@ -145,24 +145,28 @@ static int set_cpuid(struct vm *vm, struct vcpu *vcpu, struct error *err)
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MTRR_ENABLED_WRITE_BACK 0x806
 
+static int set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value,
+		   struct error *err)
+{
+	union {
+		struct kvm_msrs msrs;
+		uint8_t room[sizeof(struct kvm_msrs) +
+			     sizeof(struct kvm_msr_entry)];
+	} one = { .msrs.nmsrs = 1 };
+
+	one.msrs.entries[0].index = index;
+	one.msrs.entries[0].data = value;
+	if (ioctl(vcpu->fd, KVM_SET_MSRS, &one.msrs) != 1)
+		return error_set(err, ERROR_KVM, errno, "KVM_SET_MSRS %#x",
+				 index);
+	return 0;
+}
+
 static int set_msrs(struct vcpu *vcpu, struct error *err)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entries[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		.entries = {
-			{ .index = MSR_IA32_MISC_ENABLE,
-			  .data = MISC_ENABLE_FAST_STRING },
-			{ .index = MSR_MTRR_DEF_TYPE,
-			  .data = MTRR_ENABLED_WRITE_BACK },
-		},
-	};
-
-	if (ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) != 2)
-		return error_set(err, ERROR_KVM, errno, "KVM_SET_MSRS");
-	return 0;
+	if (set_msr(vcpu, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING, err))
+		return -1;
+	return set_msr(vcpu, MSR_MTRR_DEF_TYPE, MTRR_ENABLED_WRITE_BACK, err);
 }
 
 /* --- registers --- */

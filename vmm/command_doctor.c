@@ -5,6 +5,7 @@
 #include <linux/io_uring.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -58,7 +59,9 @@ static void check_huge_pages(void)
 	unsigned long count = 0;
 	char text[120];
 
-	if (file && fscanf(file, "%lu", &count) == 1 && count) {
+	if (file && fgets(text, sizeof(text), file))
+		count = strtoul(text, NULL, 10);
+	if (count) {
 		snprintf(text, sizeof(text), "%lu free of 2 MiB: %lu MiB",
 			 count, 2 * count);
 		say(OK, "huge pages", text);

@@ -24,25 +24,23 @@ static void print_help(void)
 	     "128 + N ended by signal N");
 }
 
-static int print_dry_run(const struct vm_config *config, struct error *err)
+static int print_dry_run(const struct vm_config *config,
+			 const struct vm_layout *layout, struct error *err)
 {
-	autofree char *cmdline = NULL;
-	struct vm_layout layout;
+	autofree char *cmdline = cmdline_build(config, layout, err);
 
-	if (arch_layout(config, &layout, err))
-		return -1;
-	cmdline = cmdline_build(config, &layout, err);
 	if (!cmdline)
 		return -1;
 	config_print_command(config, stdout);
 	printf("\nkernel command line:\n%s\n\nmemory map:\n", cmdline);
-	layout_print(config, &layout, stdout);
+	layout_print(config, layout, stdout);
 	return 0;
 }
 
 /* Boots again for as long as the guest asks for it; the exit status, or -1
  * with err set. */
-static int run_vm(const struct vm_config *config, struct resources *resources,
+static int run_vm(const struct vm_config *config,
+		  const struct vm_layout *layout, struct resources *resources,
 		  struct timeline *timeline, struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
@@ -51,7 +49,7 @@ static int run_vm(const struct vm_config *config, struct resources *resources,
 	if (!vm)
 		return error_set(err, ERROR_IO, 0, "out of memory");
 	do {
-		if (vm_create(vm, config, resources, timeline, err))
+		if (vm_create(vm, config, layout, resources, timeline, err))
 			return -1;
 		reason = vm_run(vm, err);
 		status = vm->exit_code;
@@ -66,6 +64,7 @@ static int run_vm(const struct vm_config *config, struct resources *resources,
 static int run(int argc, char **argv, struct vm_config *config,
 	       struct timeline *timeline, struct error *err)
 {
+	struct vm_layout layout;
 	struct resources resources;
 	bool help;
 	int status;
@@ -76,16 +75,19 @@ static int run(int argc, char **argv, struct vm_config *config,
 		print_help();
 		return 0;
 	}
-	if (config_validate(config, err) || kernel_search(config, err))
+	if (config_validate(config, err) || arch_layout(config, &layout, err) ||
+	    kernel_search(config, err))
 		return -1;
 	log_set_level((enum log_level)config->log_level);
 	if (config->dry_run)
-		return print_dry_run(config, err);
+		return print_dry_run(config, &layout, err);
 	if (config->name)
 		prctl(PR_SET_NAME, config->name);
+	/* from here on a signal must not leave anything behind */
+	vm_block_signals();
 	if (resources_open(&resources, config, timeline, err))
 		return -1;
-	status = run_vm(config, &resources, timeline, err);
+	status = run_vm(config, &layout, &resources, timeline, err);
 	resources_close(&resources);
 	if (config->timeline)
 		timeline_print(timeline, stderr);

@@ -82,7 +82,7 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 static int load_config_files(struct vm_config *config, int argc, char **argv,
 			     bool *help, struct error *err)
 {
-	struct option option;
+	struct option option = { 0 };
 	int i = 0;
 
 	while (i < argc && strcmp(argv[i], "--") != 0) {
@@ -130,15 +130,13 @@ static int apply_option(struct vm_config *config, const struct option *option,
 		field_clear(field, at);
 	}
 	*seen |= bit;
-	if (field_parse(field, at, option->value, err))
-		return error_wrap(err, "bad option");
-	return 0;
+	return field_parse(field, at, option->value, err);
 }
 
 int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
 		 struct error *err)
 {
-	struct option option;
+	struct option option = { 0 };
 	uint64_t seen = 0;
 	int i = 0;
 

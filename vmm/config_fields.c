@@ -1,5 +1,6 @@
 #include "vmm/config_fields.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static const char *const log_names[] = { "error", "warn", "info", "debug",
 static const struct field memory_fields[] = {
 	{ "size", FIELD_SIZE, AT(config_memory, size), .positional = true },
 	{ "hugepages", FIELD_FLAG, AT(config_memory, hugepages) },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static const struct field disk_fields[] = {
@@ -27,14 +28,14 @@ static const struct field disk_fields[] = {
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static const struct field console_fields[] = {
@@ -42,7 +43,7 @@ static const struct field console_fields[] = {
 	{ "pty", FIELD_FLAG, AT(config_console, pty) },
 	{ "none", FIELD_FLAG, AT(config_console, none) },
 	{ "file", FIELD_STRING, AT(config_console, file) },
-	{ NULL },
+	{ .name = NULL },
 };
 
 #define LIST(member, counter, maximum)                                \
@@ -110,7 +111,7 @@ const struct field config_fields[] = {
 	  .help = "print the complete command line and the memory map, start "
 		  "nothing" },
 	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX) },
-	{ NULL },
+	{ .name = NULL },
 };
 
 const struct field *field_find(const struct field *fields, const char *name)
@@ -170,21 +171,26 @@ static int parse_number(const struct field *field, const char *text,
 static int parse_mac(const struct field *field, const char *text,
 		     struct config_mac *mac, struct error *err)
 {
-	unsigned b[6];
-	int used = 0;
+	const char *at = text;
 
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2],
-		   &b[3], &b[4], &b[5], &used) != 6 ||
-	    used != 17 || text[used])
-		return error_set(err, ERROR_USAGE, 0,
-				 "%s: '%s' is not like 02:00:00:00:00:01",
-				 field->name, text);
-	if (b[0] & 1)
+	for (int i = 0; i < 6; i++) {
+		char *end;
+		unsigned long byte = strtoul(at, &end, 16);
+
+		/* two digits each, with colons between and nothing behind */
+		if (!isxdigit(at[0]) || end != at + 2 ||
+		    *end != (i < 5 ? ':' : '\0'))
+			return error_set(err, ERROR_USAGE, 0,
+					 "%s: '%s' is not like "
+					 "02:00:00:00:00:01",
+					 field->name, text);
+		mac->bytes[i] = (uint8_t)byte;
+		at = end + 1;
+	}
+	if (mac->bytes[0] & 1)
 		return error_set(err, ERROR_USAGE, 0,
 				 "%s: %s is a multicast address", field->name,
 				 text);
-	for (int i = 0; i < 6; i++)
-		mac->bytes[i] = (uint8_t)b[i];
 	mac->set = true;
 	return 0;
 }

@@ -28,11 +28,11 @@ enum field_type {
 struct field {
 	const char *name;
 	enum field_type type;
+	bool positional; /* first of its group: needs no name */
 	size_t offset;
 	uint64_t min, max;
 	const char *const *choices; /* NULL-terminated */
 	const struct field *group;  /* ends with a NULL name */
-	bool positional;
 	/* lists: `max` elements of `stride` bytes at offset, their number, an
 	 * unsigned, at count_offset */
 	size_t stride;

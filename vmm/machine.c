@@ -103,10 +103,10 @@ static int create_device(struct vm *vm, const struct device_slot *slot,
 
 int machine_create_devices(struct vm *vm, struct error *err)
 {
-	for (unsigned i = 0; i < vm->layout.slot_count; i++)
+	for (unsigned i = 0; i < vm->layout->slot_count; i++)
 		vm->devices[i].irq_fd = -1;
-	for (unsigned i = 0; i < vm->layout.slot_count; i++)
-		if (create_device(vm, &vm->layout.slots[i], &vm->devices[i],
+	for (unsigned i = 0; i < vm->layout->slot_count; i++)
+		if (create_device(vm, &vm->layout->slots[i], &vm->devices[i],
 				  err))
 			return -1;
 	return 0;
@@ -114,7 +114,7 @@ int machine_create_devices(struct vm *vm, struct error *err)
 
 void machine_destroy_devices(struct vm *vm)
 {
-	for (unsigned i = vm->layout.slot_count; i-- > 0;) {
+	for (unsigned i = vm->layout->slot_count; i-- > 0;) {
 		struct vm_device *device = &vm->devices[i];
 
 		virtio_mmio_destroy(device->mmio);

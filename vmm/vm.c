@@ -27,21 +27,24 @@ void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
 {
 	char why[sizeof(vm->stop_error.text)];
 	va_list args;
-	bool first;
+	int current;
+	bool counts;
 
 	va_start(args, fmt);
 	vsnprintf(why, sizeof(why), fmt, args);
 	va_end(args);
 
 	pthread_mutex_lock(&vm->stop_lock);
-	first = !vm_stopping(vm);
-	if (first) {
+	current = atomic_load(&vm->stop_reason);
+	counts = current == VM_STOP_NONE ||
+		 (current == VM_STOP_REBOOT && reason != VM_STOP_REBOOT);
+	if (counts) {
 		error_set(&vm->stop_error, (enum error_class)reason, 0, "%s",
 			  why);
 		atomic_store(&vm->stop_reason, reason);
 	}
 	pthread_mutex_unlock(&vm->stop_lock);
-	if (first) {
+	if (counts) {
 		log_info("stopping: %s", why);
 		event_loop_stop(vm->loop);
 	}
@@ -96,6 +99,7 @@ static void on_stop_timeout(struct event_source *source, uint32_t events)
 		(struct vm *)((char *)source - offsetof(struct vm, stop_timer));
 
 	(void)events;
+	event_loop_remove(vm->loop, source);
 	log_warn("the guest did not power off in %llu s",
 		 (unsigned long long)vm->config->stop_timeout);
 	quit_by_signal(vm, SIGTERM);
@@ -125,7 +129,7 @@ static void on_signal(struct event_source *source, uint32_t events)
 	timerfd_settime(vm->stop_timer.fd, 0, &timeout, NULL);
 }
 
-static int watch_signals(struct vm *vm, struct error *err)
+static sigset_t handled_signals(void)
 {
 	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 	sigset_t set;
@@ -133,7 +137,20 @@ static int watch_signals(struct vm *vm, struct error *err)
 	sigemptyset(&set);
 	for (unsigned i = 0; i < ARRAY_SIZE(handled); i++)
 		sigaddset(&set, handled[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	return set;
+}
+
+void vm_block_signals(void)
+{
+	sigset_t set = handled_signals();
+
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int watch_signals(struct vm *vm, struct error *err)
+{
+	sigset_t set = handled_signals();
+
 	vm->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	vm->signals.ready = on_signal;
 	vm->stop_timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
@@ -200,10 +217,10 @@ static int create_memory(struct vm *vm, struct error *err)
 					 : "");
 	vm->memory = host;
 	host += -(uintptr_t)host & (HUGE_PAGE - 1);
-	for (unsigned i = 0; i < vm->layout.ram_count; i++) {
-		uint64_t size = vm->layout.ram[i].size;
+	for (unsigned i = 0; i < vm->layout->ram_count; i++) {
+		uint64_t size = vm->layout->ram[i].size;
 
-		guest_mem_add(&vm->mem, vm->layout.ram[i].base, size, host);
+		guest_mem_add(&vm->mem, vm->layout->ram[i].base, size, host);
 		vm->mem.regions[i].overlay = !memory->hugepages;
 		host += size;
 	}
@@ -249,7 +266,7 @@ static void destroy_platform(struct vm *vm)
 
 static int load_kernel(struct vm *vm, struct error *err)
 {
-	autofree char *cmdline = cmdline_build(vm->config, &vm->layout, err);
+	autofree char *cmdline = cmdline_build(vm->config, vm->layout, err);
 
 	if (!cmdline || arch_load(vm, cmdline, err))
 		return -1;
@@ -316,11 +333,12 @@ static void destroy_stages(struct vm *vm, unsigned count)
 }
 
 int vm_create(struct vm *vm, const struct vm_config *config,
-	      struct resources *resources, struct timeline *timeline,
-	      struct error *err)
+	      const struct vm_layout *layout, struct resources *resources,
+	      struct timeline *timeline, struct error *err)
 {
 	*vm = (struct vm){
 		.config = config,
+		.layout = layout,
 		.resources = resources,
 		.timeline = timeline,
 		.fd = -1,
@@ -330,8 +348,6 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 		.stop_timer.fd = -1,
 		.stop_reason = VM_STOP_NONE,
 	};
-	if (arch_layout(config, &vm->layout, err))
-		return -1;
 	pthread_mutex_init(&vm->stop_lock, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
 		if (stages[i].create(vm, err)) {

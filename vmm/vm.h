@@ -43,7 +43,7 @@ struct vm {
 	struct resources *resources;
 	struct timeline *timeline;
 
-	struct vm_layout layout;
+	const struct vm_layout *layout;
 	int kvm_fd; /* the resources' */
 	int fd;
 	void *memory; /* the mapping behind mem, memory_size bytes */
@@ -71,15 +71,20 @@ struct vm {
 	struct error stop_error;
 };
 
+/* Blocks the signals that vm_run() answers, for this thread and those to come,
+ * so that none of them ends the process before that. */
+void vm_block_signals(void);
+
 int vm_create(struct vm *vm, const struct vm_config *config,
-	      struct resources *resources, struct timeline *timeline,
-	      struct error *err);
+	      const struct vm_layout *layout, struct resources *resources,
+	      struct timeline *timeline, struct error *err);
 
 /* Runs the guest until it stops and returns the stop reason. */
 int vm_run(struct vm *vm, struct error *err);
 void vm_destroy(struct vm *vm);
 
-/* Ends the VM; the first caller's reason stands. Any thread. */
+/* Ends the VM. The first caller's reason stands, but that a reboot gives way
+ * to any other. Any thread. */
 void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -1,0 +1,479 @@
+"""What onggi says and does before any real kernel runs.
+
+Runs natively: the guests are a few instructions long, which even a KVM
+without hardware support executes. Every bad input has its message checked,
+its exit status, and that nothing stays behind.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import onggi  # noqa: E402
+from onggi import Guest, run  # noqa: E402
+
+needs_kvm = pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK),
+                               reason="no /dev/kvm")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
+
+
+@pytest.fixture(name="kernel")
+def null_kernel(tmp_path):
+    return onggi.pvh_guest(tmp_path / "null.elf", onggi.NULL_GUEST)
+
+
+def guest(tmp_path, code):
+    return onggi.pvh_guest(tmp_path / "guest.elf", code)
+
+
+def refused(result, status, *words):
+    """One clear line on stderr, the right status, nothing on stdout."""
+    assert result.returncode == status, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("onggi: error: ")
+    for word in words:
+        assert word in lines[0]
+    assert result.stdout == ""
+
+
+# --- help and completion ---
+
+def test_help_is_everywhere():
+    assert "usage: onggi COMMAND" in run().stdout
+    for args in (["--help"], ["help"], ["run", "--help"],
+                 ["doctor", "--help"]):
+        result = run(*args)
+        assert result.returncode == 0 and "usage:" in result.stdout
+    assert "--kernel FILE" in run("run", "--help").stdout
+
+
+def test_version_is_one_line():
+    assert re.fullmatch(r"onggi \S+\n", run("version").stdout)
+    assert run("--version").stdout == run("version").stdout
+
+
+def test_completion_lists_every_option():
+    names = run("complete", "run").stdout.split()
+    shown = re.findall(r"^  (--\S+)", run("run", "--help").stdout, re.M)
+    assert set(shown) <= set(names) and "--kernel" in names
+
+
+def test_unknown_command_is_refused():
+    refused(run("rum"), onggi.EXIT_USAGE, "rum")
+
+
+# --- bad usage ---
+
+@pytest.mark.parametrize("args, words", [
+    (["--kernl", "x"], ["--kernl"]),
+    (["stray"], ["stray"]),
+    (["--kernel"], ["--kernel", "value"]),
+    (["--cpus", "0"], ["cpus", "1 to 64"]),
+    (["--cpus", "65"], ["cpus", "1 to 64"]),
+    (["--cpus", "two"], ["cpus", "two"]),
+    (["--cpus", "-1"], ["cpus", "-1"]),
+    (["--memory", "0"], ["memory", "8 MiB"]),
+    (["--memory", "12X"], ["memory", "12X"]),
+    (["--memory", "99999999999999999999G"], ["memory"]),
+    (["--memory", "1048576T"], ["memory", "physical addresses"]),
+    (["--memory", "16777220K,hugepages"], ["memory", "2 MiB"]),
+    (["--memory", "64M,bigpages"], ["memory", "bigpages"]),
+    (["--disk", ""], ["disk", "path"]),
+    (["--disk", "a,id"], ["disk", "id"]),
+    (["--disk", "a,root", "--disk", "b,root"], ["disk", "root"]),
+    (["--disk", "a,serial=123456789012345678901"], ["disk", "serial"]),
+    (["--net", "mac=02:00:00:00:00:01"], ["net", "tap"]),
+    (["--net", "tap=t0,mac=02:00"], ["mac", "02:00"]),
+    (["--net", "tap=t0,mac=03:00:00:00:00:01"], ["mac", "multicast"]),
+    (["--net", "tap=t0,mtu=60"], ["mtu", "60"]),
+    (["--net", "tap=a/b"], ["net", "a/b"]),
+    (["--net", "tap=t0", "--net", "tap=t0"], ["t0", "twice"]),
+    (["--console", "stdio,pty"], ["console"]),
+    (["--console", "tcp"], ["console", "tcp"]),
+    (["--cmdline", "a", "--cmdline-only", "b"], ["cmdline"]),
+    (["--log-level", "loud"], ["log-level", "loud"]),
+    (["--", 'say "hi"'], ["args", "double quote"]),
+])
+def test_bad_usage_names_the_option_and_the_reason(args, words):
+    refused(run("run", *args), onggi.EXIT_USAGE, *words)
+
+
+def test_too_many_disks_are_refused():
+    disks = [word for i in range(9) for word in ("--disk", f"d{i}")]
+    refused(run("run", *disks), onggi.EXIT_USAGE, "disk", "8")
+
+
+# --- configuration file ---
+
+@pytest.mark.parametrize("text, words", [
+    ('{"kernl": "x"}', ["kernl"]),
+    ('{"disk": [{"path": "a", "rdonly": true}]}', ["disk", "rdonly"]),
+    ('{"disk": "a"}', ["disk", "array"]),
+    ('{"cpus": 1.5}', ["cpus"]),
+    ('{"cpus": 1000}', ["cpus", "1 to 64"]),
+    ('{"no-reboot": "yes"}', ["no-reboot", "true"]),
+    ('{"kernel": "a\\u0000b"}', ["line 1"]),
+    ('{"kernel": "a", "kernel": "b"}', ["line 1"]),
+    ('["kernel"]', ["object"]),
+    ('{"kernel": ', ["line 1"]),
+    ('', ["line 1"]),
+])
+def test_bad_json_names_file_key_and_reason(tmp_path, text, words):
+    path = tmp_path / "vm.json"
+    path.write_text(text)
+    refused(run("run", "--config", path), onggi.EXIT_USAGE, "vm.json", *words)
+
+
+def test_missing_config_file_is_named():
+    refused(run("run", "--config", "/nonexistent.json"), onggi.EXIT_USAGE,
+            "/nonexistent.json", "No such file")
+
+
+def test_flags_win_over_the_file_and_lists_are_replaced(tmp_path, kernel):
+    path = tmp_path / "vm.json"
+    path.write_text(json.dumps({
+        "kernel": str(kernel), "cpus": 2, "memory": "64M",
+        "disk": [{"path": "/a", "readonly": True}, "/b,id=second"],
+        "net": [{"tap": "t0", "mac": "02:00:00:00:00:01"}],
+        "console": {"file": "/tmp/c"}, "no-reboot": True,
+        "args": ["sh", "-c", "echo a b"]}))
+    plain = run("run", "--dry-run", "--config", path).stdout
+    assert "--cpus 2 --memory 64M --disk /a,readonly" in plain
+    assert "--disk /b,id=second" in plain
+    assert "--net tap=t0,mac=02:00:00:00:00:01" in plain
+    assert "-- sh -c 'echo a b'" in plain
+    flags = run("run", "--cpus", "3", "--disk", "/c", "--config", path,
+                "--dry-run").stdout
+    assert "--cpus 3" in flags and "--disk /c" in flags
+    assert "/a" not in flags and "/b" not in flags
+
+
+# --- dry run ---
+
+def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
+    odd = tmp_path / "a disk, with commas.img"
+    first = run("run", "--kernel", kernel, "--memory", "5G", "--disk",
+                str(odd).replace(",", ",,") + ",root,direct,serial=S1",
+                "--cmdline", "a='b c'", "--dry-run", "--", "sh", "-c", "it's")
+    assert first.returncode == 0, first.stderr
+    again = shlex.split(first.stdout.splitlines()[0])
+    assert str(odd).replace(",", ",,") in first.stdout
+    # before the "--" of the guest's arguments
+    at = again.index("--")
+    second = run(*again[1:at], "--dry-run", *again[at:])
+    assert second.stdout == first.stdout
+    assert "root=/dev/vda rw" in first.stdout
+    assert re.search(r"0x100000000 .* memory, 2048 MiB", first.stdout)
+
+
+def test_dry_run_starts_and_leaves_nothing(tmp_path, kernel):
+    pidfile = tmp_path / "pid"
+    run("run", "--kernel", kernel, "--pidfile", pidfile, "--console",
+        f"file={tmp_path}/console", "--dry-run")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["null.elf"]
+
+
+# --- bad images ---
+
+@pytest.mark.parametrize("content, words", [
+    (b"", ["empty"]),
+    (b"#!/bin/sh\necho no kernel\n" * 100, ["kernel"]),
+    (b"\x1f\x8b" + bytes(600), ["gzip"]),
+    (b"\x7fELF" + bytes(20), ["kernel"]),
+    (bytes(0x1fe) + b"\x55\xaa" + bytes(2) + b"HdrS", ["kernel"]),
+])
+@needs_kvm
+def test_what_is_not_a_kernel_is_refused(tmp_path, content, words):
+    path = tmp_path / "image"
+    path.write_bytes(content)
+    refused(run("run", "--kernel", path), onggi.EXIT_IMAGE, "image", *words)
+
+
+@needs_kvm
+def test_a_truncated_kernel_is_refused(tmp_path, kernel):
+    whole = Path(kernel).read_bytes()
+    for length in (100, 200, 4096, len(whole) - 1):
+        path = tmp_path / "cut"
+        path.write_bytes(whole[:length])
+        refused(run("run", "--kernel", path), onggi.EXIT_IMAGE, "cut")
+
+
+def test_missing_files_are_named(tmp_path, kernel):
+    refused(run("run", "--kernel", "/no/kernel"), onggi.EXIT_IMAGE,
+            "/no/kernel", "No such file")
+    refused(run("run", "--kernel", tmp_path), onggi.EXIT_IMAGE,
+            str(tmp_path), "regular file")
+    refused(run("run", "--kernel", kernel, "--initrd", "/no/initrd"),
+            onggi.EXIT_IMAGE, "/no/initrd", "No such file")
+    refused(run("run", "--kernel", kernel, "--disk", "/no/disk"),
+            onggi.EXIT_IO, "disk0", "/no/disk", "No such file")
+
+
+def test_no_kernel_at_all_lists_what_was_tried(tmp_path):
+    result = run("run", env={"HOME": str(tmp_path), "PATH": "/bin"})
+    if result.returncode == onggi.EXIT_IMAGE and "tried" in result.stderr:
+        refused(result, onggi.EXIT_IMAGE, f"{tmp_path}/.cache/onggi/images",
+                "/share/onggi/vmlinux", "/boot/vmlinuz-")
+    else:  # the host's own kernel is there and was taken
+        assert os.access(f"/boot/vmlinuz-{os.uname().release}", os.R_OK)
+
+
+@needs_kvm
+def test_an_initrd_larger_than_memory_is_refused(tmp_path, kernel):
+    initrd = tmp_path / "initrd"
+    initrd.touch()
+    os.truncate(initrd, 100 << 20)
+    refused(run("run", "--kernel", kernel, "--initrd", initrd, "--memory",
+                "64M"), onggi.EXIT_IMAGE, "initrd", "100 MiB", "64 MiB")
+
+
+@needs_kvm
+def test_a_command_line_that_is_too_long_is_refused(kernel):
+    refused(run("run", "--kernel", kernel, "--cmdline", "x" * 3000),
+            onggi.EXIT_USAGE, "command line", "2047")
+
+
+# --- host resources ---
+
+def test_a_directory_is_no_disk(tmp_path, kernel):
+    refused(run("run", "--kernel", kernel, "--disk", tmp_path),
+            onggi.EXIT_IO, "disk0", str(tmp_path), "directory")
+
+
+@needs_kvm
+def test_a_disk_in_use_is_locked(tmp_path):
+    disk = tmp_path / "disk"
+    disk.touch()
+    os.truncate(disk, 1 << 20)
+    kernel = guest(tmp_path, onggi.SLEEP)
+    with Guest("run", "--kernel", kernel, "--disk", disk, "--pidfile",
+               tmp_path / "pid"):
+        wait_for_file(tmp_path / "pid")
+        refused(run("run", "--kernel", kernel, "--disk", disk),
+                onggi.EXIT_IO, "disk0", str(disk), "locked")
+        refused(run("run", "--kernel", kernel, "--disk", f"{disk},readonly"),
+                onggi.EXIT_IO, "locked")
+
+
+def as_nobody(*args):
+    """onggi as a user without rights; the program may lie where only root
+    can go, so it is handed over open."""
+    return subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+         f"/proc/self/fd/{args[0]}", *map(str, args[1:])],
+        pass_fds=[args[0]], stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False)
+
+
+@needs_root
+def test_no_right_to_a_tap_or_to_kvm_says_what_to_do(tmp_path):
+    # pytest's own tmp_path is closed to others
+    kernel = "/bin/true"
+    program = os.open(onggi.ONGGI, os.O_RDONLY)
+    try:
+        result = as_nobody(program, "run", "--kernel", kernel, "--net",
+                           "tap=onggi-t0")
+        refused(result, onggi.EXIT_IO, "net0", "onggi-t0")
+        if os.stat("/dev/net/tun").st_mode & 0o006:
+            assert "ip tuntap add" in result.stderr
+        else:
+            assert "/dev/net/tun: Permission denied" in result.stderr
+        if not os.stat("/dev/kvm").st_mode & 0o006:
+            result = as_nobody(program, "run", "--kernel", kernel)
+            refused(result, onggi.EXIT_KVM, "/dev/kvm", "Permission denied",
+                    "group")
+    finally:
+        os.close(program)
+
+
+@needs_root
+def test_no_usable_kvm_has_its_own_status(kernel):
+    hide = ["unshare", "-m", "sh", "-c",
+            'mount --bind /dev/null /dev/kvm && exec "$@"', "sh"]
+    result = subprocess.run(
+        [*hide, onggi.ONGGI, "run", "--kernel", str(kernel)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    refused(result, onggi.EXIT_KVM, "/dev/kvm")
+
+
+def test_places_that_cannot_be_written_are_named(kernel):
+    refused(run("run", "--kernel", kernel, "--console", "file=/no/console"),
+            onggi.EXIT_IO, "/no/console")
+    refused(run("run", "--kernel", kernel, "--pidfile", "/no/pid"),
+            onggi.EXIT_IO, "/no/pid")
+
+
+@needs_kvm
+def test_huge_pages_that_are_not_there_are_explained(kernel):
+    free = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
+    if not free.exists() or int(free.read_text()) > 32:
+        pytest.skip("huge pages are reserved here")
+    refused(run("run", "--kernel", kernel, "--memory", "64M,hugepages"),
+            onggi.EXIT_IO, "huge pages", "nr_hugepages")
+
+
+# --- exit statuses of tiny guests ---
+
+@needs_kvm
+def test_the_guest_hands_over_its_exit_code(tmp_path):
+    result = run("run", "--kernel", guest(tmp_path, onggi.POWER_OFF_42))
+    assert (result.returncode, result.stderr) == (42, "")
+
+
+@needs_kvm
+def test_no_reboot_ends_with_zero(kernel):
+    result = run("run", "--kernel", kernel, "--no-reboot")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@needs_kvm
+def test_a_reboot_starts_the_guest_again(tmp_path, kernel):
+    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+               "--log-level", "info") as vm:
+        boots = 0
+        while boots < 3:
+            boots += b"keyboard controller" in vm.process.stderr.readline()
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+
+
+@needs_kvm
+def test_a_triple_fault_has_its_own_status(tmp_path):
+    refused(run("run", "--kernel", guest(tmp_path, onggi.TRIPLE_FAULT)),
+            onggi.EXIT_TRIPLE_FAULT, "triple fault", "RIP 0x10000")
+
+
+@needs_kvm
+def test_a_kvm_internal_error_says_where(tmp_path):
+    refused(run("run", "--kernel", guest(tmp_path, onggi.RUN_FROM_NOWHERE)),
+            onggi.EXIT_KVM_INTERNAL, "KVM internal error", "RIP 0xd1000000",
+            "bytes")
+
+
+# --- console, signals, pidfile, timeline ---
+
+def wait_for_file(path, timeout=20):
+    end = time.monotonic() + timeout
+    while not Path(path).exists() or not Path(path).read_text():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.01)
+    return Path(path).read_text()
+
+
+@needs_kvm
+def test_console_output_goes_to_stdout_and_to_a_file(tmp_path):
+    kernel = guest(tmp_path, onggi.HELLO)
+    assert run("run", "--kernel", kernel).stdout == "ok"
+    result = run("run", "--kernel", kernel, "--console",
+                 f"file={tmp_path}/out")
+    assert result.stdout == ""
+    assert (tmp_path / "out").read_text() == "ok"
+    assert run("run", "--kernel", kernel, "--console", "none").stdout == ""
+
+
+@needs_kvm
+def test_pty_console_is_named_and_carries_output(tmp_path):
+    kernel = guest(tmp_path, onggi.HELLO)
+    result = run("run", "--kernel", kernel, "--console", "pty")
+    assert re.search(r"console is /dev/pts/\d+\n", result.stderr)
+
+
+@needs_kvm
+def test_pidfile_exists_only_while_the_vm_does(tmp_path):
+    pidfile = tmp_path / "pid"
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
+               pidfile) as vm:
+        assert int(wait_for_file(pidfile)) == vm.process.pid
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+    assert not pidfile.exists()
+
+
+@needs_kvm
+@pytest.mark.parametrize("args, signals", [
+    (["--stop-timeout", "0"], 1), (["--stop-timeout", "1"], 1),
+    (["--stop-timeout", "1000"], 2)])
+def test_sigterm_ends_a_guest_that_ignores_its_button(tmp_path, args, signals):
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
+               tmp_path / "pid", *args) as vm:
+        wait_for_file(tmp_path / "pid")
+        for _ in range(signals):
+            time.sleep(0.3)
+            vm.signal(signal.SIGTERM)
+        assert vm.finish() == 128 + signal.SIGTERM
+
+
+@needs_kvm
+def test_terminal_is_raw_while_running_and_restored_after(tmp_path):
+    kernel = guest(tmp_path, onggi.SLEEP)
+    with Guest("run", "--kernel", kernel, terminal=True) as vm:
+        end = time.monotonic() + 20
+        while termios.tcgetattr(vm.slave)[3] & termios.ICANON:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        vm.send("\x01h")
+        vm.wait_for("Ctrl-A x")
+        vm.send("\x01x")
+        assert vm.finish() == 0
+        assert termios.tcgetattr(vm.slave) == vm.termios
+
+
+@needs_kvm
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGSEGV,
+                                    signal.SIGTERM])
+def test_terminal_is_restored_after_a_signal(tmp_path, number):
+    if number == signal.SIGSEGV and "asan" in onggi.ONGGI:
+        pytest.skip("the sanitizer takes this signal")
+    kernel = guest(tmp_path, onggi.SLEEP)
+    with Guest("run", "--kernel", kernel, "--stop-timeout", "0",
+               terminal=True) as vm:
+        end = time.monotonic() + 20
+        while termios.tcgetattr(vm.slave)[3] & termios.ICANON:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        vm.signal(number)
+        assert vm.finish() != 0
+        assert termios.tcgetattr(vm.slave) == vm.termios
+
+
+@needs_kvm
+def test_timeline_stages_come_in_order(kernel):
+    result = run("run", "--kernel", kernel, "--no-reboot", "--timeline")
+    times = [float(t) for t in re.findall(r"([\d.]+) ms", result.stderr)]
+    assert len(times) == 5 and times == sorted(times)
+    assert "user space reached            -" in result.stderr
+
+
+@needs_kvm
+def test_standard_input_that_has_ended_is_no_trouble(tmp_path):
+    kernel = guest(tmp_path, onggi.POWER_OFF_42)
+    for path in ("/dev/null", kernel):
+        with open(path, "rb") as stdin:
+            result = subprocess.run(
+                [onggi.ONGGI, "run", "--kernel", str(kernel)], stdin=stdin,
+                check=False, timeout=60)
+        assert result.returncode == 42
+
+
+# --- doctor ---
+
+def test_doctor_tells_and_its_status_agrees():
+    result = run("doctor")
+    assert result.returncode in (0, onggi.EXIT_KVM)
+    for word in ("KVM", "huge pages", "tap", "io_uring", "vhost"):
+        assert word in result.stdout
+    quiet = run("doctor", "--quiet")
+    assert quiet.returncode == result.returncode
+    assert quiet.stdout == "" and quiet.stderr == ""
+    assert ("FAIL" in result.stdout) == (result.returncode != 0)

@@ -1,0 +1,15 @@
+#!/bin/bash
+# Every header compiles alone, and says #pragma once.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+bad=0
+for header in base/*.h devices/*.h boot/*.h vmm/*.h; do
+    grep -q '^#pragma once' "$header" || {
+        echo "$header: no #pragma once"
+        bad=1
+    }
+    "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror \
+        -fsyntax-only -x c -include "$header" /dev/null || bad=1
+done
+exit $bad
