@@ -84,7 +84,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%, \
 	$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%, \
 	$(wildcard tests/fuzz/fuzz_*.c))
-TEST_SUPPORT := $(BUILD)/tests/fake_driver.o
+TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
 
 unit: $(UNIT_TESTS)
 fuzzers: $(FUZZERS)

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -150,6 +152,16 @@ static const struct block_engine_ops uring_ops = {
 	.destroy = uring_destroy,
 };
 
+/* liburing 2.3 does not export its wrappers for these two. */
+static int ring_register(struct io_uring *ring, unsigned opcode, void *arg,
+			 unsigned count)
+{
+	long ret = syscall(__NR_io_uring_register, ring->ring_fd, opcode, arg,
+			   count);
+
+	return ret < 0 ? -errno : 0;
+}
+
 /* All registration comes before the restrictions, which allow none; the ring
  * takes no request before it is enabled. */
 static int restrict_ring(struct io_uring *ring,
@@ -170,10 +182,11 @@ static int restrict_ring(struct io_uring *ring,
 	if (ret == 0)
 		ret = io_uring_register_eventfd(ring, config->event_fd);
 	if (ret == 0)
-		ret = io_uring_register_restrictions(ring, allowed,
-						     ARRAY_SIZE(allowed));
+		ret = ring_register(ring, IORING_REGISTER_RESTRICTIONS, allowed,
+				    ARRAY_SIZE(allowed));
 	if (ret == 0)
-		ret = io_uring_enable_rings(ring);
+		ret = ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL,
+				    0);
 	return ret;
 }
 

@@ -134,16 +134,32 @@ static void tx_write(struct serial *serial, uint8_t byte)
 	tx_drain(serial);
 }
 
+/* Input waits until somebody listens: a driver that probes the port or opens
+ * it clears the FIFO, and would lose what was typed ahead or came by a pipe.
+ * OUT2 is what connects a PC's UART to its interrupt line. */
+static bool rx_open(const struct serial_state *s)
+{
+	return (s->ier & UART_IER_RDI) && (s->mcr & UART_MCR_OUT2) &&
+	       !(s->mcr & UART_MCR_LOOP);
+}
+
+/* Asks for more input, if some was refused. Whole FIFOs, not byte by byte. */
+static void rx_refill(struct serial *serial)
+{
+	const struct serial_state *s = &serial->state;
+
+	if (s->rx.count || !serial->rx_starved || !rx_open(s))
+		return;
+	serial->rx_starved = false;
+	serial->backend->room(serial->backend_ctx);
+}
+
 static uint8_t rx_read(struct serial *serial)
 {
 	struct serial_state *s = &serial->state;
 	uint8_t byte = s->rx.count ? fifo_get(&s->rx) : 0;
 
-	/* refill whole FIFOs, not byte by byte */
-	if (!s->rx.count && serial->rx_starved && !(s->mcr & UART_MCR_LOOP)) {
-		serial->rx_starved = false;
-		serial->backend->room(serial->backend_ctx);
-	}
+	rx_refill(serial);
 	return byte;
 }
 
@@ -153,7 +169,7 @@ size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len)
 	unsigned before = causes(s);
 	size_t taken = 0;
 
-	if (!(s->mcr & UART_MCR_LOOP)) {
+	if (rx_open(s)) {
 		while (taken < len && s->rx.count < fifo_depth(s))
 			fifo_put(&s->rx, data[taken++]);
 	}
@@ -255,8 +271,9 @@ static uint64_t serial_read(void *dev, uint64_t offset, unsigned size)
 	return value;
 }
 
-static void write_ier(struct serial_state *s, uint8_t value)
+static void write_ier(struct serial *serial, uint8_t value)
 {
+	struct serial_state *s = &serial->state;
 	uint8_t added = value & ~s->ier;
 
 	s->ier = value & IER_MASK;
@@ -264,6 +281,7 @@ static void write_ier(struct serial_state *s, uint8_t value)
 	 * its transmitter that way and tests for it. */
 	if ((added & UART_IER_THRI) && !s->tx.count)
 		s->thr_empty = 1;
+	rx_refill(serial);
 }
 
 static void write_fcr(struct serial *serial, uint8_t value)
@@ -273,12 +291,12 @@ static void write_fcr(struct serial *serial, uint8_t value)
 
 	/* the other bits count only together with the enable bit */
 	s->fcr = value & UART_FCR_ENABLE_FIFO ? value & FCR_KEPT : 0;
-	if (toggled || (value & UART_FCR_CLEAR_RCVR)) {
+	/* The data sheet clears both FIFOs when they are switched on or off.
+	 * Linux enables receive interrupts before it does so, and what came
+	 * in between is kept here. */
+	if (value & UART_FCR_CLEAR_RCVR) {
 		s->rx.count = 0;
-		if (serial->rx_starved && !(s->mcr & UART_MCR_LOOP)) {
-			serial->rx_starved = false;
-			serial->backend->room(serial->backend_ctx);
-		}
+		rx_refill(serial);
 	}
 	if (toggled || (value & UART_FCR_CLEAR_XMIT)) {
 		if (s->tx.count)
@@ -291,7 +309,6 @@ static void write_mcr(struct serial *serial, uint8_t value)
 {
 	struct serial_state *s = &serial->state;
 	uint8_t before = modem_lines(s), changed;
-	bool was_loop = s->mcr & UART_MCR_LOOP;
 
 	s->mcr = value & MCR_MASK;
 	changed = before ^ modem_lines(s);
@@ -299,10 +316,7 @@ static void write_mcr(struct serial *serial, uint8_t value)
 	if (!(before & UART_MSR_RI))
 		changed &= (uint8_t)~UART_MSR_RI;
 	s->msr |= changed >> 4;
-	if (was_loop && !(value & UART_MCR_LOOP) && serial->rx_starved) {
-		serial->rx_starved = false;
-		serial->backend->room(serial->backend_ctx);
-	}
+	rx_refill(serial);
 }
 
 static void serial_write(void *dev, uint64_t offset, unsigned size,
@@ -325,7 +339,7 @@ static void serial_write(void *dev, uint64_t offset, unsigned size,
 		if (s->lcr & UART_LCR_DLAB)
 			s->dlm = value;
 		else
-			write_ier(s, value);
+			write_ier(serial, value);
 		break;
 	case UART_FCR:
 		write_fcr(serial, value);

@@ -75,8 +75,8 @@ void serial_init(struct serial *serial, struct irq_line irq,
 		 const struct serial_backend *backend, void *ctx);
 void serial_destroy(struct serial *serial);
 
-/* Gives input to the guest; returns how many bytes fitted. In loopback mode
- * the line is cut off and nothing fits. */
+/* Gives input to the guest; returns how many bytes fitted: none while nobody
+ * listens (no receive interrupts, OUT2 off, loopback). */
 size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len);
 
 /* The backend takes bytes again. */

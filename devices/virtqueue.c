@@ -75,8 +75,12 @@ int virtqueue_start(struct virtqueue *vq, const struct guest_mem *mem,
 	vq->desc = guest_range(mem, s->desc, 16 * size);
 	vq->avail = guest_range(mem, s->avail, 6 + 2 * size);
 	vq->used = guest_range(mem, s->used, 6 + 8 * size);
-	if (!vq->desc || !vq->avail || !vq->used)
+	if (!vq->desc || !vq->avail || !vq->used) {
+		vq->desc = NULL;
+		vq->avail = NULL;
+		vq->used = NULL;
 		return -EINVAL;
+	}
 	vq->mem = mem;
 	vq->event_idx = event_idx;
 	vq->broken = false;
@@ -214,7 +218,7 @@ bool virtqueue_needs_interrupt(struct virtqueue *vq)
 	struct virtqueue_state *s = &vq->state;
 	uint16_t pushed = (uint16_t)(s->next_used - s->last_interrupt);
 
-	if (!pushed)
+	if (!pushed || !vq->avail)
 		return false;
 	/* the used index must be visible before the driver's wish is read */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

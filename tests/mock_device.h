@@ -1,0 +1,22 @@
+/* A virtio device that does nothing but note what its transport tells it. */
+#pragma once
+
+#include "devices/virtio_device.h"
+
+#define MOCK_FEATURE 3 /* a device feature it offers */
+#define MOCK_CONFIG 12 /* bytes of configuration space */
+#define MOCK_QUEUE_MAX 16
+
+struct mock_device {
+	struct virtio_device dev;
+	uint8_t config[MOCK_CONFIG];
+	unsigned activations, resets, notifications, config_writes;
+	unsigned last_queue;
+	int activate_result;
+	bool drain; /* pop and push everything on a notification */
+	unsigned drained;
+	int pop_result; /* of the last pop */
+};
+
+void mock_init(struct mock_device *mock, const struct guest_mem *mem,
+	       struct event_loop *loop);

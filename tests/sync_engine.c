@@ -1,0 +1,97 @@
+#include "tests/sync_engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+bool sync_engine_hold;
+size_t sync_engine_short;
+
+struct sync_engine {
+	struct block_engine engine;
+	struct block_engine_config config;
+	struct block_request *head, **tail;
+};
+
+static void sync_queue(struct block_engine *engine, struct block_request *req)
+{
+	struct sync_engine *sync = (struct sync_engine *)engine;
+
+	req->next = NULL;
+	*sync->tail = req;
+	sync->tail = &req->next;
+}
+
+static void sync_submit(struct block_engine *engine)
+{
+	struct sync_engine *sync = (struct sync_engine *)engine;
+	uint64_t one = 1;
+
+	if (write(sync->config.event_fd, &one, sizeof(one)) < 0)
+		abort();
+}
+
+static ssize_t transfer(int fd, struct block_request *req)
+{
+	struct iovec *iov, first;
+	unsigned count;
+	ssize_t done;
+
+	if (req->op == BLOCK_FLUSH)
+		return fdatasync(fd) ? -errno : 0;
+	iov = block_request_next(req, &count);
+	if (sync_engine_short) {
+		first = iov[0];
+		if (first.iov_len > sync_engine_short)
+			first.iov_len = sync_engine_short;
+		iov = &first;
+		count = 1;
+	}
+	done = req->op == BLOCK_READ
+		       ? preadv(fd, iov, (int)count, (off_t)req->offset)
+		       : pwritev(fd, iov, (int)count, (off_t)req->offset);
+	return done < 0 ? -errno : done;
+}
+
+static struct block_request *sync_reap(struct block_engine *engine, bool wait)
+{
+	struct sync_engine *sync = (struct sync_engine *)engine;
+	struct block_request *req = sync->head;
+	ssize_t outcome;
+
+	if (!req || (sync_engine_hold && !wait))
+		return NULL;
+	sync->head = req->next;
+	if (!sync->head)
+		sync->tail = &sync->head;
+	do {
+		outcome = transfer(sync->config.fd, req);
+	} while (!block_request_step(req, outcome, engine->draining));
+	return req;
+}
+
+static void sync_destroy(struct block_engine *engine)
+{
+	free(engine);
+}
+
+static const struct block_engine_ops ops = {
+	.queue = sync_queue,
+	.submit = sync_submit,
+	.reap = sync_reap,
+	.destroy = sync_destroy,
+};
+
+struct block_engine *
+sync_engine_create(const struct block_engine_config *config, struct error *err)
+{
+	struct sync_engine *sync = calloc(1, sizeof(*sync));
+
+	(void)err;
+	if (!sync)
+		abort();
+	sync->engine.ops = &ops;
+	sync->config = *config;
+	sync->tail = &sync->head;
+	return &sync->engine;
+}

@@ -1,0 +1,14 @@
+/* A block engine without threads or rings, for tests: a request is carried
+ * out when it is reaped, in order. One at a time per process.
+ */
+#pragma once
+
+#include "devices/block_backend.h"
+
+block_engine_create_fn sync_engine_create;
+
+/* While set, reap() without wait finds nothing. */
+extern bool sync_engine_hold;
+
+/* While set, transfers move at most this many bytes at once. */
+extern size_t sync_engine_short;

@@ -1,0 +1,320 @@
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "devices/block_backend.h"
+#include "devices/block_threads.h"
+#include "devices/block_uring.h"
+
+#define FILE_SIZE 65536
+
+/* Every test runs on each engine. */
+struct fixture {
+	int fd, event_fd;
+	struct block_engine *engine;
+};
+
+static int setup_with(void **state, block_engine_create_fn *create)
+{
+	static struct fixture f;
+	struct block_engine_config config = { .max = 128 };
+	char path[] = "/tmp/onggi-engine-XXXXXX";
+	uint8_t data[FILE_SIZE];
+	struct error err;
+
+	f.fd = mkstemp(path);
+	unlink(path);
+	for (int i = 0; i < FILE_SIZE; i++)
+		data[i] = (uint8_t)(i / 512);
+	if (write(f.fd, data, sizeof(data)) != sizeof(data))
+		return -1;
+	f.event_fd = eventfd(0, EFD_NONBLOCK);
+	config.fd = f.fd;
+	config.event_fd = f.event_fd;
+	f.engine = create(&config, &err);
+	if (!f.engine)
+		print_message("%s\n", err.text);
+	*state = &f;
+	return 0;
+}
+
+static int setup_uring(void **state)
+{
+	return setup_with(state, block_uring_create);
+}
+
+static int setup_threads(void **state)
+{
+	return setup_with(state, block_threads_create);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->engine)
+		f->engine->ops->destroy(f->engine);
+	close(f->fd);
+	close(f->event_fd);
+	return 0;
+}
+
+/* io_uring is refused on some hosts. */
+static struct fixture *fixture_of(void **state)
+{
+	struct fixture *f = *state;
+
+	if (!f->engine)
+		skip();
+	return f;
+}
+
+static struct block_request *wait_event(struct fixture *f)
+{
+	struct pollfd poll_fd = { .fd = f->event_fd, .events = POLLIN };
+	struct block_request *req;
+	uint64_t count;
+
+	while (!(req = f->engine->ops->reap(f->engine, false))) {
+		assert_int_equal(poll(&poll_fd, 1, 5000), 1);
+		assert_int_equal(read(f->event_fd, &count, 8), 8);
+	}
+	return req;
+}
+
+static struct block_request request(enum block_op op, struct iovec *iov,
+				    unsigned count, uint64_t offset)
+{
+	struct block_request req = {
+		.op = op, .iov = iov, .iov_count = count, .offset = offset
+	};
+
+	for (unsigned i = 0; i < count; i++)
+		req.left += iov[i].iov_len;
+	return req;
+}
+
+static void a_read_arrives_and_signals(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint8_t a[512], b[1024];
+	struct iovec iov[] = { { a, 512 }, { b, 1024 } };
+	struct block_request req = request(BLOCK_READ, iov, 2, 512);
+
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	assert_int_equal(req.result, 0);
+	assert_int_equal(a[0], 1);
+	assert_int_equal(b[1023], 3);
+}
+
+static void a_write_lands_and_a_flush_follows(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint8_t data[512], back[512];
+	struct iovec iov = { data, 512 };
+	struct block_request req = request(BLOCK_WRITE, &iov, 1, 1024);
+	struct block_request flush = { .op = BLOCK_FLUSH };
+
+	memset(data, 0xee, sizeof(data));
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	assert_int_equal(req.result, 0);
+	f->engine->ops->queue(f->engine, &flush);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &flush);
+	assert_int_equal(flush.result, 0);
+	assert_int_equal(pread(f->fd, back, 512, 1024), 512);
+	assert_memory_equal(back, data, 512);
+}
+
+static void a_read_past_the_end_goes_on_and_then_fails(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint8_t data[1024] = { 0 };
+	struct iovec iov = { data, 1024 };
+	struct block_request req =
+		request(BLOCK_READ, &iov, 1, FILE_SIZE - 512);
+
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	assert_int_equal(req.result, -EIO);
+	assert_int_equal(data[0], 127);
+}
+
+static void a_bounced_request_moves_all_its_bytes(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	static uint8_t out[40000], in[40000];
+	struct iovec out_iov[] = { { out + 1, 100 }, { out + 101, 39000 } };
+	struct iovec in_iov = { in + 1, 39100 };
+	struct block_request req = request(BLOCK_WRITE, out_iov, 2, 512);
+
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 13);
+	assert_int_equal(block_request_bounce(&req, 4096), 0);
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	assert_int_equal(req.result, 0);
+	free(req.bounce);
+	req = request(BLOCK_READ, &in_iov, 1, 512);
+	assert_int_equal(block_request_bounce(&req, 1), 0);
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	free(req.bounce);
+	assert_memory_equal(in + 1, out + 1, 39100);
+}
+
+static void as_many_as_promised_fit_at_once(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	static uint8_t data[128][512];
+	static struct iovec iov[128];
+	static struct block_request reqs[128];
+
+	for (unsigned i = 0; i < 128; i++) {
+		iov[i] = (struct iovec){ data[i], 512 };
+		reqs[i] = request(BLOCK_READ, &iov[i], 1, 512 * i);
+		f->engine->ops->queue(f->engine, &reqs[i]);
+	}
+	f->engine->ops->submit(f->engine);
+	for (unsigned i = 0; i < 128; i++)
+		assert_int_equal(wait_event(f)->result, 0);
+	for (unsigned i = 0; i < 128; i++)
+		assert_int_equal(data[i][0], i);
+}
+
+static void a_waiting_reap_drains_what_was_only_queued(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint8_t data[512];
+	struct iovec iov = { data, 512 };
+	struct block_request req = request(BLOCK_READ, &iov, 1, 512);
+	struct block_request flush = { .op = BLOCK_FLUSH };
+
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->queue(f->engine, &flush);
+	f->engine->draining = true;
+	assert_non_null(f->engine->ops->reap(f->engine, true));
+	assert_non_null(f->engine->ops->reap(f->engine, true));
+	assert_null(f->engine->ops->reap(f->engine, true));
+	assert_int_equal(data[0], 1);
+}
+
+static void *submit_elsewhere(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->engine->ops->submit(f->engine);
+	return NULL;
+}
+
+static void another_thread_may_submit_and_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint8_t data[512];
+	struct iovec iov = { data, 512 };
+	struct block_request req = request(BLOCK_READ, &iov, 1, 1024);
+	pthread_t thread;
+
+	f->engine->ops->queue(f->engine, &req);
+	pthread_create(&thread, NULL, submit_elsewhere, f);
+	pthread_join(thread, NULL);
+	assert_ptr_equal(f->engine->ops->reap(f->engine, true), &req);
+}
+
+/* --- without an engine --- */
+
+static void steps_continue_retry_and_fail_as_they_should(void **state)
+{
+	uint8_t data[1024];
+	struct iovec iov[] = { { data, 512 }, { data + 512, 512 } };
+	struct block_request req = request(BLOCK_READ, iov, 2, 0);
+	unsigned count;
+
+	(void)state;
+	assert_false(block_request_step(&req, -EINTR, false));
+	assert_false(block_request_step(&req, -EAGAIN, false));
+	assert_false(block_request_step(&req, 600, false));
+	assert_int_equal(req.offset, 600);
+	assert_ptr_equal(block_request_next(&req, &count)->iov_base,
+			 data + 600);
+	assert_int_equal(count, 1);
+	assert_true(block_request_step(&req, 424, false));
+	assert_int_equal(req.result, 0);
+	req = request(BLOCK_READ, iov, 1, 0);
+	assert_true(block_request_step(&req, -ENOSPC, false));
+	assert_int_equal(req.result, -ENOSPC);
+	iov[0] = (struct iovec){ data, 512 };
+	req = request(BLOCK_READ, iov, 1, 0);
+	assert_true(block_request_step(&req, 100, true)); /* draining */
+	assert_int_equal(req.result, -ECANCELED);
+}
+
+static void a_cached_read_is_finished_on_the_spot(void **state)
+{
+	uint8_t data[512];
+	struct iovec iov = { data, 512 };
+	struct block_request req = request(BLOCK_READ, &iov, 1, 512);
+	bool unsupported = false;
+
+	(void)setup_threads(state);
+	if (!block_try_now(((struct fixture *)*state)->fd, &req,
+			   &unsupported)) {
+		teardown(state);
+		skip(); /* a file system without RWF_NOWAIT */
+	}
+	assert_int_equal(req.result, 0);
+	assert_int_equal(data[0], 1);
+	teardown(state);
+}
+
+static void a_file_without_nowait_says_so(void **state)
+{
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	uint8_t data[512] = { 0 };
+	struct iovec iov = { data, 512 };
+	struct block_request req = request(BLOCK_WRITE, &iov, 1, 0);
+	bool unsupported = false;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	if (!block_try_now(fd, &req, &unsupported))
+		assert_true(unsupported);
+	close(fd);
+}
+
+int main(void)
+{
+#define TEST(name)                                                    \
+	cmocka_unit_test_setup_teardown(name, setup_uring, teardown), \
+		cmocka_unit_test_setup_teardown(name, setup_threads, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_read_arrives_and_signals),
+		TEST(a_write_lands_and_a_flush_follows),
+		TEST(a_read_past_the_end_goes_on_and_then_fails),
+		TEST(a_bounced_request_moves_all_its_bytes),
+		TEST(as_many_as_promised_fit_at_once),
+		TEST(a_waiting_reap_drains_what_was_only_queued),
+		TEST(another_thread_may_submit_and_end),
+		cmocka_unit_test(steps_continue_retry_and_fail_as_they_should),
+		cmocka_unit_test(a_cached_read_is_finished_on_the_spot),
+		cmocka_unit_test(a_file_without_nowait_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,138 @@
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "devices/net_tap.h"
+
+static void derived_macs_are_local_unicast_stable_and_differ(void **state)
+{
+	uint8_t a[NET_MAC_LEN], again[NET_MAC_LEN], b[NET_MAC_LEN];
+
+	(void)state;
+	net_tap_mac("tap0", a);
+	net_tap_mac("tap0", again);
+	net_tap_mac("tap1", b);
+	assert_int_equal(a[0] & 3, 2);
+	assert_memory_equal(a, again, NET_MAC_LEN);
+	assert_memory_not_equal(a, b, NET_MAC_LEN);
+}
+
+static void names_that_are_none_are_refused(void **state)
+{
+	static const char *const names[] = { "", "tap%d", "a/b",
+					     "sixteen-letters-" };
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(net_tap_open(names[i], &err), -1);
+		assert_non_null(strstr(err.text, "not an interface name"));
+	}
+}
+
+/* Skips where taps cannot be had: no /dev/net/tun, or not root. */
+static int open_or_skip(const char *name)
+{
+	struct error err;
+	int fd = net_tap_open(name, &err);
+
+	if (fd < 0) {
+		print_message("%s\n", err.text);
+		skip();
+	}
+	return fd;
+}
+
+static void a_tap_has_the_12_byte_header_and_does_not_block(void **state)
+{
+	struct ifreq request;
+	int header = 0, fd = open_or_skip("onggi-test0");
+	char byte;
+
+	(void)state;
+	memset(&request, 0, sizeof(request));
+	assert_int_equal(ioctl(fd, TUNGETVNETHDRSZ, &header), 0);
+	assert_int_equal(header, 12);
+	assert_int_equal(ioctl(fd, TUNGETIFF, &request), 0);
+	assert_string_equal(request.ifr_name, "onggi-test0");
+	assert_true(request.ifr_flags & IFF_VNET_HDR);
+	assert_true(request.ifr_flags & IFF_NO_PI);
+	assert_int_equal(read(fd, &byte, 1), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(fd);
+}
+
+static void a_tap_takes_offloads(void **state)
+{
+	int fd = open_or_skip("onggi-test1");
+
+	(void)state;
+	assert_int_equal(net_tap_set_offload(fd, TUN_F_CSUM | TUN_F_TSO4 |
+							 TUN_F_TSO6),
+			 0);
+	assert_int_equal(net_tap_set_offload(fd, 0), 0);
+	close(fd);
+}
+
+static void a_tap_in_use_and_an_interface_that_is_none_are_named(void **state)
+{
+	int fd = open_or_skip("onggi-test2");
+	struct error err;
+
+	(void)state;
+	assert_int_equal(net_tap_open("onggi-test2", &err), -1);
+	assert_string_equal(err.text,
+			    "tap onggi-test2: in use by another process");
+	close(fd);
+	assert_int_equal(net_tap_open("lo", &err), -1);
+	assert_non_null(strstr(err.text, "not a single-queue tap"));
+}
+
+static void without_permission_the_error_says_how_to_get_one(void **state)
+{
+	struct error err;
+
+	(void)state;
+	if (access("/dev/net/tun", R_OK | W_OK) || geteuid() != 0)
+		skip();
+	if (seteuid(65534))
+		skip();
+	assert_int_equal(net_tap_open("onggi-test3", &err), -1);
+	assert_int_equal(seteuid(0), 0);
+	assert_non_null(strstr(err.text, "tap onggi-test3: "));
+	/* the device file itself may be closed to others, too */
+	if (!strstr(err.text, "/dev/net/tun"))
+		assert_non_null(
+			strstr(err.text, "ip tuntap add onggi-test3 mode tap"));
+}
+
+static void what_is_no_tap_says_enotty(void **state)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	(void)state;
+	assert_int_equal(net_tap_set_offload(fd, 0), -ENOTTY);
+	close(fd);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test(name)
+	const struct CMUnitTest tests[] = {
+		TEST(derived_macs_are_local_unicast_stable_and_differ),
+		TEST(names_that_are_none_are_refused),
+		TEST(a_tap_has_the_12_byte_header_and_does_not_block),
+		TEST(a_tap_takes_offloads),
+		TEST(a_tap_in_use_and_an_interface_that_is_none_are_named),
+		TEST(without_permission_the_error_says_how_to_get_one),
+		TEST(what_is_no_tap_says_enotty),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
