@@ -1,47 +1,4 @@
-#include "tests/unit/unit.h"
-
-#include <errno.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_mmio.h>
-#include <linux/virtio_ring.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "tests/fake_driver.h"
-#include "tests/mock_device.h"
-
-struct fixture {
-	struct fake_driver d;
-	struct mock_device mock;
-};
-
-static int setup(void **state)
-{
-	static struct fixture f;
-
-	fake_init(&f.d);
-	mock_init(&f.mock, &f.d.mem, f.d.loop);
-	fake_attach(&f.d, &f.mock.dev);
-	*state = &f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fake_detach(&f->d);
-	virtio_device_destroy(&f->mock.dev);
-	fake_fini(&f->d);
-	return 0;
-}
-
-static void add_one(struct fixture *f, unsigned queue)
-{
-	struct fake_buffer b = { fake_alloc(&f->d, 16, 16), 16 };
-
-	fake_add(&f->d, queue, &b, 0, 1);
-}
+#include "tests/unit/virtio_mmio_fixture.h"
 
 static void a_virtio_1_device_shows_itself(void **state)
 {
@@ -277,105 +234,6 @@ static void a_config_change_moves_the_generation(void **state)
 	assert_int_equal(fake_interrupts(&f->d), 1);
 }
 
-static void again_notifies_from_the_event_loop(void **state)
-{
-	struct fixture *f = *state;
-
-	fake_start(&f->d, 0, 8);
-	assert_true(virtio_device_again(&f->mock.dev, 1));
-	assert_int_equal(f->mock.notifications, 0);
-	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-	virtio_device_again(&f->mock.dev, 1);
-	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
-	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-}
-
-/* --- ioeventfds --- */
-
-struct kicks {
-	int fds[2];
-	int result;
-	unsigned attached, detached;
-};
-
-static int kick_attach(void *ctx, uint64_t addr, uint32_t datum, int fd)
-{
-	struct kicks *kicks = ctx;
-
-	assert_int_equal(addr, FAKE_MMIO_BASE + VIRTIO_MMIO_QUEUE_NOTIFY);
-	if (kicks->result)
-		return kicks->result;
-	kicks->fds[datum] = fd;
-	kicks->attached++;
-	return 0;
-}
-
-static void kick_detach(void *ctx, uint64_t addr, uint32_t datum, int fd)
-{
-	struct kicks *kicks = ctx;
-
-	(void)addr;
-	assert_int_equal(kicks->fds[datum], fd);
-	kicks->detached++;
-}
-
-static const struct virtio_kick_ops kick_ops = {
-	.attach = kick_attach,
-	.detach = kick_detach,
-};
-
-static void attach_with_kicks(struct fixture *f, struct kicks *kicks)
-{
-	struct virtio_mmio_config config = {
-		.base = FAKE_MMIO_BASE,
-		.irq = { f->d.irq_fd },
-		.kick_ops = &kick_ops,
-		.kick_ctx = kicks,
-	};
-	struct error err;
-
-	virtio_mmio_destroy(f->d.mmio);
-	f->d.mmio = virtio_mmio_create(&f->mock.dev, &config, &err);
-	assert_non_null(f->d.mmio);
-	f->d.bus.ranges[0].dev = f->d.mmio;
-}
-
-static void ioeventfds_live_from_driver_ok_to_reset(void **state)
-{
-	struct fixture *f = *state;
-	struct kicks kicks = { 0 };
-	uint64_t one = 1;
-
-	attach_with_kicks(f, &kicks);
-	fake_start(&f->d, 0, 8);
-	assert_int_equal(kicks.attached, 2);
-	assert_int_equal(write(kicks.fds[1], &one, 8), 8);
-	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-	assert_int_equal(f->mock.last_queue, 1);
-	assert_int_equal(write(kicks.fds[0], &one, 8), 8);
-	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
-	assert_int_equal(kicks.detached, 2);
-	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-}
-
-static void without_ioeventfds_kicks_are_register_writes(void **state)
-{
-	struct fixture *f = *state;
-	struct kicks kicks = { .result = -ENOSPC };
-
-	attach_with_kicks(f, &kicks);
-	fake_start(&f->d, 0, 8);
-	assert_int_equal(kicks.detached, 0);
-	fake_kick(&f->d, 0);
-	assert_int_equal(f->mock.notifications, 1);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -396,9 +254,6 @@ int main(void)
 		TEST(config_space_holds_at_its_edges),
 		TEST(registers_answer_to_32_bits_only),
 		TEST(a_config_change_moves_the_generation),
-		TEST(again_notifies_from_the_event_loop),
-		TEST(ioeventfds_live_from_driver_ok_to_reset),
-		TEST(without_ioeventfds_kicks_are_register_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

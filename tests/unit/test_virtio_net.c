@@ -1,62 +1,4 @@
-#include "tests/unit/unit.h"
-
-#include <linux/virtio_config.h>
-#include <linux/virtio_mmio.h>
-#include <linux/virtio_net.h>
-#include <linux/virtio_ring.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "devices/virtio_net.h"
-#include "tests/fake_driver.h"
-
-#define HEADER 12
-#define MRG (1ULL << VIRTIO_NET_F_MRG_RXBUF)
-
-/* The device has one end of a datagram socket pair, the test the other. */
-struct fixture {
-	struct fake_driver d;
-	struct virtio_device *dev;
-	int peer, tap;
-	uint8_t frame[70000];
-};
-
-static int setup(void **state)
-{
-	static struct fixture f;
-	struct virtio_net_options options = {
-		.mac = { 2, 1, 2, 3, 4, 5 },
-		.mtu = 1400,
-	};
-	struct error err;
-	int fds[2];
-
-	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds))
-		return -1;
-	f.tap = options.tap_fd = fds[0];
-	f.peer = fds[1];
-	fake_init(&f.d);
-	f.dev = virtio_net_create(&options, &f.d.mem, f.d.loop, &err);
-	fake_attach(&f.d, f.dev);
-	for (size_t i = 0; i < sizeof(f.frame); i++)
-		f.frame[i] = (uint8_t)(i * 7);
-	*state = &f;
-	return !f.dev;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fake_detach(&f->d);
-	virtio_net_destroy(f->dev);
-	virtio_net_destroy(NULL);
-	fake_fini(&f->d);
-	close(f->peer);
-	close(f->tap);
-	return 0;
-}
+#include "tests/unit/virtio_net_fixture.h"
 
 static uint64_t give_rx(struct fixture *f, uint32_t len)
 {
@@ -64,11 +6,6 @@ static uint64_t give_rx(struct fixture *f, uint32_t len)
 
 	fake_add(&f->d, VIRTIO_NET_RX, &b, 0, 1);
 	return b.gpa;
-}
-
-static void send_frame(struct fixture *f, size_t len)
-{
-	assert_int_equal(send(f->peer, f->frame, len, 0), len);
 }
 
 static bool got_rx(struct fixture *f, uint32_t *len)
@@ -250,90 +187,6 @@ static void a_receive_turn_is_bounded(void **state)
 	assert_int_equal(got, sent);
 }
 
-static void give_tx(struct fixture *f, uint32_t len)
-{
-	struct fake_buffer b[] = { { fake_alloc(&f->d, len, 64), HEADER },
-				   { 0, len - HEADER } };
-
-	b[1].gpa = b[0].gpa + HEADER;
-	memcpy(fake_ptr(&f->d, b[0].gpa), f->frame, len);
-	fake_add(&f->d, VIRTIO_NET_TX, b, 2, 0);
-}
-
-static void a_frame_is_sent_whole_with_its_header(void **state)
-{
-	struct fixture *f = *state;
-	uint8_t got[2048];
-	uint32_t head, len;
-
-	fake_start(&f->d, 0, 8);
-	give_tx(f, 200);
-	fake_kick(&f->d, VIRTIO_NET_TX);
-	assert_int_equal(recv(f->peer, got, sizeof(got), 0), 200);
-	assert_memory_equal(got, f->frame, 200);
-	assert_true(fake_get_used(&f->d, VIRTIO_NET_TX, &head, &len));
-	assert_int_equal(len, 0);
-	assert_int_equal(fake_interrupts(&f->d), 1);
-}
-
-static void odd_frames_are_not_sent_but_given_back(void **state)
-{
-	struct fixture *f = *state;
-	struct fake_buffer huge[] = { { FAKE_RAM_BASE, 60000 },
-				      { FAKE_RAM_BASE, 60000 } };
-	struct fake_buffer none = { FAKE_RAM_BASE, 100 };
-	uint8_t got[64];
-
-	fake_start(&f->d, 0, 8);
-	give_tx(f, HEADER + 13);
-	fake_add(&f->d, VIRTIO_NET_TX, huge, 2, 0);
-	fake_add(&f->d, VIRTIO_NET_TX, &none, 0, 1);
-	fake_kick(&f->d, VIRTIO_NET_TX);
-	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 3);
-	assert_int_equal(recv(f->peer, got, sizeof(got), 0), -1);
-}
-
-static void a_full_tap_stops_sending_until_it_is_writable(void **state)
-{
-	struct fixture *f = *state;
-	uint8_t got[64];
-	unsigned received = 0;
-
-	fake_start(&f->d, 0, 256);
-	for (int i = 0; i < 250; i++) {
-		struct fake_buffer b = { FAKE_RAM_BASE, 64 };
-
-		fake_add(&f->d, VIRTIO_NET_TX, &b, 1, 0);
-	}
-	fake_kick(&f->d, VIRTIO_NET_TX);
-	while (fake_used_idx(&f->d, VIRTIO_NET_TX) < 250 || received < 250) {
-		unsigned before = received;
-
-		while (recv(f->peer, got, sizeof(got), 0) == 64)
-			received++;
-		assert_int_not_equal(received, before);
-		fake_run_loop(&f->d);
-		fake_run_loop(&f->d);
-	}
-	assert_int_equal(received, 250);
-}
-
-static void a_transmit_turn_is_bounded(void **state)
-{
-	struct fixture *f = *state;
-
-	fake_start(&f->d, 0, 256);
-	for (int i = 0; i < 100; i++) {
-		struct fake_buffer b = { FAKE_RAM_BASE, 13 };
-
-		fake_add(&f->d, VIRTIO_NET_TX, &b, 1, 0);
-	}
-	fake_kick(&f->d, VIRTIO_NET_TX);
-	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 64);
-	fake_run_loop(&f->d);
-	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 100);
-}
-
 static void readable_receive_buffers_need_a_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -389,22 +242,6 @@ static void a_reset_forgets_buffers_and_stops_receiving(void **state)
 	assert_int_equal(len, 100);
 }
 
-static void a_device_with_one_queue_ready_works(void **state)
-{
-	struct fixture *f = *state;
-
-	fake_negotiate(&f->d, 0);
-	fake_setup_queue(&f->d, VIRTIO_NET_TX, 8);
-	fake_driver_ok(&f->d);
-	assert_false(fake_needs_reset(&f->d));
-	send_frame(f, 64);
-	fake_run_loop(&f->d);
-	give_tx(f, 100);
-	fake_kick(&f->d, VIRTIO_NET_TX);
-	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 1);
-	assert_false(fake_needs_reset(&f->d));
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -417,15 +254,10 @@ int main(void)
 		TEST(a_driver_with_few_buffers_still_receives),
 		TEST(frames_too_short_or_too_long_are_dropped),
 		TEST(a_receive_turn_is_bounded),
-		TEST(a_frame_is_sent_whole_with_its_header),
-		TEST(odd_frames_are_not_sent_but_given_back),
-		TEST(a_full_tap_stops_sending_until_it_is_writable),
-		TEST(a_transmit_turn_is_bounded),
 		TEST(readable_receive_buffers_need_a_reset),
 		TEST(receive_buffers_without_room_for_a_header_need_a_reset),
 		TEST(bad_rings_need_a_reset),
 		TEST(a_reset_forgets_buffers_and_stops_receiving),
-		TEST(a_device_with_one_queue_ready_works),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

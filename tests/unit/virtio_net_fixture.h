@@ -1,0 +1,69 @@
+/* A virtio-net device on one end of a datagram socket pair, the test on the
+ * other.
+ */
+#pragma once
+
+#include "tests/unit/unit.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "devices/virtio_net.h"
+#include "tests/fake_driver.h"
+
+#define HEADER 12
+#define MRG (1ULL << VIRTIO_NET_F_MRG_RXBUF)
+
+/* The device has one end of a datagram socket pair, the test the other. */
+struct fixture {
+	struct fake_driver d;
+	struct virtio_device *dev;
+	int peer, tap;
+	uint8_t frame[70000];
+};
+
+static inline int setup(void **state)
+{
+	static struct fixture f;
+	struct virtio_net_options options = {
+		.mac = { 2, 1, 2, 3, 4, 5 },
+		.mtu = 1400,
+	};
+	struct error err;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds))
+		return -1;
+	f.tap = options.tap_fd = fds[0];
+	f.peer = fds[1];
+	fake_init(&f.d);
+	f.dev = virtio_net_create(&options, &f.d.mem, f.d.loop, &err);
+	fake_attach(&f.d, f.dev);
+	for (size_t i = 0; i < sizeof(f.frame); i++)
+		f.frame[i] = (uint8_t)(i * 7);
+	*state = &f;
+	return !f.dev;
+}
+
+static inline int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_detach(&f->d);
+	virtio_net_destroy(f->dev);
+	virtio_net_destroy(NULL);
+	fake_fini(&f->d);
+	close(f->peer);
+	close(f->tap);
+	return 0;
+}
+
+static inline void send_frame(struct fixture *f, size_t len)
+{
+	assert_int_equal(send(f->peer, f->frame, len, 0), len);
+}
