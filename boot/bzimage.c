@@ -153,3 +153,23 @@ int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
 	out->cmdline_max = le32_get(h.cmdline_size);
 	return 0;
 }
+
+void bzimage_read_build(const struct boot_file *file, char *text, size_t size)
+{
+	struct kernel_image image;
+	struct linux_setup_header header;
+	struct error ignored;
+	uint64_t offset;
+
+	if (bzimage_read_header(file, &image, &header, &ignored) < 0 ||
+	    !le16_get(header.kernel_version))
+		return;
+	offset = le16_get(header.kernel_version) + 0x200;
+	if (offset >= file->size)
+		return;
+	if (size - 1 > file->size - offset)
+		size = (size_t)(file->size - offset) + 1;
+	if (boot_file_read(file, offset, text, size - 1, &ignored) < 0)
+		size = 1;
+	text[size - 1] = '\0';
+}

@@ -213,10 +213,15 @@ static size_t pad(size_t n, size_t align)
 	return (n + align - 1) & ~(align - 1);
 }
 
-/* Finds PHYS32_ENTRY of name "Xen", whose descriptor is the entry as a 4- or
- * 8-byte number. A malformed note ends the search. */
-static bool notes_find_pvh(const uint8_t *notes, size_t len, size_t align,
-			   uint64_t *entry)
+/* A note's descriptor, in the memory of the notes. */
+struct elf_desc {
+	const uint8_t *bytes;
+	size_t size;
+};
+
+/* A malformed note ends the search. */
+static bool notes_find(const uint8_t *notes, size_t len, size_t align,
+		       const char *name, uint32_t type, struct elf_desc *out)
 {
 	size_t pos = 0;
 
@@ -230,14 +235,9 @@ static bool notes_find_pvh(const uint8_t *notes, size_t len, size_t align,
 		desc = pos + pad(sizeof(n) + namesz, align);
 		if (desc > len || descsz > len - desc)
 			return false;
-		if (le32_get(n.type) == XEN_ELFNOTE_PHYS32_ENTRY &&
-		    namesz == sizeof("Xen") &&
-		    memcmp(notes + pos + sizeof(n), "Xen", namesz) == 0 &&
-		    (descsz == 4 || descsz == 8)) {
-			le64_t value = le64(0);
-
-			memcpy(&value, notes + desc, descsz);
-			*entry = le64_get(value);
+		if (le32_get(n.type) == type && namesz == strlen(name) + 1 &&
+		    memcmp(notes + pos + sizeof(n), name, namesz) == 0) {
+			*out = (struct elf_desc){ notes + desc, descsz };
 			return true;
 		}
 		if (pad(descsz, align) > len - desc)
@@ -247,15 +247,18 @@ static bool notes_find_pvh(const uint8_t *notes, size_t len, size_t align,
 	return false;
 }
 
-/* 1 with the PVH entry as the notes give it, 0 without one, -1. */
-static int elf_find_pvh(const struct elf_file *elf, uint64_t *entry,
-			struct error *err)
+/* Copies up to size bytes of a note's descriptor; 1 with its length in *got,
+ * 0 when there is no such note, -1. */
+static int elf_read_note(const struct elf_file *elf, const char *name,
+			 uint32_t type, void *buf, size_t size, size_t *got,
+			 struct error *err)
 {
 	for (unsigned i = 0; i < elf->phnum; i++) {
 		const struct elf_phdr *p = &elf->phdrs[i];
 		uint64_t len = le64_get(p->filesz);
 		size_t align = le64_get(p->align) == 8 ? 8 : 4;
 		autofree uint8_t *notes = NULL;
+		struct elf_desc desc;
 
 		if (le32_get(p->type) != ELF_PT_NOTE || len == 0)
 			continue;
@@ -271,10 +274,29 @@ static int elf_find_pvh(const struct elf_file *elf, uint64_t *entry,
 		if (boot_file_read(elf->file, le64_get(p->offset), notes, len,
 				   err) < 0)
 			return -1;
-		if (notes_find_pvh(notes, len, align, entry))
-			return 1;
+		if (!notes_find(notes, len, align, name, type, &desc))
+			continue;
+		*got = desc.size;
+		memcpy(buf, desc.bytes, desc.size < size ? desc.size : size);
+		return 1;
 	}
 	return 0;
+}
+
+/* 1 with the PVH entry as the notes give it, 0 without one, -1. Its size is
+ * that of a native word: a 4- or 8-byte number. */
+static int elf_find_pvh(const struct elf_file *elf, uint64_t *entry,
+			struct error *err)
+{
+	le64_t value = le64(0);
+	size_t size = 0;
+	int found = elf_read_note(elf, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, &value,
+				  sizeof(value), &size, err);
+
+	if (found == 1 && size != 4 && size != 8)
+		found = 0;
+	*entry = le64_get(value);
+	return found;
 }
 
 static int elf_set_entry(const struct elf_file *elf, enum kernel_protocol want,
@@ -329,4 +351,17 @@ int elf_load(const struct boot_file *file, const struct guest_mem *mem,
 	out->initrd_max = ELF_INITRD_MAX;
 	out->cmdline_max = ELF_CMDLINE_MAX;
 	return elf_set_entry(&elf, want, out, err);
+}
+
+void elf_read_build(const struct boot_file *file, char *text, size_t size)
+{
+	struct elf_file elf;
+	struct error ignored;
+	size_t len;
+
+	if (elf_read_headers(&elf, file, &ignored) < 0 ||
+	    elf_read_note(&elf, "Linux", LINUX_ELFNOTE_BUILD_SALT, text, size,
+			  &len, &ignored) != 1)
+		return;
+	text[len < size ? len : size - 1] = '\0';
 }

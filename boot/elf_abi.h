@@ -17,7 +17,8 @@ enum {
 	ELF_MACHINE_X86_64 = 62,
 	ELF_PT_LOAD = 1,
 	ELF_PT_NOTE = 4,
-	XEN_ELFNOTE_PHYS32_ENTRY = 18,
+	XEN_ELFNOTE_PHYS32_ENTRY = 18,	  /* notes of "Xen" */
+	LINUX_ELFNOTE_BUILD_SALT = 0x100, /* notes of "Linux" */
 };
 
 struct elf_header {

@@ -54,27 +54,58 @@ static const char *foreign_name(const uint8_t *head, size_t len)
 	return is_text(head, len) ? "a text file" : "of an unknown format";
 }
 
+/* The format that the file's first bytes are of; NULL for none of ours. */
+static const struct kernel_format *find_format(const uint8_t *head, size_t len)
+{
+	for (unsigned i = 0; i < kernel_format_count; i++)
+		if (kernel_formats[i].probe(head, len))
+			return &kernel_formats[i];
+	return NULL;
+}
+
+static int read_head(const struct boot_file *file,
+		     uint8_t head[static KERNEL_HEAD_SIZE], size_t *len,
+		     struct error *err)
+{
+	*len = file->size < KERNEL_HEAD_SIZE ? (size_t)file->size
+					     : KERNEL_HEAD_SIZE;
+	if (*len == 0)
+		return error_set(err, ERROR_IMAGE, 0, "%s: the file is empty",
+				 file->name);
+	return boot_file_read(file, 0, head, *len, err);
+}
+
 int kernel_load(const struct boot_file *file, const struct guest_mem *mem,
 		enum kernel_protocol want, struct kernel_image *out,
 		struct error *err)
 {
+	const struct kernel_format *format;
 	uint8_t head[KERNEL_HEAD_SIZE];
-	size_t len = file->size < sizeof(head) ? (size_t)file->size
-					       : sizeof(head);
+	size_t len;
 
 	*out = (struct kernel_image){ 0 };
-	if (len == 0)
-		return error_set(err, ERROR_IMAGE, 0, "%s: the file is empty",
-				 file->name);
-	if (boot_file_read(file, 0, head, len, err) < 0)
+	if (read_head(file, head, &len, err) < 0)
 		return -1;
-	for (unsigned i = 0; i < kernel_format_count; i++) {
-		if (kernel_formats[i].probe(head, len))
-			return kernel_formats[i].load(file, mem, want, out,
-						      err);
-	}
+	format = find_format(head, len);
+	if (format)
+		return format->load(file, mem, want, out, err);
 	return error_set(err, ERROR_IMAGE, 0,
 			 "%s: not a kernel image (it is %s); wanted: %s",
 			 file->name, foreign_name(head, len),
 			 kernel_formats_wanted);
+}
+
+void kernel_read_build(const struct boot_file *file, char *text, size_t size)
+{
+	const struct kernel_format *format;
+	uint8_t head[KERNEL_HEAD_SIZE];
+	struct error ignored;
+	size_t len;
+
+	text[0] = '\0';
+	if (read_head(file, head, &len, &ignored) < 0)
+		return;
+	format = find_format(head, len);
+	if (format)
+		format->read_build(file, text, size);
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -48,6 +49,12 @@ struct kernel_image {
 int kernel_load(const struct boot_file *file, const struct guest_mem *mem,
 		enum kernel_protocol want, struct kernel_image *out,
 		struct error *err);
+
+/* Reads what the builder of an image wrote into it about itself: the version
+ * string of a bzImage, the build salt (CONFIG_BUILD_SALT) of an ELF kernel.
+ * text is empty when there is none or the file is not a kernel at all; at most
+ * size bytes, always terminated. */
+void kernel_read_build(const struct boot_file *file, char *text, size_t size);
 
 /* Boot structures live below this address (x86_64_layout.h). */
 #define KERNEL_LOWEST 0x100000

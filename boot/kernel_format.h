@@ -21,6 +21,10 @@ struct kernel_format {
 	int (*load)(const struct boot_file *file, const struct guest_mem *mem,
 		    enum kernel_protocol want, struct kernel_image *out,
 		    struct error *err);
+	/* kernel_read_build() for a file that probe has accepted. Leaves text
+	 * alone when there is nothing to read. */
+	void (*read_build)(const struct boot_file *file, char *text,
+			   size_t size);
 };
 
 extern const struct kernel_format kernel_formats[];
@@ -35,7 +39,10 @@ int elf_load(const struct boot_file *file, const struct guest_mem *mem,
 	     enum kernel_protocol want, struct kernel_image *out,
 	     struct error *err);
 
+void elf_read_build(const struct boot_file *file, char *text, size_t size);
+
 bool bzimage_probe(const uint8_t *head, size_t len);
 int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
 		 enum kernel_protocol want, struct kernel_image *out,
 		 struct error *err);
+void bzimage_read_build(const struct boot_file *file, char *text, size_t size);

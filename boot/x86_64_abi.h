@@ -36,7 +36,8 @@ struct linux_setup_header {
 	uint8_t header_length; /* the header ends at 0x202 + this */
 	le32_t header;
 	le16_t version;
-	uint8_t realmode[8];
+	uint8_t realmode[6];
+	le16_t kernel_version; /* of a string: 0x200 less than its offset */
 	uint8_t type_of_loader;
 	uint8_t loadflags;
 	le16_t setup_move_size;
@@ -74,6 +75,7 @@ SETUP_FIELD(boot_flag, 0x1fe);
 SETUP_FIELD(header_length, 0x201);
 SETUP_FIELD(header, 0x202);
 SETUP_FIELD(version, 0x206);
+SETUP_FIELD(kernel_version, 0x20e);
 SETUP_FIELD(type_of_loader, 0x210);
 SETUP_FIELD(loadflags, 0x211);
 SETUP_FIELD(code32_start, 0x214);

@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 
 const struct kernel_format kernel_formats[] = {
-	{ .probe = elf_probe, .load = elf_load },
-	{ .probe = bzimage_probe, .load = bzimage_load },
+	{ elf_probe, elf_load, elf_read_build },
+	{ bzimage_probe, bzimage_load, bzimage_read_build },
 };
 
 const unsigned kernel_format_count = ARRAY_SIZE(kernel_formats);

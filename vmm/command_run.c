@@ -78,6 +78,7 @@ static int run(int argc, char **argv, struct vm_config *config,
 	if (config_validate(config, err) || arch_layout(config, &layout, err) ||
 	    kernel_search(config, err))
 		return -1;
+	kernel_choose_tables(config);
 	log_set_level((enum log_level)config->log_level);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);

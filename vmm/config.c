@@ -51,13 +51,13 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 	size_t len = strcspn(word, "=");
 	bool needs_value;
 
+	option->name = word;
 	if (strncmp(word, "--", 2) != 0 || len < 3 || len >= sizeof(name))
 		return error_set(err, ERROR_USAGE, 0,
 				 "unexpected '%s' (see 'onggi run --help')",
 				 word);
 	memcpy(name, word + 2, len - 2);
 	name[len - 2] = '\0';
-	option->name = word;
 	option->value = word[len] ? word + len + 1 : NULL;
 	option->field = field_find(config_fields, name);
 	if (option->field && !option->field->help)

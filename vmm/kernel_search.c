@@ -1,13 +1,16 @@
 #include "vmm/kernel_search.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "boot/kernel.h"
 
 #ifndef ONGGI_DATADIR
 #define ONGGI_DATADIR "/usr/local/share/onggi"
@@ -84,4 +87,22 @@ int kernel_search(struct vm_config *config, struct error *err)
 	if (!config->kernel)
 		return error_set(err, ERROR_IMAGE, ENOMEM, "kernel");
 	return 0;
+}
+
+void kernel_choose_tables(struct vm_config *config)
+{
+	autoclose int fd = open(config->kernel, O_RDONLY | O_CLOEXEC);
+	struct boot_file file = { .fd = fd, .name = config->kernel };
+	char build[128];
+	struct stat st;
+
+	if (config->tables != TABLES_AUTO)
+		return;
+	config->tables = TABLES_ACPI;
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return;
+	file.size = (uint64_t)st.st_size;
+	kernel_read_build(&file, build, sizeof(build));
+	if (strstr(build, "mptable"))
+		config->tables = TABLES_MPTABLE;
 }

@@ -41,6 +41,27 @@ static struct bzimage *bzimage_make(void)
 	return b;
 }
 
+static void the_version_string_is_read_where_the_header_says(void **state)
+{
+	struct bzimage *b = bzimage_make();
+	struct boot_file file;
+	char text[16];
+
+	(void)state;
+	b->hdr.kernel_version = le16(offsetof(struct bzimage, setup) - 0x200);
+	memcpy(b->setup, "6.12-onggi", 11);
+	file = file_make("image", b, sizeof(*b));
+	kernel_read_build(&file, text, sizeof(text));
+	assert_string_equal(text, "6.12-onggi");
+	close(file.fd);
+	b->hdr.kernel_version = le16(0xffff); /* past the end */
+	file = file_make("image", b, sizeof(*b));
+	kernel_read_build(&file, text, sizeof(text));
+	assert_string_equal(text, "");
+	close(file.fd);
+	free(b);
+}
+
 static void a_bzimage_loads_at_its_preferred_address(void **state)
 {
 	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
@@ -187,6 +208,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bzimage_loads_at_its_preferred_address),
+		cmocka_unit_test(
+			the_version_string_is_read_where_the_header_says),
 		cmocka_unit_test(setup_sects_0_means_4),
 		cmocka_unit_test(
 			alignment_and_low_memory_move_a_relocatable_kernel_up),

@@ -80,6 +80,39 @@ static void an_eight_byte_pvh_note_is_read_too(void **state)
 	free(e);
 }
 
+static void the_build_salt_is_read_from_its_note(void **state)
+{
+	struct elf_image *e = elf_image_make();
+	struct boot_file file;
+	char text[16];
+
+	(void)state;
+	/* a second note behind the PVH one */
+	e->note.filesz = le64(20 + 12 + 8 + 8);
+	*(struct elf_note *)e->pad = (struct elf_note){
+		.namesz = le32(6),
+		.descsz = le32(8),
+		.type = le32(LINUX_ELFNOTE_BUILD_SALT),
+	};
+	memcpy(e->pad + 12, "Linux\0\0\0mptable", 16);
+	file = file_make("salted", e, sizeof(*e));
+	kernel_read_build(&file, text, sizeof(text));
+	assert_string_equal(text, "mptable");
+	kernel_read_build(&file, text, 4);
+	assert_string_equal(text, "mpt");
+	close(file.fd);
+	e->note.filesz = le64(20);
+	file = file_make("plain", e, sizeof(*e));
+	kernel_read_build(&file, text, sizeof(text));
+	assert_string_equal(text, "");
+	close(file.fd);
+	file = file_make("text", "no kernel", 9);
+	kernel_read_build(&file, text, sizeof(text));
+	assert_string_equal(text, "");
+	close(file.fd);
+	free(e);
+}
+
 static void the_64_bit_protocol_can_be_forced(void **state)
 {
 	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
@@ -279,6 +312,7 @@ int main(void)
 		cmocka_unit_test(foreign_files_are_named),
 		cmocka_unit_test(an_elf_with_a_pvh_note_is_entered_by_pvh),
 		cmocka_unit_test(an_eight_byte_pvh_note_is_read_too),
+		cmocka_unit_test(the_build_salt_is_read_from_its_note),
 		cmocka_unit_test(the_64_bit_protocol_can_be_forced),
 		cmocka_unit_test(
 			without_a_pvh_note_the_64_bit_protocol_is_used),
