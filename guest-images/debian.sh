@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# Debian 12 as a guest: a root file system with systemd, made without mounting
+# anything, and that Debian's own kernel and initrd, as they come.
+
+debian_suite=bookworm
+# Beyond a bootable system: what the boot tests and measurements use.
+debian_packages='systemd-sysv udev dbus kmod procps iproute2 iputils-ping
+    linux-image-cloud-amd64 initramfs-tools zstd e2fsprogs
+    fio iperf3 netcat-openbsd'
+
+build_debian_root() { build_debian debian-root.ext4; }
+build_cloud_kernel() { build_debian debian-vmlinuz debian-initrd; }
+
+# One run makes all three; each caller prints what it was asked for.
+build_debian() {
+    local key kernel systemd
+    # Two packages stand for all: a new point release changes both.
+    kernel=$(package_version linux-image-cloud-amd64)
+    systemd=$(package_version systemd)
+    key=$(hash_inputs debian.sh initramfs.sh init.c init-x86_64.h -- "$kernel" "$systemd")
+    build_cached debian "$key" make_debian debian-root.ext4 debian-vmlinuz debian-initrd |
+        grep -E "/($(IFS='|'; echo "$*"))\$"
+}
+
+make_debian() {
+    local packages
+    need mmdebstrap mmdebstrap
+    need mkfs.ext4 e2fsprogs
+    packages=$(xargs <<<"$debian_packages" | tr ' ' ,)
+    compile_init onggi-init
+    write_debian_setup >setup
+    chmod 755 setup
+    # As root or in a user namespace: what is root's in the tar is root's in the
+    # image either way. Documentation is left out before it is unpacked.
+    mmdebstrap --quiet --variant=minbase --include="$packages" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/info/*' \
+        --dpkgopt='force-unsafe-io' \
+        --aptopt='APT::Install-Recommends "false"' \
+        --customize-hook='copy-in onggi-init /usr/lib' \
+        --customize-hook=./setup \
+        --customize-hook='copy-out /boot .' \
+        "$debian_suite" root.tar >&2
+    rm setup
+    mv boot/vmlinuz-* debian-vmlinuz
+    mv boot/initrd.img-* debian-initrd
+    chmod 644 debian-vmlinuz debian-initrd
+    rm -r boot
+
+    make_debian_image
+    rm root.tar onggi-init
+}
+
+# Runs with the new root as $1.
+write_debian_setup() {
+    cat <<'END'
+#!/bin/sh
+set -eu
+cd "$1"
+install -D -m 755 usr/lib/onggi-init usr/lib/onggi/init
+rm usr/lib/onggi-init
+# An empty password: a guest is reached by its console alone.
+sed -i 's/^root:[^:]*:/root::/' etc/shadow
+echo onggi >etc/hostname
+printf '127.0.0.1 localhost onggi\n::1 localhost\n' >etc/hosts
+echo '/dev/vda / ext4 defaults,noatime 0 1' >etc/fstab
+: >etc/resolv.conf
+# The same in every guest would be no identity; systemd makes one at boot.
+: >etc/machine-id
+rm -f var/lib/dbus/machine-id
+rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/log/*.log var/log/apt
+END
+}
+
+make_debian_image() {
+    mkdir files
+    # Owners need root; everybody else is root in a user namespace.
+    local as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(unshare --map-root-user --map-auto)
+    SOURCE_DATE_EPOCH=$(date +%s -d 2020-01-01) \
+        "${as_root[@]}" bash -euo pipefail -c '
+        tar -xf root.tar -C files --exclude="./dev/*"
+        truncate -s 2G debian-root.ext4
+        mkfs.ext4 -q -F -L onggi -m 0 -d files \
+            -U 6f6e6767-6900-4000-8000-000000000001 \
+            -E hash_seed=6f6e6767-6900-4000-8000-000000000002,lazy_itable_init=0 \
+            debian-root.ext4
+        rm -rf files'
+}

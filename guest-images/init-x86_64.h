@@ -1,0 +1,84 @@
+/*
+ * What init needs to know about x86-64: how to enter, how to make a system
+ * call, and the registers of onggi.
+ */
+#ifndef INIT_X86_64_H
+#define INIT_X86_64_H
+
+/*
+ * Registers of the virtual machine monitor: one-byte I/O ports, write only.
+ * They exist under onggi alone (ONGGI=1 in the environment); on other machines
+ * something else may live there.
+ */
+enum {
+	PORT_SLEEP_CONTROL = 0x600,	/* ACPI 6.5, 4.8.3.7 */
+	PORT_BOOT_MARK = 0x604,		/* any value: user space is up */
+	PORT_EXIT_CODE = 0x605,		/* what onggi shall exit with */
+};
+
+enum { SLEEP_S5 = 0x34 };		/* SLP_EN | SLP_TYP 5: power off */
+
+/* The kernel starts us with argc at the stack pointer, argv right after it. */
+__asm__(".globl _start\n"
+	"_start:\n"
+	"	mov %rsp, %rdi\n"
+	"	and $-16, %rsp\n"
+	"	call start\n");
+
+static inline long system_call(long number, long a, long b, long c, long d,
+			       long e)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10),
+			   "r"(r8)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/* For kernels without ioperm(). */
+static void write_dev_port(unsigned port, unsigned char value)
+{
+	long fd = system_call(SYS_open, (long)"/dev/port", O_WRONLY, 0, 0, 0);
+
+	if (fd < 0)
+		return;
+	system_call(SYS_pwrite64, fd, (long)&value, 1, port, 0);
+	system_call(SYS_close, fd, 0, 0, 0, 0);
+}
+
+static void write_port(unsigned port, unsigned char value)
+{
+	/*
+	 * The permission is given back at once: it would be inherited, and
+	 * makes every task switch dearer.
+	 */
+	if (system_call(SYS_ioperm, port, 1, 1, 0, 0) != 0) {
+		write_dev_port(port, value);
+		return;
+	}
+	__asm__ volatile("outb %0, %w1" : : "a"(value), "Nd"(port));
+	system_call(SYS_ioperm, port, 1, 0, 0, 0);
+}
+
+static void machine_mark_boot(void)
+{
+	write_port(PORT_BOOT_MARK, 1);
+}
+
+static void machine_set_exit_code(unsigned char code)
+{
+	write_port(PORT_EXIT_CODE, code);
+}
+
+/* Works in kernels without ACPI, too, where reboot() would only halt. */
+static void machine_power_off(void)
+{
+	write_port(PORT_SLEEP_CONTROL, SLEEP_S5);
+}
+
+#endif

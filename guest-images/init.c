@@ -1,0 +1,388 @@
+/*
+ * onggi's init: the first process of a guest that runs one command.
+ *
+ * Mounts what a program expects, runs the command or a shell on the console,
+ * reaps orphans, tells the virtual machine monitor the exit code and powers
+ * off. What follows " -- " on the kernel command line comes as arguments:
+ *
+ *	init COMMAND [ARG]...
+ *	init --sh64=BASE64	run the decoded text by sh -c
+ *	init --quick-exit	say that user space is up, and restart at once
+ *	init			a login shell
+ *
+ * Without a C library: there is nothing to set up, and every CPUID that a C
+ * library asks at its start is an exit from the guest.
+ */
+#include <asm/ioctls.h>
+#include <linux/fcntl.h>
+#include <linux/if.h>
+#include <linux/in.h>
+#include <linux/mount.h>
+#include <linux/reboot.h>
+#include <linux/sockios.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#if defined(__x86_64__)
+#include "init-x86_64.h"
+#else
+#error "init: not written for this architecture yet"
+#endif
+
+enum { ENOENT = 2, EACCES = 13 };
+enum { SIGKILL = 9, SIGCHLD = 17 };
+enum { AF_INET_ = 2, SOCK_DGRAM_ = 2 };
+
+#define call1(n, a) system_call(n, (long)(a), 0, 0, 0, 0)
+#define call2(n, a, b) system_call(n, (long)(a), (long)(b), 0, 0, 0)
+#define call3(n, a, b, c) \
+	system_call(n, (long)(a), (long)(b), (long)(c), 0, 0)
+#define call5(n, a, b, c, d, e) \
+	system_call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
+
+/* -- What the compiler and we want of a C library ------------------------- */
+
+void *memset(void *to, int byte, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		((volatile char *)to)[i] = (char)byte;
+	return to;
+}
+
+static size_t length_of(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length])
+		length++;
+	return length;
+}
+
+static int equal(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
+/* The rest of text after prefix, or NULL. */
+static const char *after(const char *text, const char *prefix)
+{
+	while (*prefix)
+		if (*text++ != *prefix++)
+			return NULL;
+	return text;
+}
+
+static const char *get_environment(char **environment, const char *name)
+{
+	for (; *environment; environment++) {
+		const char *value = after(*environment, name);
+
+		if (value && *value == '=')
+			return value + 1;
+	}
+	return NULL;
+}
+
+static void complain(const char *name, const char *reason)
+{
+	const char *parts[] = { "init: ", name, ": ", reason, "\n" };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		call3(SYS_write, 2, parts[i], length_of(parts[i]));
+}
+
+/* -- Surroundings --------------------------------------------------------- */
+
+/*
+ * What is mounted already, or what the kernel was built without, is refused,
+ * and that is fine.
+ */
+static void mount_on(const char *where, const char *type, unsigned long flags,
+		     const char *options)
+{
+	call3(SYS_mkdirat, AT_FDCWD, where, 0755);
+	call5(SYS_mount, type, where, type, flags, options);
+}
+
+static void mount_all(void)
+{
+	const unsigned long strict = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+	mount_on("/dev", "devtmpfs", MS_NOSUID, "mode=755");
+	mount_on("/proc", "proc", strict, NULL);
+	mount_on("/sys", "sysfs", strict, NULL);
+	mount_on("/sys/fs/cgroup", "cgroup2", strict, NULL);
+	mount_on("/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		 "mode=620,gid=5,ptmxmode=666");
+	mount_on("/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+	mount_on("/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+	mount_on("/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+}
+
+static void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	long fd = call3(SYS_socket, AF_INET_, SOCK_DGRAM_, 0);
+
+	if (fd < 0)
+		return;
+	call3(SYS_ioctl, fd, SIOCSIFFLAGS, &request);
+	call1(SYS_close, fd);
+}
+
+/* The name that the root file system gives the machine, for prompts and logs. */
+static void set_hostname(void)
+{
+	char name[64];
+	long fd = call3(SYS_openat, AT_FDCWD, "/etc/hostname", O_RDONLY);
+	long length;
+
+	if (fd < 0)
+		return;
+	length = call3(SYS_read, fd, name, sizeof(name));
+	call1(SYS_close, fd);
+	while (length > 0 && (unsigned char)name[length - 1] <= ' ')
+		length--;
+	if (length > 0)
+		call2(SYS_sethostname, name, length);
+}
+
+/* -- The command ---------------------------------------------------------- */
+
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Decodes in place, which always fits; -1 if it is not base64. */
+static int decode_base64(char *text)
+{
+	unsigned bits = 0, count = 0;
+	char *out = text;
+
+	for (; *text && *text != '='; text++) {
+		int value = base64_value(*text);
+
+		if (value < 0)
+			return -1;
+		bits = bits << 6 | (unsigned)value;
+		count += 6;
+		if (count >= 8) {
+			count -= 8;
+			*out++ = (char)(bits >> count);
+		}
+	}
+	*out = '\0';
+	return 0;
+}
+
+/* execve() along PATH. Returns the reason of the failure, as errno. */
+static long execute(const char *name, char **arguments, char **environment)
+{
+	static const char *const folders[] = {
+		"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/",
+		"/usr/bin/", "/sbin/", "/bin/",
+	};
+	long result = -ENOENT;
+	char path[4096];
+
+	for (const char *c = name; *c; c++)
+		if (*c == '/')
+			return -call3(SYS_execve, name, arguments, environment);
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		size_t folder = length_of(folders[i]), length = length_of(name);
+
+		if (folder + length + 1 > sizeof(path))
+			break;
+		for (size_t k = 0; k < folder; k++)
+			path[k] = folders[i][k];
+		for (size_t k = 0; k <= length; k++)
+			path[folder + k] = name[k];
+		long failed = call3(SYS_execve, path, arguments, environment);
+
+		if (failed != -ENOENT)
+			result = failed;
+	}
+	/* An initramfs may hold busybox without a link for each of its tools. */
+	if (result == -ENOENT)
+		call3(SYS_execve, "/bin/busybox", arguments, environment);
+	return -result;
+}
+
+/*
+ * The console that the kernel gave us was opened before /dev was mounted:
+ * nobody would find its name.
+ */
+static void reopen_console(void)
+{
+	long fd = call3(SYS_openat, AT_FDCWD, "/dev/console", O_RDWR);
+
+	if (fd < 0)
+		return;
+	for (int i = 0; i < 3; i++)
+		call3(SYS_dup3, fd, i, 0);
+	if (fd > 2)
+		call1(SYS_close, fd);
+}
+
+/* In the child: never returns. */
+static void run(char **arguments, char **environment)
+{
+	static char *login_bash[] = { "-bash", NULL };
+	static char *login_sh[] = { "-sh", NULL };
+	long reason;
+
+	/* A session with a terminal of its own: job control and ^C work. */
+	call1(SYS_setsid, 0);
+	reopen_console();
+	call3(SYS_ioctl, 0, TIOCSCTTY, 0);
+
+	if (arguments[0]) {
+		reason = execute(arguments[0], arguments, environment);
+		complain(arguments[0], reason == ENOENT ? "not found" :
+			 reason == EACCES ? "permission denied" :
+			 "cannot be executed");
+	} else {
+		call3(SYS_execve, "/bin/bash", login_bash, environment);
+		reason = -call3(SYS_execve, "/bin/sh", login_sh, environment);
+		complain("/bin/sh", "no shell to start");
+	}
+	call1(SYS_exit_group, reason == ENOENT ? 127 : 126);
+}
+
+/* Waits for the child and reaps whoever else was left to us. */
+static unsigned char wait_for(long child)
+{
+	int status = 0;
+	long who;
+
+	do
+		who = call5(SYS_wait4, -1, &status, 0, 0, 0);
+	while (who > 0 && who != child);
+	if (who < 0)
+		return 126;
+	if ((status & 0x7f) == 0)
+		return (unsigned char)(status >> 8);
+	return (unsigned char)(128 + (status & 0x7f));
+}
+
+/*
+ * What the command runs with: the kernel's environment (HOME=/, TERM=linux and
+ * each NAME=VALUE of the command line), put right.
+ */
+static char **complete_environment(char **environment, int has_home)
+{
+	static char *result[80] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/", "USER=root", "LOGNAME=root",
+	};
+	size_t count = 4;
+
+	if (has_home)
+		result[1] = "HOME=/root";
+	for (; *environment && count < 79; environment++)
+		if (!after(*environment, "HOME=") && !after(*environment, "ONGGI="))
+			result[count++] = *environment;
+	return result;
+}
+
+static unsigned char run_command(char **arguments, char **environment)
+{
+	static char *shell[] = { "sh", "-c", NULL, NULL };
+	const char *encoded = arguments[0] ? after(arguments[0], "--sh64=") : NULL;
+	int has_home = call1(SYS_chdir, "/root") == 0;
+
+	if (encoded) {
+		shell[2] = (char *)encoded;
+		if (decode_base64(shell[2])) {
+			complain("--sh64", "not base64");
+			return 125;
+		}
+		arguments = shell;
+	}
+	environment = complete_environment(environment, has_home);
+
+	/* clone() without sharing is fork(), and exists everywhere. */
+	long child = call5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (child == 0)
+		run(arguments, environment);
+	return child < 0 ? 125 : wait_for(child);
+}
+
+/* -- The end -------------------------------------------------------------- */
+
+static void reboot(unsigned command)
+{
+	system_call(SYS_reboot, (long)LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+		    command, 0, 0);
+}
+
+/* What was printed may still wait in the terminal's buffer, and would be lost
+ * with the machine. */
+static void drain_console(void)
+{
+	call3(SYS_ioctl, 0, TCSBRK, 1);
+}
+
+/* A root disk is left clean: nobody writes any more, and nothing is pending. */
+static void settle_disks(void)
+{
+	call2(SYS_kill, -1, SIGKILL);
+	call1(SYS_sync, 0);
+	call5(SYS_mount, NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+}
+
+/* Without ACPI, x86 would only halt: a restart ends most monitors as well. */
+static int can_power_off(void)
+{
+#if defined(__x86_64__)
+	return call3(SYS_faccessat, AT_FDCWD, "/sys/firmware/acpi", 0) == 0;
+#else
+	return 1;
+#endif
+}
+
+/* Called by _start with the stack as the kernel left it: argc, argv, envp. */
+__attribute__((noreturn, used)) void start(long *stack)
+{
+	long count = stack[0];
+	char **arguments = (char **)(stack + 1);
+	char **environment = arguments + count + 1;
+	int under_onggi = get_environment(environment, "ONGGI") != NULL;
+	unsigned char code;
+
+	if (count > 1 && equal(arguments[1], "--quick-exit")) {
+		if (under_onggi) {
+			machine_mark_boot();
+			machine_power_off();
+		}
+		reboot(LINUX_REBOOT_CMD_RESTART);
+	}
+
+	mount_all();
+	if (under_onggi)
+		machine_mark_boot();
+	loopback_up();
+	set_hostname();
+	code = run_command(count > 0 ? arguments + 1 : arguments, environment);
+	settle_disks();
+	drain_console();
+	if (under_onggi) {
+		machine_set_exit_code(code);
+		machine_power_off();
+	}
+	reboot(can_power_off() ? LINUX_REBOOT_CMD_POWER_OFF :
+	       LINUX_REBOOT_CMD_RESTART);
+	for (;;)
+		call1(SYS_pause, 0);
+}

@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# The tuned guest kernel, from Debian's source package: everything off, then
+# the fragments on. Two files of each: vmlinux, an ELF file for PVH entry, and
+# bzImage for what can start nothing else.
+
+kernel_package=linux-source-6.12
+
+build_kernel() { build_tuned_kernel kernel '' kernel.config kernel-x86_64.config; }
+
+build_kernel_acpi() {
+    build_tuned_kernel kernel-acpi -acpi \
+        kernel.config kernel-x86_64.config kernel-x86_64-acpi.config
+}
+
+build_tuned_kernel() { # NAME SUFFIX FRAGMENT...
+    local name=$1 version fragments key
+    kernel_suffix=$2
+    shift 2
+    kernel_fragments=("$@")
+    need gcc gcc
+    version=$(package_version "$kernel_package")
+    # Merged, so that a comment does not cost ten minutes.
+    fragments=$(merge_fragments)
+    key=$(hash_inputs kernel.sh -- "$version" "$(gcc -dumpfullversion)" "$fragments")
+    build_cached "$name" "$key" make_tuned_kernel \
+        "vmlinux$kernel_suffix" "bzImage$kernel_suffix"
+}
+
+make_tuned_kernel() {
+    local make
+    need make make
+    need flex flex
+    need bison bison
+    need bc bc
+    need lz4 lz4
+    [ -e /usr/include/gelf.h ] || die 'gelf.h is missing: install the Debian package libelf-dev'
+    [ -e /usr/include/openssl/opensslv.h ] ||
+        die 'openssl headers are missing: install the Debian package libssl-dev'
+
+    unpack_package "$kernel_package" "$(package_version "$kernel_package")" package
+    mkdir source
+    tar -xf package/usr/src/$kernel_package.tar.xz -C source --strip-components=1
+    rm -r package
+    # The same bytes whoever builds, and whenever.
+    make=(make -s -C source -j"$(nproc)" KBUILD_BUILD_USER=onggi KBUILD_BUILD_HOST=onggi
+        KBUILD_BUILD_TIMESTAMP='2020-01-01')
+    merge_fragments >fragment
+    "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig >/dev/null
+    check_fragments
+    "${make[@]}" vmlinux bzImage >log 2>&1 || { tail -n30 log >&2; die 'the kernel does not compile'; }
+
+    # The symbols are two thirds of the file, and a loader reads them all.
+    strip -s -o "vmlinux$kernel_suffix" source/vmlinux
+    readelf -n "vmlinux$kernel_suffix" 2>/dev/null | grep -q '^ *Xen' ||
+        die 'vmlinux has lost its PVH note'
+    cp source/arch/x86/boot/bzImage "bzImage$kernel_suffix"
+    cp source/System.map source/.config .
+    rm -rf source fragment log
+}
+
+# Later fragments win; kconfig would take the first of two lines.
+merge_fragments() {
+    local fragment
+    for fragment in "${kernel_fragments[@]}"; do cat "$here/$fragment"; done |
+        awk 'match($0, /CONFIG_[A-Za-z0-9_]+/) && /^(# )?CONFIG_/ {
+            line[substr($0, RSTART, RLENGTH)] = $0
+        } END { for (name in line) print line[name] }' | sort
+}
+
+# kconfig drops what lacks a dependency, without a word.
+check_fragments() {
+    local lost
+    lost=$(grep -vxFf source/.config fragment | grep -v '^#' | tr '\n' ' ') || true
+    [ -z "$lost" ] || die "kernel configuration: not taken: $lost"
+}

@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# The testbed: kernel, initramfs and modules of the machine that QEMU emulates
+# where this one has no usable KVM (tests/testbed/run). Debian's own generic
+# 6.12 kernel, because it has KVM and every device; unpacked, not installed.
+
+# What must be there before the host's root is mounted, and what nearly every
+# test uses. Everything else is loaded on demand from testbed-modules.
+testbed_early_modules='9p 9pnet_virtio overlay'
+testbed_common_modules='kvm-amd tun vhost_net vhost_vsock virtio_net virtio_rng'
+
+build_testbed() {
+    local version key
+    version=$(package_version linux-image-6.12-amd64)
+    key=$(hash_inputs testbed.sh testbed-init.sh -- "$version")
+    build_cached testbed "$key" make_testbed \
+        testbed-vmlinuz testbed-initramfs testbed-modules
+}
+
+make_testbed() {
+    local image release
+    need depmod kmod
+    need cpio cpio
+    need xz xz-utils
+    need busybox busybox-static
+    # The package is only a name for the newest one, which carries its release.
+    image=$(apt-cache depends linux-image-6.12-amd64 |
+        sed -n 's/^ *Depends: \(linux-image-6\.12\..*\)/\1/p' | head -n1)
+    [ -n "$image" ] || die "linux-image-6.12-amd64: it names no kernel image"
+    release=${image#linux-image-}
+    unpack_package "$image" "$(package_version "$image")" kernel
+
+    mv "kernel/boot/vmlinuz-$release" testbed-vmlinuz
+    mv "kernel/lib/modules/$release" testbed-modules
+    rm -r kernel
+    # No screen, sound, camera or radio in a testbed: most of the space.
+    (cd testbed-modules/kernel && rm -rf sound drivers/{gpu,media,infiniband,staging} \
+        drivers/net/{wireless,ethernet})
+    # The emulated processor is slow: decompress here.
+    find testbed-modules -name '*.ko.xz' -print0 | xargs -0 -n200 xz -d
+    mkdir -p base/lib/modules
+    ln -s ../../../testbed-modules "base/lib/modules/$release"
+    depmod -b base "$release"
+    make_testbed_initramfs "$release"
+    rm -r base
+    echo "$release" >testbed-modules/release
+}
+
+make_testbed_initramfs() {
+    local release=$1 module file
+    mkdir -p root/{bin,lib,dev,proc,sys,new}
+    cp "$(type -P busybox)" root/bin/busybox
+    install -m 755 "$here/testbed-init.sh" root/init
+    # The modules in the order of loading, which init follows blindly:
+    # a plain insmod of each needs neither modprobe nor its tables.
+    for module in $testbed_early_modules - $testbed_common_modules; do
+        [ "$module" = - ] && { echo -; continue; }
+        modprobe -d base -S "$release" --show-depends "$module" |
+            sed -n 's/^insmod *\([^ ]*\).*/\1/p'
+    done | awk '!seen[$0]++' >order
+    while read -r file; do
+        [ "$file" = - ] && { echo -; continue; }
+        cp "$file" "root/lib/${file##*/}"
+        echo "${file##*/}"
+    done <order >root/lib/order
+    # Uncompressed, for the same reason.
+    (cd root && find . -print0 | sort -z | cpio --null -o -H newc --quiet -R 0:0) \
+        >testbed-initramfs
+    rm -r root order
+}

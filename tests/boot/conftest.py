@@ -1,0 +1,55 @@
+"""Shared set-up of the boot tests, and their division into shards."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shard", default="0/1",
+                     help="I/N: run every N-th test, starting with the I-th")
+
+
+def pytest_collection_modifyitems(config, items):
+    index, count = map(int, config.getoption("--shard").split("/"))
+    config.hook.pytest_deselected(
+        items=[t for i, t in enumerate(items) if i % count != index])
+    items[:] = items[index::count]
+
+
+def images_dir():
+    if os.environ.get("ONGGI_CACHE"):
+        return Path(os.environ["ONGGI_CACHE"]) / "images"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "onggi" / "images"
+
+
+class Images:
+    """Guest images by name. Copied into tmpfs when first asked for: the
+    emulated testbed reads its files over a slow share."""
+
+    def __init__(self, directory):
+        self.directory = directory
+
+    def __getattr__(self, name):
+        file = {"initramfs": "initramfs.cpio"}.get(name,
+                                                   name.replace("_", "-"))
+        copy = self.directory / file
+        if not copy.exists():
+            shutil.copyfile(images_dir() / file, copy)
+        return copy
+
+    @property
+    def debian_root(self):
+        """Too large to copy, so always given to guests as read-only."""
+        return images_dir() / "debian-root.ext4"
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    return Images(tmp_path_factory.mktemp("images"))

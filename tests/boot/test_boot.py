@@ -1,0 +1,218 @@
+"""Real kernels on the real program: every way to boot, every way to end."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import onggi
+import pytest
+from onggi import Guest, run
+
+
+@pytest.fixture(name="tuned")
+def tuned_kernel(images):
+    """Arguments for the tuned kernel with the busybox initramfs."""
+    return ["run", "--kernel", images.vmlinux, "--initrd", images.initramfs]
+
+
+def sh(*args, script):
+    return run(*args, "--", "sh", "-c", script)
+
+
+@pytest.mark.parametrize("kernel, protocol", [
+    ("bzImage", "auto"), ("vmlinux", "pvh"), ("vmlinux", "linux64"),
+    ("bzImage_acpi", "auto"), ("vmlinux_acpi", "pvh"),
+    ("vmlinux_acpi", "linux64")])
+@pytest.mark.parametrize("cpus, memory", [(1, "128M"), (2, "4G")])
+def test_tuned_kernel_boots_each_way(images, kernel, protocol, cpus, memory):
+    result = sh("run", "--kernel", getattr(images, kernel), "--boot", protocol,
+                "--initrd", images.initramfs, "--cpus", cpus, "--memory",
+                memory,
+                script="nproc; grep MemTotal /proc/meminfo; "
+                f"[ $(nproc) = {cpus} ] || dmesg | grep -i cpu; exit 7")
+    assert result.returncode == 7, result.stderr
+    assert result.stderr == ""
+    lines = result.stdout.split()
+    assert lines[0] == str(cpus), result.stdout
+    mib = {"128M": 128, "4G": 4096}[memory]
+    assert mib * 0.75 < int(lines[2]) / 1024 < mib
+
+
+def test_guest_finds_topology_clock_and_hypervisor(tuned):
+    out = sh(*tuned, "--cpus", 2, script="""
+        cat /sys/devices/system/clocksource/clocksource0/current_clocksource
+        cat /sys/devices/system/cpu/cpu1/topology/core_id
+        cat /sys/devices/system/cpu/cpu1/topology/core_cpus_list
+        grep -c -w hypervisor /proc/cpuinfo""").stdout.split()
+    assert out[0] in ("kvm-clock", "tsc")
+    assert out[1:] == ["1", "1", "2"]
+
+
+def test_timeline_reaches_every_stage(tuned):
+    result = sh(*tuned, "--timeline", script="echo up")
+    times = [float(t) for t in re.findall(r"([\d.]+) ms", result.stderr)]
+    assert len(times) == 7, result.stderr
+    # output may come before or after user space is reached
+    assert times[:4] == sorted(times[:4]) and times[-1] == max(times)
+
+
+def test_arguments_and_input_reach_the_guest_whole(tuned):
+    result = run(*tuned, "--", "echo", "a  b", "$HOME", "x=y")
+    assert result.stdout.strip() == "a  b $HOME x=y"
+    typed = "".join(f"echo line-{i}-{'z' * 60}\n" for i in range(50))
+    result = run(*tuned, stdin="stty -echo\n" + typed + "exit 9\n")
+    assert result.returncode == 9, result.stderr
+    for i in range(50):
+        assert f"line-{i}-{'z' * 60}" in result.stdout
+
+
+def test_console_output_is_complete(tuned):
+    result = sh(*tuned, script="seq 1 3000")
+    numbers = [int(n) for n in result.stdout.split()]
+    assert numbers == list(range(1, 3001))
+
+
+def test_a_reader_that_pauses_loses_nothing(tuned):
+    """A full pipe holds the guest up instead of growing a buffer."""
+    with Guest(*tuned, "--", "sh", "-c",
+               "echo start; seq 1 20000; echo done") as vm:
+        vm.wait_for("start")
+        time.sleep(3)
+        vm.wait_for("done")
+        numbers = re.findall(r"^\d+", vm.text, re.M)
+        assert numbers == [str(n) for n in range(1, 20001)]
+        assert vm.finish() == 0
+
+
+def test_pty_console_carries_a_session(tuned):
+    with Guest(*tuned, "--console", "pty") as vm:
+        path = ""
+        while "console is" not in path:
+            path = vm.process.stderr.readline().decode()
+        fd = os.open(path.split()[-1], os.O_RDWR | os.O_NOCTTY)
+        vm.out, old = fd, vm.out
+        vm.wait_for("# ")
+        os.write(fd, b"echo $((6 * 7)); exit 4\n")
+        vm.wait_for("42")
+        vm.out = old
+        assert vm.process.wait(60) == 4
+        os.close(fd)
+
+
+# --- every way to end ---
+
+def test_panic_has_its_own_status(images):
+    result = run("run", "--kernel", images.vmlinux, "--memory", "128M")
+    assert result.returncode == onggi.EXIT_PANIC
+    assert result.stderr == "onggi: error: the guest kernel panicked\n"
+    assert "Kernel panic" in result.stdout
+
+
+def test_reboot_starts_again_unless_told_not_to(tuned):
+    script = "echo booted; echo b > /proc/sysrq-trigger; sleep 60"
+    assert sh(*tuned, "--no-reboot", script=script).returncode == 0
+    with Guest(*tuned, "--", "sh", "-c", script) as vm:
+        vm.wait_for("booted")
+        vm.text = vm.text.split("booted", 1)[1]
+        vm.wait_for("booted")
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("code, status", [
+    (onggi.TRIPLE_FAULT, onggi.EXIT_TRIPLE_FAULT),
+    (onggi.RUN_FROM_NOWHERE, onggi.EXIT_KVM_INTERNAL),
+    (onggi.POWER_OFF_42, 42), (onggi.HELLO, 42)])
+def test_tiny_guests_end_as_they_should(tmp_path, code, status):
+    kernel = onggi.pvh_guest(tmp_path / "guest", code)
+    assert run("run", "--kernel", kernel).returncode == status
+
+
+def test_a_device_that_lies_about_memory_harms_only_itself(tuned):
+    """Unbinding and binding again resets and renegotiates the device."""
+    result = sh(*tuned, script="""
+        d=/sys/bus/virtio/drivers/virtio_rng
+        for i in 1 2 3 4 5; do
+            for v in $d/virtio*; do
+                echo ${v##*/} >$d/unbind; echo ${v##*/} >$d/bind
+            done
+        done
+        head -c 16 /dev/hwrng | wc -c""")
+    assert result.stdout.strip() == "16" and result.returncode == 0
+
+
+# --- the program itself ---
+
+def test_config_file_boots_the_same_guest(images, tmp_path):
+    path = tmp_path / "vm.json"
+    path.write_text(json.dumps({
+        "kernel": str(images.vmlinux), "initrd": str(images.initramfs),
+        "memory": "128M", "args": ["sh", "-c", "exit 5"]}))
+    assert run("run", "--config", path).returncode == 5
+
+
+def test_ten_guests_run_at_once(images, tuned):
+    guests = [Guest(*tuned, "--memory", "128M", "--", "sh", "-c",
+                    f"echo ready; exit {10 + i}") for i in range(10)]
+    try:
+        assert [g.finish(240) for g in guests] == list(range(10, 20))
+    finally:
+        for guest in guests:
+            guest.__exit__()
+
+
+def test_nothing_stays_behind_after_a_kill(tuned, tmp_path):
+    with Guest(*tuned, "--pidfile", tmp_path / "pid", "--", "sh", "-c",
+               "echo up; sleep 100") as vm:
+        vm.wait_for("up")
+        children = subprocess.run(["pgrep", "-P", str(vm.process.pid)],
+                                  capture_output=True, check=False).stdout
+        assert children == b""
+        vm.process.kill()
+        vm.process.wait()
+
+
+def test_guest_memory_is_not_touched_before_the_guest_does(tuned):
+    with Guest(*tuned, "--memory", "4G", "--", "sh", "-c",
+               "echo up; sleep 100") as vm:
+        vm.wait_for("up")
+        status = open(f"/proc/{vm.process.pid}/status", encoding="ascii")
+        with status:
+            rss = int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
+        # the kernel's page structs for 4 GiB are 64 MiB of it
+        assert rss < 400 * 1024
+
+
+# --- a stock distribution ---
+
+@pytest.fixture(name="stock")
+def stock_kernel(images):
+    """Debian's unmodified kernel with its own initrd and a Debian root."""
+    return ["run", "--kernel", images.debian_vmlinuz, "--initrd",
+            images.debian_initrd, "--disk",
+            f"{images.debian_root},root,readonly", "--memory", "512M"]
+
+
+def test_stock_debian_reaches_a_login_prompt_and_obeys_its_button(stock):
+    """systemd from start to login; the ACPI power button ends it cleanly."""
+    with Guest(*stock, "--stop-timeout", 200, "--cmdline",
+               "systemd.volatile=overlay") as vm:
+        vm.wait_for("login:", 400)
+        vm.send("root\n")
+        vm.wait_for("root@onggi:~#", 100)
+        vm.send("systemctl is-system-running; ls /sys/bus/acpi/devices\n")
+        vm.wait_for("LNRO0005", 60)
+        vm.signal(signal.SIGTERM)
+        assert vm.finish(250) == 0, vm.text[-2000:]
+
+
+def test_stock_debian_runs_one_command(stock):
+    result = run(*stock, "--cpus", 2, "--cmdline",
+                 "init=/usr/lib/onggi/init", "--", "sh", "-c",
+                 "uname -r; nproc; exit 3", timeout=200)
+    assert result.returncode == 3, result.stderr
+    assert "cloud-amd64" in result.stdout and "\n2" in result.stdout.replace(
+        "\r", "")

@@ -1,0 +1,127 @@
+"""Disks of real guests: integrity, durability, read-only."""
+
+import os
+import time
+
+import pytest
+from onggi import Guest, run
+
+MIB = 1 << 20
+
+
+@pytest.fixture(name="disk")
+def scratch_disk(tmp_path):
+    path = tmp_path / "disk.img"
+    path.touch()
+    os.truncate(path, 64 * MIB)
+    return path
+
+
+@pytest.fixture(name="debian")
+def debian_on_tuned_kernel(images):
+    """A Debian root with fio, on the kernel that boots fastest."""
+    return ["run", "--kernel", images.vmlinux, "--memory", "256M", "--disk",
+            f"{images.debian_root},root,readonly", "--cmdline",
+            "init=/usr/lib/onggi/init"]
+
+
+@pytest.fixture(name="busybox")
+def busybox_guest(images):
+    return ["run", "--kernel", images.vmlinux, "--initrd", images.initramfs]
+
+
+FIO = ("fio --name=t --filename=/dev/vdb --size=32M --ioengine={engine} "
+       "--iodepth={depth} --rw=randrw --bs={bs} --direct={direct} "
+       "--verify=crc32c --verify_fatal=1 --do_verify=1 --randseed=7 "
+       "--output-format=terse >/tmp/fio || { cat /tmp/fio; exit 1; }")
+
+
+@pytest.mark.parametrize("options, bs, depth", [
+    ("", "4k", 1), ("", "4k-128k", 32), (",direct", "4k", 8),
+    (",direct", "64k", 32)])
+def test_fio_verifies_what_it_wrote(debian, disk, options, bs, depth):
+    script = FIO.format(engine="libaio", depth=depth, bs=bs, direct=1)
+    result = run(*debian, "--disk", f"{disk}{options}", "--", "sh", "-c",
+                 script, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_two_vcpus_write_at_once(debian, disk):
+    script = FIO.format(engine="psync", depth=1, bs="4k", direct=1) \
+        .replace("--size=32M", "--size=8M --numjobs=2 --offset_increment=16M")
+    result = run(*debian, "--cpus", 2, "--disk", disk, "--", "sh", "-c",
+                 script, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_guest_and_host_see_the_same_bytes(busybox, disk):
+    data = os.urandom(MIB)
+    with open(disk, "r+b") as image:
+        image.write(data)
+    result = run(*busybox, "--disk", disk, "--", "sh", "-c",
+                 "dd if=/dev/vda of=/dev/vda bs=1M count=1 seek=5 conv=fsync "
+                 "2>/dev/null && blockdev --getsize64 /dev/vda")
+    assert result.stdout.strip() == str(64 * MIB), result.stderr
+    with open(disk, "rb") as image:
+        image.seek(5 * MIB)
+        assert image.read(MIB) == data
+
+
+def test_synced_data_survives_a_kill(busybox, disk):
+    script = ("mke2fs -q /dev/vda 2>/dev/null; mount /dev/vda /mnt && "
+              "seq 1 50000 >/mnt/file && sync /mnt/file && "
+              "echo synced && sleep 100")
+    with Guest(*busybox, "--disk", disk, "--", "sh", "-c", script) as vm:
+        vm.wait_for("synced")
+        vm.process.kill()
+        vm.process.wait()
+    result = run(*busybox, "--disk", disk, "--", "sh", "-c",
+                 "mount /dev/vda /mnt && wc -l </mnt/file && "
+                 "tail -n 1 /mnt/file")
+    assert result.stdout.split() == ["50000", "50000"], result.stderr
+
+
+def test_read_only_disk_refuses_writes(busybox, disk):
+    result = run(*busybox, "--disk", f"{disk},readonly", "--", "sh", "-c",
+                 "cat /sys/block/vda/ro; "
+                 "echo x | dd of=/dev/vda conv=fsync 2>/dev/null || exit 6")
+    assert result.returncode == 6 and result.stdout.strip() == "1"
+    with open(disk, "rb") as image:
+        assert image.read(2) == b"\0\0"
+
+
+def test_serial_number_and_order_are_as_given(busybox, disk, tmp_path):
+    other = tmp_path / "other.img"
+    other.write_bytes(bytes(MIB))
+    result = run(*busybox, "--disk", f"{disk},serial=first", "--disk",
+                 f"{other},id=second", "--", "sh", "-c",
+                 "cat /sys/block/vda/serial; echo; cat /sys/block/vdb/serial;"
+                 "echo; cat /sys/block/vdb/size")
+    assert result.stdout.split() == ["first", "second", "2048"]
+
+
+def test_disk_driver_can_be_unbound_in_mid_traffic(busybox, disk):
+    script = """
+        d=/sys/bus/virtio/drivers/virtio_blk
+        v=$(basename $d/virtio*)
+        for i in 1 2 3; do
+            dd if=/dev/zero of=/dev/vda bs=64k count=200 2>/dev/null &
+            sleep 0.1
+            echo $v >$d/unbind
+            wait
+            echo $v >$d/bind
+        done
+        dd if=/dev/vda bs=1M count=2 2>/dev/null | wc -c"""
+    result = run(*busybox, "--disk", disk, "--", "sh", "-c", script)
+    assert result.stdout.strip() == str(2 * MIB), result.stderr
+
+
+def test_full_queue_of_slow_flushes_ends(debian, disk):
+    start = time.monotonic()
+    script = ("fio --name=t --filename=/dev/vdb --size=8M --ioengine=psync "
+              "--rw=randwrite --bs=4k --fsync=1 --io_size=1M "
+              ">/tmp/fio || { cat /tmp/fio; exit 1; }")
+    result = run(*debian, "--disk", disk, "--", "sh", "-c", script,
+                 timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert time.monotonic() - start < 300
