@@ -8,7 +8,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,9 +17,6 @@ struct guest_region {
 	uint64_t gpa;  /* guest physical address */
 	uint64_t size; /* bytes */
 	uint8_t *host;
-	/* private anonymous memory of base pages: file pages may be mapped
-	 * over it */
-	bool overlay;
 };
 
 struct guest_mem {

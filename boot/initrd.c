@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-/* x86 pages; on hosts with larger ones load_range() reads instead of maps. */
+/* x86 pages */
 #define INITRD_ALIGN 4096
 
 /* One past the last byte the initrd may use. */

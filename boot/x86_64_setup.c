@@ -1,6 +1,7 @@
 #include "boot/x86_64_setup.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/cleanup.h"

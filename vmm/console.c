@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -380,10 +381,23 @@ int console_attach(struct console *console, struct serial *serial,
 	return 0;
 }
 
+#define FLUSH_TIMEOUT_MS 1000
+
+/* Bytes that the port has accepted must not get lost with the VM: waits a
+ * little for a reader that is slow. vCPUs have stopped. */
+static void flush(struct console *console)
+{
+	struct pollfd out = { .fd = console->out, .events = POLLOUT };
+
+	while (console->writer && poll(&out, 1, FLUSH_TIMEOUT_MS) > 0)
+		drain(console);
+}
+
 void console_detach(struct console *console)
 {
 	if (!console->loop)
 		return;
+	flush(console);
 	event_loop_remove(console->loop, &console->source_in);
 	event_loop_remove(console->loop, &console->source_out);
 	console->loop = NULL;

@@ -221,7 +221,6 @@ static int create_memory(struct vm *vm, struct error *err)
 		uint64_t size = vm->layout->ram[i].size;
 
 		guest_mem_add(&vm->mem, vm->layout->ram[i].base, size, host);
-		vm->mem.regions[i].overlay = !memory->hugepages;
 		host += size;
 	}
 	if (kvm_set_memory(vm->fd, &vm->mem, err))

@@ -1,7 +1,6 @@
 /* Fuzzer of the kernel loaders: any bytes are a kernel file. The first byte
- * chooses protocol and overlay; with overlay the file is made long enough for
- * its segments to be mapped. What loads goes on to the boot set-up, and must
- * stay in the bounds that kernel.h promises. */
+ * chooses the protocol. What loads goes on to the boot set-up, and must stay in
+ * the bounds that kernel.h promises. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,7 +13,6 @@
 #include "boot/x86_64_setup.h"
 
 #define MEMORY_SIZE (8ULL << 20)
-#define OVERLAY_TAIL (2 * LOAD_MAP_MIN)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,8 +35,7 @@ static void check_loaded(const struct guest_mem *mem,
 	assert(x86_64_setup_boot(mem, &boot, &entry, &err) == 0);
 }
 
-static void load_kernel(int fd, size_t size, enum kernel_protocol want,
-			bool overlay)
+static void load_kernel(int fd, size_t size, enum kernel_protocol want)
 {
 	struct boot_file file = { .fd = fd, .size = size, .name = "fuzz" };
 	struct guest_mem mem = { 0 };
@@ -50,7 +47,6 @@ static void load_kernel(int fd, size_t size, enum kernel_protocol want,
 	if (host == MAP_FAILED)
 		abort();
 	guest_mem_add(&mem, 0, MEMORY_SIZE, host);
-	mem.regions[0].overlay = overlay;
 	if (kernel_load(&file, &mem, want, &image, &err) == 0)
 		check_loaded(&mem, &image, &file);
 	munmap(host, MEMORY_SIZE);
@@ -58,19 +54,14 @@ static void load_kernel(int fd, size_t size, enum kernel_protocol want,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	bool overlay;
 	int fd;
 
 	if (size < 1)
 		return 0;
-	overlay = data[0] & 0x80;
 	fd = memfd_create("kernel", MFD_CLOEXEC);
 	if (fd < 0 || write(fd, data + 1, size - 1) != (ssize_t)(size - 1))
 		abort();
-	size = size - 1 + (overlay ? OVERLAY_TAIL : 0);
-	if (ftruncate(fd, (off_t)size) < 0)
-		abort();
-	load_kernel(fd, size, data[0] % 3, overlay);
+	load_kernel(fd, size - 1, data[0] % 3);
 	close(fd);
 	return 0;
 }

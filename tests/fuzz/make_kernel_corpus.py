@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Writes the seeds of fuzz_kernel to the folder given (corpus/kernel).
 
-Each file: one byte that chooses protocol and overlay, then the kernel file.
+Each file: one byte that chooses the protocol, then the kernel file.
 """
 import pathlib
 import struct
 import sys
 
-AUTO, PVH, LINUX64, OVERLAY = 0, 1, 2, 0x81  # 0x81 % 3 == 0: AUTO
+AUTO, PVH, LINUX64 = 0, 1, 2
 
 
 def elf(phdrs, body, entry=0x200000, machine=62, cls=2, data=1):
@@ -49,11 +49,6 @@ def seeds():
     plain = elf([phdr(1, 64 + 56, 0x200000, 16, 0x1000)], b"\xf4" * 16)
     yield "elf-pvh", AUTO, pvh_elf
     yield "elf-pvh-forced", PVH, pvh_elf
-    yield "elf-pvh-overlay", OVERLAY, pvh_elf
-    yield "elf-pvh-mapped", OVERLAY, elf(
-        [phdr(1, 0, 0x200000, 0x10800, 0x20000),
-         phdr(4, 64 + 112, 0, 20, 0)],
-        note(struct.pack("<I", 0x2000B0)))
     yield "elf-pvh-8", PVH, elf(
         [phdr(1, 64 + 112, 0x200000, 24, 0x1000),
          phdr(4, 64 + 112, 0, 24, 0, 8)], pvh8)
@@ -64,7 +59,6 @@ def seeds():
     yield "elf-32", AUTO, elf([], b"", cls=1)
     yield "elf-big-endian", AUTO, elf([], b"", data=2)
     yield "bzimage", AUTO, bzimage()
-    yield "bzimage-mapped", OVERLAY, bzimage(code=b"\xf4" * 0x200)
     yield "bzimage-forced-pvh", PVH, bzimage()
     yield "bzimage-old", AUTO, bzimage(version=0x20B)
     yield "bzimage-32", AUTO, bzimage(xloadflags=0)

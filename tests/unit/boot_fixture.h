@@ -35,7 +35,7 @@ static inline struct boot_file file_make(const char *name, const void *bytes,
 }
 
 /* One region from gpa 0, zeroed. */
-static inline struct guest_mem memory_make(uint64_t size, bool overlay)
+static inline struct guest_mem memory_make(uint64_t size)
 {
 	struct guest_mem mem = { 0 };
 	void *host = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -43,7 +43,6 @@ static inline struct guest_mem memory_make(uint64_t size, bool overlay)
 
 	assert_ptr_not_equal(host, MAP_FAILED);
 	assert_int_equal(guest_mem_add(&mem, 0, size, host), 0);
-	mem.regions[0].overlay = overlay;
 	return mem;
 }
 
@@ -141,7 +140,7 @@ static inline int load_in(struct guest_mem *mem, const void *bytes, size_t len,
 static inline void check_refused(const void *bytes, size_t len,
 				 enum kernel_protocol want, const char *reason)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct kernel_image image;
 
 	load_in(&mem, bytes, len, want, &image, reason);

@@ -57,7 +57,7 @@ struct tables {
 
 static struct tables tables_make(const struct acpi_config *config)
 {
-	struct tables t = { .mem = memory_make(MIB, false) };
+	struct tables t = { .mem = memory_make(MIB) };
 	struct error err = { 0 };
 	uint64_t rsdp;
 
@@ -237,7 +237,7 @@ static void madt_lists_each_cpu_and_one_io_apic(void **state)
 
 static void limits_of_the_config_are_errors(void **state)
 {
-	struct guest_mem mem = memory_make(MIB, false);
+	struct guest_mem mem = memory_make(MIB);
 	struct acpi_config configs[] = {
 		config_make(0, 0), config_make(65, 0), config_make(1, 33),
 		config_make(1, 1), config_make(1, 1),  config_make(1, 1),
@@ -264,7 +264,7 @@ static void limits_of_the_config_are_errors(void **state)
 
 static void memory_that_ends_below_the_tables_is_an_error(void **state)
 {
-	struct guest_mem mem = memory_make(0xff000, false);
+	struct guest_mem mem = memory_make(0xff000);
 	struct acpi_config config = config_make(1, 0);
 	struct error err = { 0 };
 	uint64_t rsdp;

@@ -64,7 +64,7 @@ static void the_version_string_is_read_where_the_header_says(void **state)
 
 static void a_bzimage_loads_at_its_preferred_address(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct bzimage *b = bzimage_make();
 	struct kernel_image image;
 
@@ -87,7 +87,7 @@ static void a_bzimage_loads_at_its_preferred_address(void **state)
 
 static void setup_sects_0_means_4(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct bzimage *b = bzimage_make();
 	struct kernel_image image;
 
@@ -102,7 +102,7 @@ static void setup_sects_0_means_4(void **state)
 
 static void alignment_and_low_memory_move_a_relocatable_kernel_up(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct bzimage *b = bzimage_make();
 	struct kernel_image image;
 
@@ -189,7 +189,7 @@ static void truncated_bzimages_are_refused_at_every_length(void **state)
 
 static void the_longest_setup_header_is_cut_to_its_place(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct bzimage *b = bzimage_make();
 	struct kernel_image image;
 

@@ -35,7 +35,7 @@ static int initrd_try(struct guest_mem *mem, const struct kernel_image *kernel,
 
 static void the_initrd_goes_to_the_top_of_memory(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, true);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make();
 	struct error err = { 0 };
 	struct initrd initrd;
@@ -49,7 +49,7 @@ static void the_initrd_goes_to_the_top_of_memory(void **state)
 
 static void the_initrd_stays_below_the_kernels_limit(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make();
 	struct error err = { 0 };
 	struct initrd initrd;
@@ -66,7 +66,7 @@ static void the_initrd_stays_below_the_kernels_limit(void **state)
 
 static void the_initrd_fills_all_above_the_kernel_and_no_more(void **state)
 {
-	struct guest_mem mem = memory_make(32 * MIB, false);
+	struct guest_mem mem = memory_make(32 * MIB);
 	struct kernel_image kernel = kernel_make();
 	struct error err = { 0 };
 	struct initrd initrd;
@@ -86,7 +86,7 @@ static void the_initrd_fills_all_above_the_kernel_and_no_more(void **state)
 
 static void hopeless_initrds_are_errors(void **state)
 {
-	struct guest_mem mem = memory_make(32 * MIB, false);
+	struct guest_mem mem = memory_make(32 * MIB);
 	struct kernel_image kernel = kernel_make();
 	struct error err = { 0 };
 	struct initrd initrd;

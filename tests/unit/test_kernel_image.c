@@ -46,7 +46,7 @@ static void foreign_files_are_named(void **state)
 
 static void an_elf_with_a_pvh_note_is_entered_by_pvh(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct elf_image *e = elf_image_make();
 	struct kernel_image image;
 
@@ -67,7 +67,7 @@ static void an_elf_with_a_pvh_note_is_entered_by_pvh(void **state)
 
 static void an_eight_byte_pvh_note_is_read_too(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct elf_image *e = elf_image_make();
 	struct kernel_image image;
 
@@ -115,7 +115,7 @@ static void the_build_salt_is_read_from_its_note(void **state)
 
 static void the_64_bit_protocol_can_be_forced(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct elf_image *e = elf_image_make();
 	struct kernel_image image;
 
@@ -129,7 +129,7 @@ static void the_64_bit_protocol_can_be_forced(void **state)
 
 static void without_a_pvh_note_the_64_bit_protocol_is_used(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct elf_image *e = elf_image_make();
 	struct kernel_image image;
 
@@ -144,7 +144,7 @@ static void without_a_pvh_note_the_64_bit_protocol_is_used(void **state)
 
 static void a_virtual_entry_is_made_physical(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct elf_image *e = elf_image_make();
 	struct kernel_image image;
 
@@ -263,7 +263,7 @@ static void hostile_notes_do_not_derail_the_search(void **state)
 {
 	static const uint32_t sizes[] = { 0,	      3,	  5,
 					  0x7fffffff, 0xfffffffd, 0xffffffff };
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, false);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct elf_image *e = elf_image_make();
 	struct kernel_image image;
 
@@ -282,9 +282,9 @@ static void hostile_notes_do_not_derail_the_search(void **state)
 	free(e);
 }
 
-static void a_mapped_elf_does_not_spill_into_its_bss(void **state)
+static void a_large_segment_does_not_spill_into_its_bss(void **state)
 {
-	struct guest_mem mem = memory_make(KERNEL_MEMORY, true);
+	struct guest_mem mem = memory_make(KERNEL_MEMORY);
 	struct elf_image *e = elf_image_make();
 	size_t len = sizeof(*e) + 256 * 1024;
 	uint8_t *bytes = malloc(len);
@@ -325,7 +325,7 @@ int main(void)
 		cmocka_unit_test(segments_must_fit_file_and_memory),
 		cmocka_unit_test(segments_that_share_memory_are_refused),
 		cmocka_unit_test(hostile_notes_do_not_derail_the_search),
-		cmocka_unit_test(a_mapped_elf_does_not_spill_into_its_bss),
+		cmocka_unit_test(a_large_segment_does_not_spill_into_its_bss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

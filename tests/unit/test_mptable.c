@@ -51,7 +51,7 @@ static void table_count(const struct mp_header *h, unsigned count[5])
 
 static void check_table(unsigned cpus)
 {
-	struct guest_mem mem = memory_make(MIB, false);
+	struct guest_mem mem = memory_make(MIB);
 	struct error err = { 0 };
 	unsigned count[5] = { 0 };
 	const struct mp_header *h;
@@ -89,7 +89,7 @@ static void sixty_four_cpus_make_a_valid_table(void **state)
 
 static void each_gsi_is_the_isa_interrupt_of_its_number(void **state)
 {
-	struct guest_mem mem = memory_make(MIB, false);
+	struct guest_mem mem = memory_make(MIB);
 	struct error err = { 0 };
 	const struct mp_interrupt *irq;
 
@@ -109,7 +109,7 @@ static void each_gsi_is_the_isa_interrupt_of_its_number(void **state)
 
 static void the_table_stays_between_its_page_and_video_memory(void **state)
 {
-	struct guest_mem mem = memory_make(MIB, false);
+	struct guest_mem mem = memory_make(MIB);
 	uint8_t *host = mem.regions[0].host;
 	struct error err = { 0 };
 
@@ -126,7 +126,7 @@ static void the_table_stays_between_its_page_and_video_memory(void **state)
 static void cpu_counts_out_of_range_are_errors(void **state)
 {
 	static const unsigned counts[] = { 0, 65, 1000000, UINT32_MAX };
-	struct guest_mem mem = memory_make(MIB, false);
+	struct guest_mem mem = memory_make(MIB);
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
@@ -140,7 +140,7 @@ static void cpu_counts_out_of_range_are_errors(void **state)
 
 static void memory_without_the_last_kib_is_an_error(void **state)
 {
-	struct guest_mem mem = memory_make(639 * 1024, false);
+	struct guest_mem mem = memory_make(639 * 1024);
 	struct error err = { 0 };
 
 	(void)state;

@@ -53,7 +53,7 @@ static uint64_t translate(const struct guest_mem *mem, uint64_t cr3,
 
 static void the_zero_page_tells_where_everything_is(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
 	struct x86_64_boot boot = {
 		.kernel = &kernel,
@@ -86,7 +86,7 @@ static void the_zero_page_tells_where_everything_is(void **state)
 
 static void a_bzimage_header_is_kept_where_the_loader_has_no_say(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
 	struct linux_setup_header hdr = {
 		.header = le32(LINUX_HEADER_MAGIC),
@@ -115,7 +115,7 @@ static void a_bzimage_header_is_kept_where_the_loader_has_no_say(void **state)
 
 static void page_tables_map_the_kernel_and_boot_data_to_themselves(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = "" };
 	struct error err = { 0 };
@@ -139,7 +139,7 @@ static void page_tables_map_the_kernel_and_boot_data_to_themselves(void **state)
 
 static void the_gdt_has_the_selectors_of_the_boot_protocol(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = "" };
 	struct error err = { 0 };
@@ -162,7 +162,7 @@ static void the_gdt_has_the_selectors_of_the_boot_protocol(void **state)
 
 static void the_pvh_start_info_tells_where_everything_is(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_PVH);
 	struct x86_64_boot boot = {
 		.kernel = &kernel,
@@ -198,7 +198,7 @@ static void the_pvh_start_info_tells_where_everything_is(void **state)
 
 static void without_an_initrd_pvh_has_no_module(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_PVH);
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = "" };
 	struct error err = { 0 };
@@ -256,7 +256,7 @@ static void memory_at_the_end_of_the_address_space_is_mapped_whole(void **state)
 
 static void command_lines_are_checked_against_the_kernels_limit(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
 	char *line = calloc(1, 70000);
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = line };
@@ -282,7 +282,7 @@ static void command_lines_are_checked_against_the_kernels_limit(void **state)
 
 static void memory_too_small_for_boot_data_is_an_error(void **state)
 {
-	struct guest_mem mem = memory_make(0x8000, false);
+	struct guest_mem mem = memory_make(0x8000);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = "" };
 	struct error err = { 0 };
@@ -296,7 +296,7 @@ static void memory_too_small_for_boot_data_is_an_error(void **state)
 
 static void only_the_pages_of_boot_data_are_touched(void **state)
 {
-	struct guest_mem mem = memory_make(64 * MIB, false);
+	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = "quiet" };
 	unsigned char resident[64 * MIB / 4096];
