@@ -1,5 +1,6 @@
 """Runs the onggi program for the tests, and makes tiny guests for it."""
 
+import base64
 import os
 import pty
 import select
@@ -18,10 +19,20 @@ EXIT_KVM_INTERNAL, EXIT_IO = 70, 74
 EXIT_PANIC, EXIT_TRIPLE_FAULT = 80, 81
 
 
-def run(*args, timeout=120, stdin=None, **kwargs):
+def command(args, sh):
+    """The whole command line; sh is a script for the guest's init to run. In
+    base64, since a kernel command line carries neither line breaks nor
+    double quotes."""
+    line = [ONGGI, *map(str, args)]
+    if sh is not None:
+        line += ["--", "--sh64=" + base64.b64encode(sh.encode()).decode()]
+    return line
+
+
+def run(*args, sh=None, timeout=120, stdin=None, **kwargs):
     """Runs `onggi ARGS` to its end; stdout and stderr as text."""
     return subprocess.run(
-        [ONGGI, *map(str, args)], timeout=timeout, text=True,
+        command(args, sh), timeout=timeout, text=True,
         errors="replace", input=stdin,
         stdin=None if stdin is not None else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
@@ -30,7 +41,7 @@ def run(*args, timeout=120, stdin=None, **kwargs):
 class Guest:
     """A running onggi, whose console output can be waited for."""
 
-    def __init__(self, *args, terminal=False, **kwargs):
+    def __init__(self, *args, sh=None, terminal=False, **kwargs):
         self.text = ""
         self.slave = None
         if terminal:
@@ -41,8 +52,7 @@ class Guest:
             self.master = None
             stdio = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(
-            [ONGGI, *map(str, args)], stderr=subprocess.PIPE, **stdio,
-            **kwargs)
+            command(args, sh), stderr=subprocess.PIPE, **stdio, **kwargs)
         self.out = self.master if terminal else self.process.stdout.fileno()
 
     def __enter__(self):

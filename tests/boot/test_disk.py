@@ -41,16 +41,14 @@ FIO = ("fio --name=t --filename=/dev/vdb --size=32M --ioengine={engine} "
     (",direct", "64k", 32)])
 def test_fio_verifies_what_it_wrote(debian, disk, options, bs, depth):
     script = FIO.format(engine="libaio", depth=depth, bs=bs, direct=1)
-    result = run(*debian, "--disk", f"{disk}{options}", "--", "sh", "-c",
-                 script, timeout=300)
+    result = run(*debian, "--disk", f"{disk}{options}", sh=script, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_two_vcpus_write_at_once(debian, disk):
     script = FIO.format(engine="psync", depth=1, bs="4k", direct=1) \
         .replace("--size=32M", "--size=8M --numjobs=2 --offset_increment=16M")
-    result = run(*debian, "--cpus", 2, "--disk", disk, "--", "sh", "-c",
-                 script, timeout=300)
+    result = run(*debian, "--cpus", 2, "--disk", disk, sh=script, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -58,8 +56,7 @@ def test_guest_and_host_see_the_same_bytes(busybox, disk):
     data = os.urandom(MIB)
     with open(disk, "r+b") as image:
         image.write(data)
-    result = run(*busybox, "--disk", disk, "--", "sh", "-c",
-                 "dd if=/dev/vda of=/dev/vda bs=1M count=1 seek=5 conv=fsync "
+    result = run(*busybox, "--disk", disk, sh="dd if=/dev/vda of=/dev/vda bs=1M count=1 seek=5 conv=fsync "
                  "2>/dev/null && blockdev --getsize64 /dev/vda")
     assert result.stdout.strip() == str(64 * MIB), result.stderr
     with open(disk, "rb") as image:
@@ -71,19 +68,17 @@ def test_synced_data_survives_a_kill(busybox, disk):
     script = ("mke2fs -q /dev/vda 2>/dev/null; mount /dev/vda /mnt && "
               "seq 1 50000 >/mnt/file && sync /mnt/file && "
               "echo synced && sleep 100")
-    with Guest(*busybox, "--disk", disk, "--", "sh", "-c", script) as vm:
+    with Guest(*busybox, "--disk", disk, sh=script) as vm:
         vm.wait_for("synced")
         vm.process.kill()
         vm.process.wait()
-    result = run(*busybox, "--disk", disk, "--", "sh", "-c",
-                 "mount /dev/vda /mnt && wc -l </mnt/file && "
+    result = run(*busybox, "--disk", disk, sh="mount /dev/vda /mnt && wc -l </mnt/file && "
                  "tail -n 1 /mnt/file")
     assert result.stdout.split() == ["50000", "50000"], result.stderr
 
 
 def test_read_only_disk_refuses_writes(busybox, disk):
-    result = run(*busybox, "--disk", f"{disk},readonly", "--", "sh", "-c",
-                 "cat /sys/block/vda/ro; "
+    result = run(*busybox, "--disk", f"{disk},readonly", sh="cat /sys/block/vda/ro; "
                  "echo x | dd of=/dev/vda conv=fsync 2>/dev/null || exit 6")
     assert result.returncode == 6 and result.stdout.strip() == "1"
     with open(disk, "rb") as image:
@@ -94,8 +89,7 @@ def test_serial_number_and_order_are_as_given(busybox, disk, tmp_path):
     other = tmp_path / "other.img"
     other.write_bytes(bytes(MIB))
     result = run(*busybox, "--disk", f"{disk},serial=first", "--disk",
-                 f"{other},id=second", "--", "sh", "-c",
-                 "cat /sys/block/vda/serial; echo; cat /sys/block/vdb/serial;"
+                 f"{other},id=second", sh="cat /sys/block/vda/serial; echo; cat /sys/block/vdb/serial;"
                  "echo; cat /sys/block/vdb/size")
     assert result.stdout.split() == ["first", "second", "2048"]
 
@@ -112,7 +106,7 @@ def test_disk_driver_can_be_unbound_in_mid_traffic(busybox, disk):
             echo $v >$d/bind
         done
         dd if=/dev/vda bs=1M count=2 2>/dev/null | wc -c"""
-    result = run(*busybox, "--disk", disk, "--", "sh", "-c", script)
+    result = run(*busybox, "--disk", disk, sh=script)
     assert result.stdout.strip() == str(2 * MIB), result.stderr
 
 
@@ -121,7 +115,7 @@ def test_full_queue_of_slow_flushes_ends(debian, disk):
     script = ("fio --name=t --filename=/dev/vdb --size=8M --ioengine=psync "
               "--rw=randwrite --bs=4k --fsync=1 --io_size=1M "
               ">/tmp/fio || { cat /tmp/fio; exit 1; }")
-    result = run(*debian, "--disk", disk, "--", "sh", "-c", script,
+    result = run(*debian, "--disk", disk, sh=script,
                  timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert time.monotonic() - start < 300
