@@ -357,7 +357,7 @@ void elf_read_build(const struct boot_file *file, char *text, size_t size)
 {
 	struct elf_file elf;
 	struct error ignored;
-	size_t len;
+	size_t len = 0;
 
 	if (elf_read_headers(&elf, file, &ignored) < 0 ||
 	    elf_read_note(&elf, "Linux", LINUX_ELFNOTE_BUILD_SALT, text, size,

@@ -27,7 +27,7 @@ static struct kvm_cpuid2 *read_supported_cpuid(const struct vm *vm,
 					       struct error *err)
 {
 	struct kvm_cpuid2 *cpuid =
-		calloc(1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + 1) *
+		calloc(1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + 4) *
 						   sizeof(cpuid->entries[0]));
 
 	if (!cpuid) {
@@ -70,18 +70,7 @@ static void set_topology(struct kvm_cpuid_entry2 *e, unsigned cpus,
 			e->eax |= ((1U << bits) - 1) << 26;
 		break;
 	case 0xb:
-	case 0x1f:
 		e->edx = apic_id;
-		e->ecx = e->index;
-		e->eax = e->ebx = 0;
-		if (e->index == 0) { /* threads of a core */
-			e->ebx = 1;
-			e->ecx |= 1 << 8;
-		} else if (e->index == 1) { /* cores of the package */
-			e->eax = bits;
-			e->ebx = cpus;
-			e->ecx |= 2 << 8;
-		}
 		break;
 	case 0x80000008: /* AMD: cores and bits of the core id */
 		e->ecx = bits << 12 | (cpus - 1);
@@ -97,6 +86,36 @@ static void set_topology(struct kvm_cpuid_entry2 *e, unsigned cpus,
 		e->ecx = 0;
 		break;
 	}
+}
+
+/* The topology leaf 0xb, in full: a host may lack it, or have it for itself
+ * only. Its newer twin 0x1f goes, so that guests read this one. */
+static void replace_topology_leaf(struct kvm_cpuid2 *cpuid, unsigned cpus)
+{
+	const struct kvm_cpuid_entry2 levels[] = {
+		/* threads of a core */
+		{ .ecx = 1 << 8, .ebx = 1 },
+		/* cores of the package */
+		{ .ecx = 2 << 8 | 1, .ebx = cpus, .eax = bits_for(cpus) },
+		{ .ecx = 2 }, /* no more */
+	};
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < cpuid->nent; i++) {
+		uint32_t function = cpuid->entries[i].function;
+
+		if (function != 0xb && function != 0x1f)
+			cpuid->entries[kept++] = cpuid->entries[i];
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[kept++];
+
+		*e = levels[i];
+		e->function = 0xb;
+		e->index = i;
+		e->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+	}
+	cpuid->nent = kept;
 }
 
 static void add_timing_leaf(struct kvm_cpuid2 *cpuid, uint32_t tsc_khz)
@@ -121,6 +140,7 @@ static int set_cpuid(struct vm *vm, struct vcpu *vcpu, struct error *err)
 		cpuid = vm->arch.cpuid = read_supported_cpuid(vm, err);
 		if (!cpuid)
 			return -1;
+		replace_topology_leaf(cpuid, (unsigned)vm->config->cpus);
 		if (tsc_khz > 0)
 			add_timing_leaf(cpuid, (uint32_t)tsc_khz);
 	}

@@ -38,7 +38,8 @@ def guest(images, tap, script, *args):
     """Starts a guest whose shell script runs with the network up."""
     from onggi import Guest
     return Guest("run", "--kernel", images.vmlinux, "--initrd",
-                 images.initramfs, "--net", f"tap={tap}", *args, sh=UP + script)
+                 images.initramfs, "--net", f"tap={tap}", *args,
+                 sh=UP + script)
 
 
 def test_100_mb_reach_the_guest_whole(images, tap, listener):
@@ -74,7 +75,8 @@ def test_100_mb_come_from_the_guest_whole(images, tap, listener):
 def test_ping_answers_and_addresses_are_as_given(images, tap):
     result = run("run", "--kernel", images.vmlinux, "--initrd",
                  images.initramfs, "--net",
-                 f"tap={tap},mac=02:11:22:33:44:55,mtu=1400", sh=UP + "ping -c 3 -W 2 10.123.0.1 | grep -c ttl=; "
+                 f"tap={tap},mac=02:11:22:33:44:55,mtu=1400",
+                 sh=UP + "ping -c 3 -W 2 10.123.0.1 | grep -c ttl=; "
                  "cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu")
     assert result.stdout.split() == ["3", "02:11:22:33:44:55", "1400"]
 
