@@ -101,6 +101,19 @@ check:
 	$(Q)tools/install-packages check
 	$(Q)tests/check
 
+# --- benchmarks ---
+
+bench-start: $(BUILD)/onggi $(BUILD)/bench/floor
+	$(Q)bench/start --floor $(BUILD)/bench/floor $(if $(JSON),--json $(JSON))
+
+bench-boot: $(BUILD)/onggi
+	$(Q)bench/boot $(if $(JSON),--json $(JSON))
+
+$(BUILD)/bench/floor: bench/floor.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LINK    $@")
+	$(Q)$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $<
+
 format:
 	clang-format -i $(FORMATTED)
 
@@ -108,7 +121,7 @@ lint:
 	tests/check lint
 
 FORMATTED := $(wildcard base/*.[ch] devices/*.[ch] boot/*.[ch] vmm/*.[ch] \
-	tests/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+	bench/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
 
 list-sources:
 	@echo $(SOURCES)
@@ -121,5 +134,6 @@ clean:
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
 
 .PHONY: all static install run images unit fuzzers check format lint \
+	bench-start bench-boot \
 	list-sources list-formatted clean
 .SECONDARY:

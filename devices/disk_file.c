@@ -16,6 +16,11 @@
 /* What O_DIRECT is safe with on anything when the kernel does not tell. */
 #define DIRECT_ALIGN_UNKNOWN 4096
 
+/* A killed process holds its lock until its io_uring is torn down, which the
+ * kernel does a moment after the process is gone. */
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_US 25000
+
 static int lock_disk(int fd, const struct disk_config *config,
 		     struct error *err)
 {
@@ -24,8 +29,13 @@ static int lock_disk(int fd, const struct disk_config *config,
 		.l_whence = SEEK_SET,
 	};
 
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		usleep(LOCK_PAUSE_US);
+	}
 	if (errno == EAGAIN || errno == EACCES)
 		return error_set(err, ERROR_IO, 0,
 				 "disk %s: locked by another process",

@@ -1,0 +1,169 @@
+"""What the benchmarks share: timed runs, the place where they happen, peers."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ONGGI = os.environ.get("ONGGI", str(ROOT / "build" / "onggi"))
+QEMU = shutil.which("qemu-system-x86_64")
+CRUN = shutil.which("crun")
+LONGEST_RUN = 30  # seconds until a run counts as hung
+
+# --- timed runs ---
+
+class RunFailed(Exception):
+    pass
+
+
+def timed(argv, log):
+    """Seconds from exec to exit; what the program prints goes into log."""
+    argv = [str(arg) for arg in argv]
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+         0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2)]
+    start = time.clock_gettime(time.CLOCK_MONOTONIC)
+    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
+    # An alarm kills what hangs, and wait4() then returns as usual.
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
+    signal.alarm(LONGEST_RUN)
+    status = os.wait4(pid, 0)[1]
+    end = time.clock_gettime(time.CLOCK_MONOTONIC)
+    signal.alarm(0)
+    code = os.waitstatus_to_exitcode(status)
+    if code != 0:
+        text = Path(log).read_text(errors="replace").strip()
+        raise RunFailed(f"exit status {code}: {text[-300:]}")
+    return end - start
+
+
+def alternate(subjects, runs, table):
+    """Calls each of {name: function} in turn, runs times and once before to
+    warm up; the results by name. A subject that fails drops out."""
+    samples = {name: [] for name in subjects}
+    for turn in range(runs + 1):
+        for name, measure in subjects.items():
+            if samples[name] is None:
+                continue
+            try:
+                value = measure()
+            except (OSError, RunFailed) as error:
+                table.not_measured(name, error)
+                samples[name] = None
+            else:
+                samples[name] += [value] if turn else []
+    return samples
+
+
+# --- the place ---
+
+@contextlib.contextmanager
+def tmpfs_directory():
+    """The emulated machine's other files come over a slow share."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield Path(directory)
+
+
+def copy_program(program, directory):
+    """Copies a program with its shared libraries, for all runs to use them."""
+    libraries = directory / "libraries"
+    libraries.mkdir(exist_ok=True)
+    # says nothing of static programs
+    listed = subprocess.run(["ldd", program], text=True, check=False,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    for library in re.findall(r"=> (/\S+)", listed.stdout):
+        if not (libraries / Path(library).name).exists():
+            shutil.copy(library, libraries)
+    os.environ["LD_LIBRARY_PATH"] = str(libraries)
+    return shutil.copy(program, directory)
+
+
+def qemu_microvm(directory):
+    """QEMU's leanest machine, its files copied; without option ROMs and
+    devices that the guest does not need."""
+    program = copy_program(QEMU, directory)
+    firmware = directory / "firmware"
+    firmware.mkdir()
+    folders = subprocess.run([QEMU, "-L", "help"], text=True, check=True,
+                             stdout=subprocess.PIPE).stdout.split()
+    for folder in reversed(folders):
+        for name in ("bios-microvm.bin", "qboot.rom", "kvmvapic.bin"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(Path(folder) / name, firmware)
+    return [program, "-L", firmware, "-M",
+            "microvm,x-option-roms=off,isa-serial=on,rtc=off,pit=off,pic=off,"
+            "acpi=off", "-accel", "kvm", "-nodefaults", "-no-user-config",
+            "-nographic", "-serial", "stdio", "-no-reboot"]
+
+
+def images_directory():
+    if os.environ.get("ONGGI_CACHE"):
+        return Path(os.environ["ONGGI_CACHE"]) / "images"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "onggi" / "images"
+
+
+def inside_testbed():
+    """'counted' or 'emulated' in an emulated machine, else ''."""
+    return os.environ.get("ONGGI_TESTBED", "")
+
+
+def kvm_boots_kernels():
+    """As tests/testbed/run sees it: a KVM without hardware does not."""
+    said = os.environ.get("ONGGI_NATIVE_KVM")
+    if said in ("0", "1"):
+        return said == "1"
+    words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    return (("vmx" in words or "svm" in words) and
+            os.access("/dev/kvm", os.R_OK | os.W_OK))
+
+
+def run_counted(script, arguments, json_path):
+    """The script once more, in the emulated machine whose clock counts
+    instructions; returns its exit status."""
+    with tempfile.TemporaryDirectory() as results:
+        rows = Path(results) / "rows.json"
+        status = subprocess.call([
+            ROOT / "tests/testbed/run", "--counted", "--timeout", "900",
+            "--results", results, "--", sys.executable, "-B", script,
+            *arguments, "--json", rows], cwd=ROOT)
+        if json_path and rows.exists():
+            shutil.copyfile(rows, json_path)
+    return status
+
+
+def describe_host():
+    clock = {"counted": "instructions, 1 ns each (emulated machine)",
+             "emulated": "wall time (emulated machine)"}
+    host = {"clock": clock.get(inside_testbed(), "wall time"),
+            "cpu": _cpu_model(), "cpus": os.cpu_count(),
+            "kernel": os.uname().release, "onggi": _version(ONGGI)}
+    if QEMU:
+        host["QEMU"] = _version(QEMU)
+    if CRUN:
+        host["crun"] = _version(CRUN)
+    return host
+
+
+def _cpu_model():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n"):
+        if line.startswith("model name"):
+            return line.split(": ", 1)[-1]
+    return os.uname().machine
+
+
+def _version(program):
+    """The first number in what --version says."""
+    text = subprocess.run([program, "--version"], text=True, check=False,
+                          stdout=subprocess.PIPE).stdout
+    words = text.split("\n", 1)[0].split()
+    return next((w for w in words if w[0].isdigit()), (words or ["?"])[-1])
