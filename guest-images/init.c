@@ -331,7 +331,10 @@ static void reboot(unsigned command)
  * with the machine. */
 static void drain_console(void)
 {
-	call3(SYS_ioctl, 0, TCSBRK, 1);
+	long fd = call3(SYS_openat, AT_FDCWD, "/dev/console", O_RDWR | O_NOCTTY);
+
+	if (fd >= 0)
+		call3(SYS_ioctl, fd, TCSBRK, 1);
 }
 
 /* A root disk is left clean: nobody writes any more, and nothing is pending. */
