@@ -30,7 +30,8 @@
 #endif
 
 enum { ENOENT = 2, EACCES = 13 };
-enum { SIGKILL = 9, SIGCHLD = 17 };
+enum { SIGKILL = 9, SIGCHLD = 17, SIGTTOU = 22 };
+enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1 };
 enum { AF_INET_ = 2, SOCK_DGRAM_ = 2 };
 
 #define call1(n, a) system_call(n, (long)(a), 0, 0, 0, 0)
@@ -218,6 +219,8 @@ static long execute(const char *name, char **arguments, char **environment)
 	return -result;
 }
 
+static const unsigned long terminal_output = 1UL << (SIGTTOU - 1);
+
 /*
  * The console that the kernel gave us was opened before /dev was mounted:
  * nobody would find its name.
@@ -234,6 +237,21 @@ static void reopen_console(void)
 		call1(SYS_close, fd);
 }
 
+/*
+ * The console's session is init's own. If it were the command's, the command's
+ * end would hang up the console, and Linux would drop what waits in its buffer.
+ * SIGTTOU is blocked, so that init may use a terminal whose foreground process
+ * group is the command's.
+ */
+static void take_console(void)
+{
+	call1(SYS_setsid, 0);
+	reopen_console();
+	call3(SYS_ioctl, 0, TIOCSCTTY, 1);
+	call5(SYS_rt_sigprocmask, SIG_BLOCK, &terminal_output, NULL,
+	      sizeof(terminal_output), 0);
+}
+
 /* In the child: never returns. */
 static void run(char **arguments, char **environment)
 {
@@ -241,10 +259,13 @@ static void run(char **arguments, char **environment)
 	static char *login_sh[] = { "-sh", NULL };
 	long reason;
 
-	/* A session with a terminal of its own: job control and ^C work. */
-	call1(SYS_setsid, 0);
-	reopen_console();
-	call3(SYS_ioctl, 0, TIOCSCTTY, 0);
+	/* In the foreground of the console: job control and ^C work. */
+	call2(SYS_setpgid, 0, 0);
+	int group = (int)call1(SYS_getpid, 0);
+
+	call3(SYS_ioctl, 0, TIOCSPGRP, &group);
+	call5(SYS_rt_sigprocmask, SIG_UNBLOCK, &terminal_output, NULL,
+	      sizeof(terminal_output), 0);
 
 	if (arguments[0]) {
 		reason = execute(arguments[0], arguments, environment);
@@ -310,6 +331,7 @@ static unsigned char run_command(char **arguments, char **environment)
 		arguments = shell;
 	}
 	environment = complete_environment(environment, has_home);
+	take_console();
 
 	/* clone() without sharing is fork(), and exists everywhere. */
 	long child = call5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
@@ -331,10 +353,7 @@ static void reboot(unsigned command)
  * with the machine. */
 static void drain_console(void)
 {
-	long fd = call3(SYS_openat, AT_FDCWD, "/dev/console", O_RDWR | O_NOCTTY);
-
-	if (fd >= 0)
-		call3(SYS_ioctl, fd, TCSBRK, 1);
+	call3(SYS_ioctl, 0, TCSBRK, 1);
 }
 
 /* A root disk is left clean: nobody writes any more, and nothing is pending. */

@@ -381,7 +381,7 @@ int console_attach(struct console *console, struct serial *serial,
 	return 0;
 }
 
-#define FLUSH_TIMEOUT_MS 1000
+#define FLUSH_TIMEOUT_MS 10000
 
 /* Bytes that the port has accepted must not get lost with the VM: waits a
  * little for a reader that is slow. vCPUs have stopped. */

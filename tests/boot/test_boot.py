@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import onggi
 import pytest
@@ -73,6 +74,16 @@ def check_count(text, last):
 def test_console_output_is_complete(tuned):
     result = run(*tuned, sh="seq 1 3000")
     check_count(result.stdout, 3000)
+
+
+def test_a_reader_that_pauses_loses_nothing(tuned):
+    """A full pipe holds the guest up instead of growing a buffer."""
+    with Guest(*tuned, sh="echo start; seq 1 20000; echo done") as vm:
+        vm.wait_for("start")
+        time.sleep(3)
+        vm.wait_for("done")
+        check_count(vm.text, 20000)
+        assert vm.finish() == 0
 
 
 def test_pty_console_carries_a_session(tuned):
