@@ -20,9 +20,6 @@
 #define TURN_REQUESTS VIRTIO_BLK_QUEUE_SIZE
 #define TURN_BYTES (4u << 20)
 
-/* Longer requests go to the engine without a try at the page cache. */
-#define INLINE_MAX (1u << 20)
-
 struct virtio_blk {
 	struct virtio_device dev;
 	struct virtio_blk_config config;
@@ -137,8 +134,9 @@ static bool try_now(struct virtio_blk *blk, struct block_request *io)
 	bool *never = io->op == BLOCK_READ ? &blk->no_read_now
 					   : &blk->no_write_now;
 
-	/* RWF_NOWAIT with O_DIRECT would wait for the device */
-	if (*never || blk->disk.direct || io->left > INLINE_MAX)
+	/* RWF_NOWAIT with O_DIRECT would wait for the device; what takes more
+	 * than one transfer is the engine's to spread over turns */
+	if (*never || blk->disk.direct || io->left > BLOCK_TRANSFER_MAX)
 		return false;
 	blk->turn_bytes += io->left;
 	return block_try_now(blk->disk.fd, io, never);
