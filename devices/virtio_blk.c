@@ -27,6 +27,7 @@ struct virtio_blk {
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct blk_slots slots;
 	unsigned inflight; /* with the engine */
+	bool queued;	   /* some of them, since the last submit */
 	size_t turn_bytes; /* served from the page cache in this turn */
 	struct event_source completions;
 	struct block_engine *engine; /* NULL until first needed */
@@ -125,7 +126,31 @@ static void start_io(struct virtio_blk *blk, struct blk_request *req)
 		return;
 	}
 	blk->inflight++;
+	blk->queued = true;
 	blk->engine->ops->queue(blk->engine, &req->io);
+}
+
+static void submit_io(struct virtio_blk *blk)
+{
+	if (blk->queued)
+		blk->engine->ops->submit(blk->engine);
+	blk->queued = false;
+}
+
+/* A read, write or flush has come to its end. A driver that did not take
+ * VIRTIO_BLK_F_FLUSH has no way to ask for one: its writes are stable, on the
+ * disk itself, once they are completed (5.2.6.2). */
+static void io_done(struct virtio_blk *blk, struct blk_request *req)
+{
+	struct block_request *io = &req->io;
+
+	if (io->op != BLOCK_WRITE || io->result ||
+	    virtio_has_feature(&blk->dev, VIRTIO_BLK_F_FLUSH)) {
+		request_finish_io(blk, req);
+		return;
+	}
+	io->op = BLOCK_FLUSH;
+	start_io(blk, req);
 }
 
 /* Whether the page cache could do the whole request at once. */
@@ -163,7 +188,7 @@ static void transfer(struct virtio_blk *blk, struct blk_request *req,
 		 block_request_bounce(io, blk->disk.mem_align))
 		request_finish(blk, req, VIRTIO_BLK_S_IOERR);
 	else if (try_now(blk, io))
-		request_finish_io(blk, req);
+		io_done(blk, req);
 	else
 		start_io(blk, req);
 }
@@ -224,7 +249,7 @@ static int serve_next(struct virtio_blk *blk)
 	return 1;
 }
 
-/* Pushes what the engine has finished. */
+/* Goes on with what the engine has finished. */
 static void reap(struct virtio_blk *blk, bool wait)
 {
 	struct block_request *io;
@@ -232,15 +257,16 @@ static void reap(struct virtio_blk *blk, bool wait)
 	while (blk->inflight &&
 	       (io = blk->engine->ops->reap(blk->engine, wait))) {
 		blk->inflight--;
-		request_finish_io(blk, (struct blk_request *)io);
+		io_done(blk, (struct blk_request *)io);
 	}
+	submit_io(blk);
 }
 
 static void notify(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_blk *blk = from_dev(dev);
 	struct virtqueue *vq = &dev->queues[queue];
-	unsigned inflight = blk->inflight, served = 0;
+	unsigned served = 0;
 	int ret;
 
 	blk->turn_bytes = 0;
@@ -257,8 +283,7 @@ static void notify(struct virtio_device *dev, unsigned queue)
 	if (ret < 0)
 		virtio_device_broken(dev, "bad ring or request");
 out:
-	if (blk->inflight != inflight)
-		blk->engine->ops->submit(blk->engine);
+	submit_io(blk);
 	virtio_device_interrupt(dev, queue);
 }
 

@@ -6,6 +6,7 @@
 
 bool sync_engine_hold;
 size_t sync_engine_short;
+unsigned sync_engine_flushes;
 
 struct sync_engine {
 	struct block_engine engine;
@@ -37,8 +38,10 @@ static ssize_t transfer(int fd, struct block_request *req)
 	unsigned count;
 	ssize_t done;
 
-	if (req->op == BLOCK_FLUSH)
+	if (req->op == BLOCK_FLUSH) {
+		sync_engine_flushes++;
 		return fdatasync(fd) ? -errno : 0;
+	}
 	iov = block_request_next(req, &count);
 	if (sync_engine_short) {
 		first = iov[0];
