@@ -220,6 +220,12 @@ bool virtqueue_needs_interrupt(struct virtqueue *vq)
 
 	if (!pushed || !vq->avail)
 		return false;
+	/* No more than a ring can be news to the driver. Without this a driver
+	 * that polls would bring the difference around to zero. */
+	if (pushed > s->size) {
+		pushed = s->size;
+		s->last_interrupt = (uint16_t)(s->next_used - pushed);
+	}
 	/* the used index must be visible before the driver's wish is read */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (vq->event_idx) {
