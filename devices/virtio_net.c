@@ -18,7 +18,8 @@
 
 /* The longest frame either way: an IP packet of 64 KiB as segmentation
  * offload makes them, with VLAN tag and header (5.1.6.3.1: 65562 and a tag). */
-#define FRAME_MAX (HEADER + 65535 + ETH_HLEN + 4)
+#define VLAN_TAG 4
+#define FRAME_MAX (HEADER + 65535 + ETH_HLEN + VLAN_TAG)
 #define FRAME_MIN (HEADER + ETH_HLEN)
 
 #define TURN_FRAMES 64 /* each way, before other devices have a turn */
@@ -33,11 +34,13 @@
 struct virtio_net {
 	struct virtio_device dev;
 	struct virtio_net_config config;
+	uint16_t mtu; /* 0: not known */
 	struct event_source
 		tap; /* active while there is something to wait for */
 	uint32_t tap_events;
 	bool tx_blocked; /* the tap is full; wait for EPOLLOUT */
 	struct net_rx_window rx;
+	unsigned rx_given; /* most buffers in it since the last kick */
 };
 
 static struct virtio_net *from_dev(struct virtio_device *dev)
@@ -47,24 +50,55 @@ static struct virtio_net *from_dev(struct virtio_device *dev)
 
 /* --- receive --- */
 
-/* Whether a frame may be read: there is room for the longest, or at least as
- * much as this driver ever gives. */
+/* What the driver can take beyond plain frames. */
+static unsigned offload_flags(const struct virtio_device *dev)
+{
+	unsigned flags = 0;
+
+	/* 5.1.3.1: the others depend on it, and the tap insists */
+	if (!virtio_has_feature(dev, VIRTIO_NET_F_GUEST_CSUM))
+		return 0;
+	flags |= TUN_F_CSUM;
+	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO4))
+		flags |= TUN_F_TSO4;
+	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO6))
+		flags |= TUN_F_TSO6;
+	return flags;
+}
+
+/* The longest frame that is to be expected; without segmentation offload it
+ * has one packet, and 1500 is what a tap starts with. */
+static size_t rx_longest(const struct virtio_net *net)
+{
+	uint16_t mtu = net->mtu ? net->mtu : ETH_DATA_LEN;
+
+	if (offload_flags(&net->dev) & (TUN_F_TSO4 | TUN_F_TSO6))
+		return FRAME_MAX;
+	return HEADER + ETH_HLEN + VLAN_TAG + mtu;
+}
+
+/* Whether a frame may be read, as there is no telling its length before. If
+ * there is no room for the longest, a driver that still has half of what it
+ * last gave is not about to give more: what does not fit then is dropped. */
 static bool rx_ready(const struct virtio_net *net)
 {
 	const struct net_rx_window *rx = &net->rx;
 
 	if (!rx->count)
 		return false;
-	return rx->capacity >= FRAME_MAX || rx->full ||
-	       rx->count >= rx->count_most;
+	return rx->capacity >= rx_longest(net) || rx->full ||
+	       2 * rx->count >= net->rx_given;
 }
 
 static int rx_fill(struct virtio_net *net)
 {
 	bool merge = virtio_has_feature(&net->dev, VIRTIO_NET_F_MRG_RXBUF);
+	int ret = net_rx_window_fill(&net->rx, &net->dev.queues[VIRTIO_NET_RX],
+				     merge ? FRAME_MAX : 0);
 
-	return net_rx_window_fill(&net->rx, &net->dev.queues[VIRTIO_NET_RX],
-				  merge ? FRAME_MAX : 0);
+	if (net->rx.count > net->rx_given)
+		net->rx_given = net->rx.count;
+	return ret;
 }
 
 /* Without mergeable buffers a frame has only the first buffer. */
@@ -222,26 +256,13 @@ static void notify(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_net *net = from_dev(dev);
 
-	if (queue == VIRTIO_NET_RX)
+	if (queue == VIRTIO_NET_RX) {
+		net->rx_given = 0;
 		rx_serve(net);
-	else if (!net->tx_blocked)
+	} else if (!net->tx_blocked) {
 		tx_serve(net);
+	}
 	tap_watch(net);
-}
-
-static unsigned offload_flags(const struct virtio_device *dev)
-{
-	unsigned flags = 0;
-
-	/* 5.1.3.1: the others depend on it, and the tap insists */
-	if (!virtio_has_feature(dev, VIRTIO_NET_F_GUEST_CSUM))
-		return 0;
-	flags |= TUN_F_CSUM;
-	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO4))
-		flags |= TUN_F_TSO4;
-	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO6))
-		flags |= TUN_F_TSO6;
-	return flags;
 }
 
 static int activate(struct virtio_device *dev)
@@ -267,6 +288,7 @@ static void reset(struct virtio_device *dev)
 	net->tap_events = 0;
 	net->tx_blocked = false;
 	net_rx_window_clear(&net->rx);
+	net->rx_given = 0;
 }
 
 static const struct virtio_device_ops net_ops = {
@@ -294,6 +316,7 @@ virtio_net_create(const struct virtio_net_options *options,
 		features |= 1ULL << VIRTIO_NET_F_MTU;
 	virtio_device_init(&net->dev, &net_ops, mem, loop, features, 2,
 			   VIRTIO_NET_QUEUE_SIZE);
+	net->mtu = options->mtu;
 	memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
 	memcpy(&net->config.status, &status, sizeof(status));
 	memcpy(&net->config.mtu, &mtu, sizeof(mtu));
