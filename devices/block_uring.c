@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/container_of.h"
 #include "base/iov.h"
 #include "base/log.h"
 
@@ -25,6 +26,11 @@ struct block_uring {
 	/* queued requests that found the submission queue or the turn full */
 	struct block_request *waiting, **waiting_tail;
 };
+
+static struct block_uring *from_engine(struct block_engine *engine)
+{
+	return container_of(engine, struct block_uring, engine);
+}
 
 static bool prepare(struct block_uring *uring, struct block_request *req)
 {
@@ -74,7 +80,7 @@ static bool push_queue(struct block_uring *uring)
 /* Moves waiting requests into the submission queue, in order, for one turn. */
 static void uring_submit(struct block_engine *engine)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 	uint64_t one = 1;
 
 	while (push_queue(uring) && uring->waiting &&
@@ -104,7 +110,7 @@ static void requeue(struct block_uring *uring, struct block_request *req)
 
 static void uring_queue(struct block_engine *engine, struct block_request *req)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 
 	uring->inflight++;
 	requeue(uring, req);
@@ -127,7 +133,7 @@ static struct block_request *next_completion(struct block_uring *uring,
 
 static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 	struct block_request *req;
 	struct io_uring_cqe *cqe;
 	ssize_t outcome;
@@ -152,7 +158,7 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 
 static void uring_destroy(struct block_engine *engine)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 
 	io_uring_queue_exit(&uring->ring);
 	free(uring);

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
@@ -38,7 +39,7 @@ struct virtio_blk {
 
 static struct virtio_blk *from_dev(struct virtio_device *dev)
 {
-	return (struct virtio_blk *)dev;
+	return container_of(dev, struct virtio_blk, dev);
 }
 
 /* --- finishing --- */
@@ -257,7 +258,7 @@ static void reap(struct virtio_blk *blk, bool wait)
 	while (blk->inflight &&
 	       (io = blk->engine->ops->reap(blk->engine, wait))) {
 		blk->inflight--;
-		io_done(blk, (struct blk_request *)io);
+		io_done(blk, container_of(io, struct blk_request, io));
 	}
 	submit_io(blk);
 }
@@ -290,8 +291,7 @@ out:
 static void completions_ready(struct event_source *source, uint32_t events)
 {
 	struct virtio_blk *blk =
-		(struct virtio_blk *)((char *)source -
-				      offsetof(struct virtio_blk, completions));
+		container_of(source, struct virtio_blk, completions);
 	uint64_t count;
 
 	(void)events;

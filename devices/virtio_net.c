@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
@@ -45,7 +46,7 @@ struct virtio_net {
 
 static struct virtio_net *from_dev(struct virtio_device *dev)
 {
-	return (struct virtio_net *)dev;
+	return container_of(dev, struct virtio_net, dev);
 }
 
 /* --- receive --- */
@@ -231,9 +232,7 @@ static void tap_watch(struct virtio_net *net)
 
 static void tap_ready(struct event_source *source, uint32_t events)
 {
-	struct virtio_net *net =
-		(struct virtio_net *)((char *)source -
-				      offsetof(struct virtio_net, tap));
+	struct virtio_net *net = container_of(source, struct virtio_net, tap);
 
 	if (events & (EPOLLERR | EPOLLHUP)) {
 		/* somebody deleted the interface; that does not heal */
@@ -336,5 +335,5 @@ void virtio_net_destroy(struct virtio_device *dev)
 		return;
 	event_loop_remove(dev->loop, &from_dev(dev)->tap);
 	virtio_device_destroy(dev);
-	free(dev);
+	free(from_dev(dev));
 }

@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#include "base/container_of.h"
+
 static struct mock_device *from_dev(struct virtio_device *dev)
 {
-	return (struct mock_device *)dev;
+	return container_of(dev, struct mock_device, dev);
 }
 
 static int activate(struct virtio_device *dev)
