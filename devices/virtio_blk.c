@@ -16,10 +16,11 @@
 
 #define SECTOR 512
 
-/* One turn ends after this much, so that neither a vCPU nor the event loop
- * is held for long; the rest has its turn in the event loop. */
+/* One turn ends after this many requests, so that neither a vCPU nor the event
+ * loop is held for long; the rest has its turn in the event loop. So many
+ * bytes from the page cache count as one more, which makes 4 MiB a turn. */
 #define TURN_REQUESTS VIRTIO_BLK_QUEUE_SIZE
-#define TURN_BYTES (4u << 20)
+#define REQUEST_BYTES (32u << 10)
 
 struct virtio_blk {
 	struct virtio_device dev;
@@ -29,7 +30,7 @@ struct virtio_blk {
 	struct blk_slots slots;
 	unsigned inflight; /* with the engine */
 	bool queued;	   /* some of them, since the last submit */
-	size_t turn_bytes; /* served from the page cache in this turn */
+	size_t now_bytes;  /* of this request, from the page cache */
 	struct event_source completions;
 	struct block_engine *engine; /* NULL until first needed */
 	block_engine_create_fn *engine_create;
@@ -164,7 +165,7 @@ static bool try_now(struct virtio_blk *blk, struct block_request *io)
 	 * than one transfer is the engine's to spread over turns */
 	if (*never || blk->disk.direct || io->left > BLOCK_TRANSFER_MAX)
 		return false;
-	blk->turn_bytes += io->left;
+	blk->now_bytes = io->left;
 	return block_try_now(blk->disk.fd, io, never);
 }
 
@@ -221,10 +222,10 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 	}
 }
 
-/* Pops and serves one request: 1, 0 or -errno like virtqueue_pop(). */
-static int serve_next(struct virtio_blk *blk)
+/* Pops and serves one request, for virtio_device_serve(). */
+static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 {
-	struct virtqueue *vq = &blk->dev.queues[0];
+	struct virtio_blk *blk = from_dev(dev);
 	struct blk_request *req = blk_slots_get(&blk->slots);
 	struct blk_header header;
 	int ret = virtqueue_pop(vq, &req->chain);
@@ -235,6 +236,7 @@ static int serve_next(struct virtio_blk *blk)
 	}
 	req->io = (struct block_request){ 0 };
 	req->data_written = 0;
+	blk->now_bytes = 0;
 	/* Nowhere to put a status, or more chains than the queue has entries,
 	 * so that some were given twice: beyond repair. */
 	if (!blk_request_take_status(req) ||
@@ -247,7 +249,7 @@ static int serve_next(struct virtio_blk *blk)
 		serve(blk, req, &header);
 	else
 		request_finish(blk, req, VIRTIO_BLK_S_IOERR);
-	return 1;
+	return 1 + (int)(blk->now_bytes / REQUEST_BYTES);
 }
 
 /* Goes on with what the engine has finished. */
@@ -265,27 +267,8 @@ static void reap(struct virtio_blk *blk, bool wait)
 
 static void notify(struct virtio_device *dev, unsigned queue)
 {
-	struct virtio_blk *blk = from_dev(dev);
-	struct virtqueue *vq = &dev->queues[queue];
-	unsigned served = 0;
-	int ret;
-
-	blk->turn_bytes = 0;
-	do {
-		virtqueue_kicks_disable(vq);
-		while ((ret = serve_next(blk)) > 0) {
-			bool over = ++served >= TURN_REQUESTS ||
-				    blk->turn_bytes >= TURN_BYTES;
-
-			if (over && virtio_device_again(dev, queue))
-				goto out;
-		}
-	} while (ret == 0 && virtqueue_kicks_enable(vq));
-	if (ret < 0)
-		virtio_device_broken(dev, "bad ring or request");
-out:
-	submit_io(blk);
-	virtio_device_interrupt(dev, queue);
+	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
+	submit_io(from_dev(dev));
 }
 
 static void completions_ready(struct event_source *source, uint32_t events)

@@ -96,6 +96,17 @@ bool virtio_device_up(const struct virtio_device *dev);
  * up and has such a queue. For transports. */
 void virtio_device_notify(struct virtio_device *dev, uint32_t queue);
 
+/* Serves a queue until it is empty, and interrupts the driver at the end if it
+ * wants that. next() pops one chain and serves it or takes it in hand; it
+ * returns what that cost of the turn, 1 or more; 0 when there was none;
+ * -EPROTO when ring or chain are broken; -EAGAIN when the device itself comes
+ * back to this queue later. After a cost of `turn` the rest waits until other
+ * devices had theirs, since another vCPU may refill the queue for ever. */
+void virtio_device_serve(struct virtio_device *dev, unsigned queue,
+			 unsigned turn,
+			 int (*next)(struct virtio_device *dev,
+				     struct virtqueue *vq));
+
 /* Has ops->notify called for the queue once more, from the event loop, after
  * other devices had their turn. How a device bounds the work of one turn.
  * False when that cannot be had; the device then goes on by itself. */

@@ -174,32 +174,26 @@ static bool tx_frame(struct virtio_net *net, const struct chain *chain)
 	return sent >= 0 || errno != EAGAIN;
 }
 
+static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	struct virtio_net *net = from_dev(dev);
+	struct chain chain;
+	int ret = virtqueue_pop(vq, &chain);
+
+	if (ret <= 0)
+		return ret;
+	if (!tx_frame(net, &chain)) {
+		virtqueue_unpop(vq);
+		net->tx_blocked = true;
+		return -EAGAIN;
+	}
+	virtqueue_push(vq, chain.head, 0);
+	return 1;
+}
+
 static void tx_serve(struct virtio_net *net)
 {
-	struct virtio_device *dev = &net->dev;
-	struct virtqueue *vq = &dev->queues[VIRTIO_NET_TX];
-	unsigned sent = 0;
-	struct chain chain;
-	int ret;
-
-	do {
-		virtqueue_kicks_disable(vq);
-		while ((ret = virtqueue_pop(vq, &chain)) > 0) {
-			if (!tx_frame(net, &chain)) {
-				virtqueue_unpop(vq);
-				net->tx_blocked = true;
-				goto out;
-			}
-			virtqueue_push(vq, chain.head, 0);
-			if (++sent >= TURN_FRAMES &&
-			    virtio_device_again(dev, VIRTIO_NET_TX))
-				goto out;
-		}
-	} while (ret == 0 && virtqueue_kicks_enable(vq));
-	if (ret < 0)
-		virtio_device_broken(dev, "bad transmit ring");
-out:
-	virtio_device_interrupt(dev, VIRTIO_NET_TX);
+	virtio_device_serve(&net->dev, VIRTIO_NET_TX, TURN_FRAMES, tx_next);
 }
 
 /* --- the tap --- */
