@@ -285,10 +285,11 @@ static void completions_ready(struct event_source *source, uint32_t events)
 		virtio_device_interrupt(&blk->dev, 0);
 }
 
-static void reset(struct virtio_device *dev)
+static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_blk *blk = from_dev(dev);
 
+	(void)queue; /* there is only one */
 	if (!blk->engine)
 		return;
 	/* The engine writes to guest memory until the last one is back. */
@@ -300,7 +301,7 @@ static void reset(struct virtio_device *dev)
 static const struct virtio_device_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
 	.notify = notify,
-	.reset = reset,
+	.queue_stop = queue_stop,
 	.kick_inline = true,
 };
 

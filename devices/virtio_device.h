@@ -32,10 +32,10 @@ struct virtio_device_ops {
 	/* The driver kicked this queue, which is ready and started. */
 	void (*notify)(struct virtio_device *dev, unsigned queue);
 
-	/* Forget the driver. On return nothing of the device touches guest
-	 * memory any more; the queues are reset by the transport. May be
-	 * NULL. */
-	void (*reset)(struct virtio_device *dev);
+	/* The driver takes a queue back: by itself, or by a reset, which stops
+	 * all of them. On return nothing of the device touches its rings and
+	 * buffers any more; the transport then resets it. May be NULL. */
+	void (*queue_stop)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver wrote configuration space; the range lies inside it.
 	 * NULL for a space that is read-only. */

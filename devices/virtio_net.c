@@ -273,22 +273,24 @@ static int activate(struct virtio_device *dev)
 	return 0;
 }
 
-static void reset(struct virtio_device *dev)
+static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_net *net = from_dev(dev);
 
-	event_loop_remove(dev->loop, &net->tap);
-	net->tap_events = 0;
-	net->tx_blocked = false;
-	net_rx_window_clear(&net->rx);
-	net->rx_given = 0;
+	if (queue == VIRTIO_NET_RX) {
+		net_rx_window_clear(&net->rx);
+		net->rx_given = 0;
+	} else {
+		net->tx_blocked = false;
+	}
+	tap_watch(net);
 }
 
 static const struct virtio_device_ops net_ops = {
 	.device_id = VIRTIO_ID_NET,
 	.activate = activate,
 	.notify = notify,
-	.reset = reset,
+	.queue_stop = queue_stop,
 };
 
 struct virtio_device *

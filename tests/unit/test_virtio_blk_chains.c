@@ -83,25 +83,34 @@ static void a_bad_ring_needs_a_reset_and_keeps_what_is_under_way(void **state)
 	assert_int_equal(len, 513);
 }
 
-static void a_reset_in_mid_flight_waits_for_the_disk(void **state)
+static void memory_is_left_alone_after(struct fixture *f, uint64_t reg)
 {
-	struct fixture *f = *state;
 	uint8_t *data = fake_ptr(&f->d, f->data);
 
 	fake_start(&f->d, 0, 8);
 	sync_engine_hold = true;
+	data[0] = 0;
 	submit(f, VIRTIO_BLK_T_IN, 5, 512);
-	fake_run_loop(&f->d);
 	assert_int_equal(data[0], 0);
-	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
+	fake_write(&f->d, reg, 0);
 	/* nothing writes to guest memory from here on */
 	memset(f->d.ram, 0x77, FAKE_RAM_SIZE);
+	sync_engine_hold = false;
 	fake_run_loop(&f->d);
 	for (size_t i = 0; i < FAKE_RAM_SIZE; i++)
 		assert_int_equal(f->d.ram[i], 0x77);
-	sync_engine_hold = false;
 	fake_start(&f->d, 0, 8);
 	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 5, 512), VIRTIO_BLK_S_OK);
+}
+
+static void a_reset_in_mid_flight_waits_for_the_disk(void **state)
+{
+	memory_is_left_alone_after(*state, VIRTIO_MMIO_STATUS);
+}
+
+static void a_queue_that_stops_in_mid_flight_waits_for_the_disk(void **state)
+{
+	memory_is_left_alone_after(*state, VIRTIO_MMIO_QUEUE_READY);
 }
 
 static void a_head_given_again_and_again_cannot_exhaust_the_device(void **state)
@@ -190,6 +199,7 @@ int main(void)
 		TEST(a_chain_without_a_whole_header_fails),
 		TEST(a_bad_ring_needs_a_reset_and_keeps_what_is_under_way),
 		TEST(a_reset_in_mid_flight_waits_for_the_disk),
+		TEST(a_queue_that_stops_in_mid_flight_waits_for_the_disk),
 		TEST(a_head_given_again_and_again_cannot_exhaust_the_device),
 		TEST(an_indirect_request_of_the_longest_kind_works),
 		TEST_ON(one_kick_moves_a_bounded_amount, setup_real),

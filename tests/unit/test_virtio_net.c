@@ -289,6 +289,7 @@ static void a_reset_forgets_buffers_and_stops_receiving(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t len;
+	uint64_t gpa;
 
 	fake_start(&f->d, MRG, 8);
 	give_rx(f, 2048);
@@ -298,10 +299,34 @@ static void a_reset_forgets_buffers_and_stops_receiving(void **state)
 	fake_run_loop(&f->d);
 	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_RX), 0);
 	fake_start(&f->d, 0, 8);
-	give_rx(f, 2048);
+	gpa = give_rx(f, 2048);
 	fake_kick(&f->d, VIRTIO_NET_RX);
 	assert_true(got_rx(f, &len));
 	assert_int_equal(len, 100);
+	assert_int_equal(num_buffers(f, gpa), 1);
+}
+
+static void a_stopped_queue_forgets_its_buffers(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_buffer b = { fake_alloc(&f->d, 64, 64), 64 };
+	uint32_t len;
+	uint64_t gpa;
+
+	fake_start(&f->d, MRG, 8);
+	gpa = give_rx(f, 2048);
+	fake_kick(&f->d, VIRTIO_NET_RX);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_NET_RX);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 0);
+	send_frame(f, 100);
+	fake_run_loop(&f->d);
+	assert_false(got_rx(f, &len));
+	assert_int_equal(num_buffers(f, gpa), 0);
+	/* the other direction goes on */
+	fake_add(&f->d, VIRTIO_NET_TX, &b, 1, 0);
+	fake_kick(&f->d, VIRTIO_NET_TX);
+	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 1);
+	assert_false(fake_needs_reset(&f->d));
 }
 
 int main(void)
@@ -323,6 +348,7 @@ int main(void)
 		TEST(receive_buffers_without_room_for_a_header_need_a_reset),
 		TEST(bad_rings_need_a_reset),
 		TEST(a_reset_forgets_buffers_and_stops_receiving),
+		TEST(a_stopped_queue_forgets_its_buffers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
