@@ -78,7 +78,8 @@ typedef struct block_engine *
 block_engine_create_fn(const struct block_engine_config *config,
 		       struct error *err);
 
-/* The best engine to be had: io_uring, or threads with a line in the log. */
+/* The best engine to be had: io_uring, or else one thread that does a request
+ * after the other, and a line in the log, at level info, that says why. */
 block_engine_create_fn block_engine_create;
 
 /* Tries a read or write with what the page cache can do at once. Returns
