@@ -11,11 +11,6 @@ size_t iov_length(const struct iovec *iov, unsigned count)
 	return total;
 }
 
-size_t iov_left(const struct iov_cursor *cursor)
-{
-	return iov_length(cursor->iov, cursor->count) - cursor->offset;
-}
-
 /* The next contiguous piece, at most len bytes; moves past it. An iov_len of
  * 0 in the result means the end. */
 static struct iovec next_piece(struct iov_cursor *cursor, size_t len)
@@ -67,20 +62,4 @@ size_t iov_write(struct iov_cursor *cursor, const void *buf, size_t len)
 		done += piece.iov_len;
 	}
 	return done;
-}
-
-unsigned iov_slice(struct iov_cursor *cursor, size_t len, struct iovec *out,
-		   unsigned max)
-{
-	unsigned used = 0;
-
-	while (len && used < max) {
-		struct iovec piece = next_piece(cursor, len);
-
-		if (!piece.iov_len)
-			break;
-		out[used++] = piece;
-		len -= piece.iov_len;
-	}
-	return used;
 }

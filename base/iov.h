@@ -24,15 +24,7 @@ static inline struct iov_cursor iov_cursor(const struct iovec *iov,
 /* Bytes of a whole list. */
 size_t iov_length(const struct iovec *iov, unsigned count);
 
-/* Bytes left behind the cursor. */
-size_t iov_left(const struct iov_cursor *cursor);
-
 /* Copy len bytes out of, or into, the memory behind the cursor and move on;
  * return the bytes copied. */
 size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len);
 size_t iov_write(struct iov_cursor *cursor, const void *buf, size_t len);
-
-/* Describes the next len bytes as iovecs in out[0..max) and moves on; returns
- * the iovecs used. Stops early at max iovecs or at the end. */
-unsigned iov_slice(struct iov_cursor *cursor, size_t len, struct iovec *out,
-		   unsigned max);

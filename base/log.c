@@ -3,10 +3,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
-
-#include "base/cleanup.h"
+#include <unistd.h>
 
 static enum log_level log_threshold = LOG_WARN;
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
@@ -14,22 +12,6 @@ static const char *const level_names[] = { "error", "warn", "info", "debug" };
 void log_set_level(enum log_level level)
 {
 	log_threshold = level;
-}
-
-int log_level_parse(const char *name, enum log_level *level)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(level_names); i++) {
-		if (strcmp(name, level_names[i]) == 0) {
-			*level = (enum log_level)i;
-			return 0;
-		}
-	}
-	return -1;
-}
-
-const char *log_level_name(enum log_level level)
-{
-	return level_names[level];
 }
 
 /* One write per line, so that lines of several threads do not mix. */

@@ -1,9 +1,10 @@
 /* Log lines on stderr: "onggi: LEVEL: text".
  *
- * The level is the program's only mutable global; it is set once before any
- * thread starts. What a guest can trigger again and again goes through
- * log_guest(), which lets a burst of LOG_BURST lines through per call site
- * and LOG_INTERVAL_S seconds and then counts what it drops. Any thread.
+ * The level is a global that is set once, before any thread starts. What a
+ * guest can trigger again and again goes through log_guest(), which lets a
+ * burst of LOG_BURST lines through per call site and LOG_INTERVAL_S seconds
+ * and then counts what it drops; the counts are static, under one lock. Any
+ * thread.
  */
 #pragma once
 
@@ -22,10 +23,6 @@ struct log_limit {
 };
 
 void log_set_level(enum log_level level);
-
-/* Parses "error", "warn", "info" or "debug"; -1 for anything else. */
-int log_level_parse(const char *name, enum log_level *level);
-const char *log_level_name(enum log_level level);
 
 void log_write(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

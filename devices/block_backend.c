@@ -47,14 +47,32 @@ static bool finish(struct block_request *req, int result)
 	return true;
 }
 
+/* Whole iovecs where they fit, so that nothing has to be copied; a cut is a
+ * multiple of every alignment that O_DIRECT may ask for. */
+static struct iovec *bounded_iov(struct block_request *req, unsigned *count)
+{
+	size_t bytes = 0;
+	unsigned n = 0;
+
+	while (n < req->iov_count &&
+	       req->iov[n].iov_len <= BLOCK_TRANSFER_MAX - bytes)
+		bytes += req->iov[n++].iov_len;
+	if (n) {
+		*count = n;
+		return req->iov;
+	}
+	req->piece.iov_base = req->iov->iov_base;
+	req->piece.iov_len = BLOCK_TRANSFER_MAX;
+	*count = 1;
+	return &req->piece;
+}
+
 struct iovec *block_request_next(struct block_request *req, unsigned *count)
 {
 	struct iov_cursor cursor = iov_cursor(req->iov, req->iov_count);
 
-	if (!req->bounce) {
-		*count = req->iov_count;
-		return req->iov;
-	}
+	if (!req->bounce)
+		return bounded_iov(req, count);
 	req->piece.iov_base = req->bounce;
 	req->piece.iov_len = req->left < BOUNCE_SIZE ? req->left : BOUNCE_SIZE;
 	if (req->op == BLOCK_WRITE)

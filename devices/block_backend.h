@@ -16,6 +16,11 @@
 
 #include "base/error.h"
 
+/* The most bytes of one transfer; longer requests go in several. The kernel
+ * copies what is in its page cache while a transfer is being started, under
+ * the owner's mutex, so this is also what a guest can hold that mutex for. */
+#define BLOCK_TRANSFER_MAX (1u << 20)
+
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
 
 struct block_request {
@@ -29,7 +34,8 @@ struct block_request {
 	/* For buffers that O_DIRECT cannot take: an aligned buffer that one
 	 * piece at a time goes through. NULL without. The owner's to free. */
 	void *bounce;
-	struct iovec piece;	    /* what of bounce is under way */
+	/* what of bounce, or of a very long iovec, is under way */
+	struct iovec piece;
 	struct block_request *next; /* the engine's */
 };
 
@@ -39,7 +45,9 @@ struct block_engine_ops {
 	/* Takes a request. It starts at the latest with submit(). */
 	void (*queue)(struct block_engine *engine, struct block_request *req);
 
-	/* Starts all that was queued, with one system call. */
+	/* Starts what was queued, with one system call; or some of it, so
+	 * that the call stays short, and signals the eventfd for the rest,
+	 * which reap() starts. */
 	void (*submit)(struct block_engine *engine);
 
 	/* A finished request, or NULL when there is none. With wait, NULL
@@ -70,7 +78,8 @@ typedef struct block_engine *
 block_engine_create_fn(const struct block_engine_config *config,
 		       struct error *err);
 
-/* The best engine to be had: io_uring, or threads with a line in the log. */
+/* The best engine to be had: io_uring, or else one thread that does a request
+ * after the other, and a line in the log, at level info, that says why. */
 block_engine_create_fn block_engine_create;
 
 /* Tries a read or write with what the page cache can do at once. Returns
@@ -78,7 +87,8 @@ block_engine_create_fn block_engine_create;
  * is set where the file cannot do this at all. */
 bool block_try_now(int fd, struct block_request *req, bool *unsupported);
 
-/* For engines: the iovecs to transfer next, to or from req->offset. */
+/* For engines: the iovecs to transfer next, to or from req->offset; together
+ * at most BLOCK_TRANSFER_MAX bytes. */
 struct iovec *block_request_next(struct block_request *req, unsigned *count);
 
 /* For engines: takes the outcome of a transfer, bytes or -errno. Returns

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
+
 #define STACK_SIZE (64 * 1024)
 
 struct request_list {
@@ -26,6 +28,11 @@ struct block_threads {
 	bool draining; /* the owner's wish, for the worker */
 	bool stop;
 };
+
+static struct block_threads *from_engine(struct block_engine *engine)
+{
+	return container_of(engine, struct block_threads, engine);
+}
 
 static void list_init(struct request_list *list)
 {
@@ -118,7 +125,7 @@ static void *worker_main(void *arg)
 static void threads_queue(struct block_engine *engine,
 			  struct block_request *req)
 {
-	struct block_threads *threads = (struct block_threads *)engine;
+	struct block_threads *threads = from_engine(engine);
 
 	pthread_mutex_lock(&threads->lock);
 	list_append(&threads->todo, req);
@@ -129,7 +136,7 @@ static void threads_queue(struct block_engine *engine,
 
 static void threads_submit(struct block_engine *engine)
 {
-	struct block_threads *threads = (struct block_threads *)engine;
+	struct block_threads *threads = from_engine(engine);
 
 	pthread_cond_signal(&threads->work);
 }
@@ -137,7 +144,7 @@ static void threads_submit(struct block_engine *engine)
 static struct block_request *threads_reap(struct block_engine *engine,
 					  bool wait)
 {
-	struct block_threads *threads = (struct block_threads *)engine;
+	struct block_threads *threads = from_engine(engine);
 	struct block_request *req;
 
 	pthread_mutex_lock(&threads->lock);
@@ -161,7 +168,7 @@ static void threads_free(struct block_threads *threads)
 
 static void threads_destroy(struct block_engine *engine)
 {
-	struct block_threads *threads = (struct block_threads *)engine;
+	struct block_threads *threads = from_engine(engine);
 
 	pthread_mutex_lock(&threads->lock);
 	threads->stop = true;

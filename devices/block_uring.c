@@ -7,40 +7,56 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/container_of.h"
+#include "base/iov.h"
 #include "base/log.h"
 
 #define SQ_ENTRIES 32 /* one batch; completions have room for config.max */
+
+/* Once this much is on its way no more is started before the owner comes
+ * back, as whatever is in the page cache is copied within the system call. */
+#define TURN_BYTES (4u << 20)
 
 struct block_uring {
 	struct block_engine engine;
 	struct io_uring ring;
 	unsigned inflight; /* queued or under way */
+	size_t turn_bytes;
 	int event_fd;
-	/* queued requests that found the submission queue full */
+	/* queued requests that found the submission queue or the turn full */
 	struct block_request *waiting, **waiting_tail;
 };
 
+static struct block_uring *from_engine(struct block_engine *engine)
+{
+	return container_of(engine, struct block_uring, engine);
+}
+
 static bool prepare(struct block_uring *uring, struct block_request *req)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
-	struct iovec *iov;
-	unsigned count;
+	struct io_uring_sqe *sqe;
+	struct iovec *iov = NULL;
+	unsigned count = 0;
 
+	if (uring->turn_bytes >= TURN_BYTES)
+		return false;
+	sqe = io_uring_get_sqe(&uring->ring);
 	if (!sqe)
 		return false;
+	if (req->op != BLOCK_FLUSH)
+		iov = block_request_next(req, &count);
 	switch (req->op) {
 	case BLOCK_READ:
-		iov = block_request_next(req, &count);
 		io_uring_prep_readv(sqe, 0, iov, count, req->offset);
 		break;
 	case BLOCK_WRITE:
-		iov = block_request_next(req, &count);
 		io_uring_prep_writev(sqe, 0, iov, count, req->offset);
 		break;
 	case BLOCK_FLUSH:
 		io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
 		break;
 	}
+	uring->turn_bytes += iov_length(iov, count);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, req);
 	return true;
@@ -61,20 +77,23 @@ static bool push_queue(struct block_uring *uring)
 	return true;
 }
 
-/* Moves waiting requests into the submission queue, in order. */
+/* Moves waiting requests into the submission queue, in order, for one turn. */
 static void uring_submit(struct block_engine *engine)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 	uint64_t one = 1;
 
-	while (push_queue(uring) && uring->waiting) {
+	while (push_queue(uring) && uring->waiting &&
+	       uring->turn_bytes < TURN_BYTES) {
 		while (uring->waiting && prepare(uring, uring->waiting))
 			uring->waiting = uring->waiting->next;
 		if (!uring->waiting)
 			uring->waiting_tail = &uring->waiting;
 	}
-	/* The kernel is out of memory for now (EAGAIN, EBUSY): have the owner
-	 * come back, as if something had finished. */
+	if (!io_uring_sq_ready(&uring->ring))
+		uring->turn_bytes = 0;
+	/* The turn is over, or the kernel is out of memory for now (EAGAIN,
+	 * EBUSY): have the owner come back, as if something had finished. */
 	if (io_uring_sq_ready(&uring->ring) || uring->waiting)
 		if (write(uring->event_fd, &one, sizeof(one)) < 0)
 			return;
@@ -91,7 +110,7 @@ static void requeue(struct block_uring *uring, struct block_request *req)
 
 static void uring_queue(struct block_engine *engine, struct block_request *req)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 
 	uring->inflight++;
 	requeue(uring, req);
@@ -114,7 +133,7 @@ static struct block_request *next_completion(struct block_uring *uring,
 
 static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 	struct block_request *req;
 	struct io_uring_cqe *cqe;
 	ssize_t outcome;
@@ -139,7 +158,7 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 
 static void uring_destroy(struct block_engine *engine)
 {
-	struct block_uring *uring = (struct block_uring *)engine;
+	struct block_uring *uring = from_engine(engine);
 
 	io_uring_queue_exit(&uring->ring);
 	free(uring);

@@ -55,14 +55,14 @@ static struct bus_range *bus_find(struct bus *bus, uint64_t addr, unsigned size)
 	return NULL;
 }
 
-bool bus_read(struct bus *bus, uint64_t addr, void *data, unsigned size)
+void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned size)
 {
 	struct bus_range *range = bus_find(bus, addr, size);
 	le64_t value;
 
 	if (!range) {
 		memset(data, 0xff, size);
-		return false;
+		return;
 	}
 	if (range->lock)
 		pthread_mutex_lock(range->lock);
@@ -70,16 +70,15 @@ bool bus_read(struct bus *bus, uint64_t addr, void *data, unsigned size)
 	if (range->lock)
 		pthread_mutex_unlock(range->lock);
 	memcpy(data, &value, size);
-	return true;
 }
 
-bool bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned size)
+void bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned size)
 {
 	struct bus_range *range = bus_find(bus, addr, size);
 	le64_t value = le64(0);
 
 	if (!range)
-		return false;
+		return;
 	memcpy(&value, data, size);
 	if (range->lock)
 		pthread_mutex_lock(range->lock);
@@ -87,5 +86,4 @@ bool bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned size)
 			  le64_get(value));
 	if (range->lock)
 		pthread_mutex_unlock(range->lock);
-	return true;
 }

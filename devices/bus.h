@@ -2,12 +2,13 @@
  *
  * Port I/O and MMIO are two buses of this one type. Ranges are added before
  * vCPUs run; lookups come from every vCPU thread. The bus takes the range's
- * mutex around each access, so device code holds no locks of its own.
+ * mutex around each access, so a device's bus_ops take none. What else calls
+ * into a device from another thread takes that mutex: the event loop, or a
+ * function that says so, as power_press_button() does.
  */
 #pragma once
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -43,7 +44,6 @@ int bus_add(struct bus *bus, const struct bus_range *range, struct error *err);
 
 /* One access as it comes from the vCPU: size bytes in guest (little-endian)
  * order. A read that no range holds gives all-ones; such a write is dropped.
- * Both return whether a device answered. Sizes other than 1, 2, 4 and 8 count
- * as a miss. */
-bool bus_read(struct bus *bus, uint64_t addr, void *data, unsigned size);
-bool bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned size);
+ * Sizes other than 1, 2, 4 and 8 are held by none. */
+void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned size);
+void bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned size);

@@ -66,6 +66,16 @@ static int disk_size(int fd, const char *path, uint64_t *size,
 	return 0;
 }
 
+/* O_NONBLOCK was for open(); in io_uring it means not to wait for the disk. */
+static int make_blocking(int fd, const char *path, struct error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
+		return error_set(err, ERROR_IO, errno, "disk %s: flags", path);
+	return 0;
+}
+
 static bool power_of_two(uint32_t value)
 {
 	return value && !(value & (value - 1));
@@ -126,7 +136,7 @@ int disk_open(const struct disk_config *config, struct disk *out,
 	uint64_t rest;
 
 	if (fd < 0 || disk_size(fd, config->path, &disk.size, err) ||
-	    lock_disk(fd, config, err))
+	    make_blocking(fd, config->path, err) || lock_disk(fd, config, err))
 		return -1;
 	if (disk.direct)
 		direct_alignment(&disk);

@@ -11,7 +11,6 @@
 void net_rx_window_clear(struct net_rx_window *window)
 {
 	window->count = 0;
-	window->count_most = 0;
 	window->iov_count = 0;
 	window->capacity = 0;
 	window->full = false;
@@ -42,8 +41,6 @@ static int add_chain(struct net_rx_window *window, struct virtqueue *vq,
 	};
 	window->iov_count += chain->in_count;
 	window->capacity += bytes;
-	if (window->count > window->count_most)
-		window->count_most = window->count;
 	return 0;
 }
 

@@ -25,7 +25,6 @@ struct rx_buffer {
 
 struct net_rx_window {
 	unsigned count;
-	unsigned count_most; /* most buffers it ever held */
 	unsigned iov_count;
 	size_t capacity; /* bytes in all buffers */
 	bool full;	 /* the last pop found no room */

@@ -1,16 +1,27 @@
-/* Power registers: one 8-byte window of byte registers, for PIO or MMIO.
+/* Power registers: one 8-byte window of byte registers, for PIO or MMIO; on
+ * x86-64 the ports 0x600 to 0x607. This is their reference. boot/ (ACPI tables)
+ * and guest-images/ (init) cannot include it and repeat what they use.
  *
- *	0  sleep control  ACPI 6.5, 4.8.3.7: writing SLP_EN (bit 5) with
- *	                  SLP_TYP (bits 4:2) of 5 turns the VM off
- *	1  sleep status   WAK_STS (bit 7), write 1 to clear
- *	2  reset          writing 1 resets the VM
- *	3  event select   bit 0: power button pressed; reading clears
- *	4  boot mark      the first write says that user space is up
- *	5  exit code      remembered, and handed over at power-off
+ *	0  sleep control  ACPI 6.5, 4.8.3.7. Writing SLP_EN (bit 5) with
+ *	                  SLP_TYP (bits 4:2) of 5, which is 0x34, turns the VM
+ *	                  off; any other value does nothing. Reads 0.
+ *	1  sleep status   ACPI 6.5, 4.8.3.7. WAK_STS (bit 7), write 1 to clear.
+ *	                  Nothing sleeps, so that it always reads 0.
+ *	2  reset          Writing 1 resets the VM; any other value does nothing.
+ *	                  Reads 0.
+ *	3  events         What happened since the last read, which clears it:
+ *	                  bit 0, the power button was pressed. The interrupt line
+ *	                  is raised when a bit is set. Writes do nothing.
+ *	4  boot mark      The first write, of any value, says that user space is
+ *	                  up; later ones do nothing. Reads 0.
+ *	5  exit code      Remembered, and handed over at power-off as what onggi
+ *	                  exits with; 0 until written. Reads what was written.
+ *	6, 7              Writes do nothing. Read 0.
  *
  * Registers 0 to 2 are what the FADT of a hardware-reduced platform points
- * at, 3 is read by AML. Wider accesses are taken apart into bytes. The
- * callbacks come from the vCPU thread that wrote, with power->lock held;
+ * at, 3 is read by the generic event device's AML, 4 and 5 are written by
+ * guest init. Wider accesses are taken apart into bytes, lowest offset first.
+ * The callbacks come from the vCPU thread that wrote, with power->lock held;
  * they must not call back into this module.
  */
 #pragma once

@@ -5,11 +5,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
 #include "base/log.h"
 
 static void kick_ready(struct event_source *source, uint32_t events)
 {
-	struct queue_kick *kick = (struct queue_kick *)source;
+	struct queue_kick *kick =
+		container_of(source, struct queue_kick, source);
 	uint64_t count;
 
 	(void)events;

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
@@ -15,13 +16,11 @@
 
 #define SECTOR 512
 
-/* One turn ends after this much, so that neither a vCPU nor the event loop
- * is held for long; the rest has its turn in the event loop. */
+/* One turn ends after this many requests, so that neither a vCPU nor the event
+ * loop is held for long; the rest has its turn in the event loop. So many
+ * bytes from the page cache count as one more, which makes 4 MiB a turn. */
 #define TURN_REQUESTS VIRTIO_BLK_QUEUE_SIZE
-#define TURN_BYTES (4u << 20)
-
-/* Longer requests go to the engine without a try at the page cache. */
-#define INLINE_MAX (1u << 20)
+#define REQUEST_BYTES (32u << 10)
 
 struct virtio_blk {
 	struct virtio_device dev;
@@ -30,7 +29,8 @@ struct virtio_blk {
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct blk_slots slots;
 	unsigned inflight; /* with the engine */
-	size_t turn_bytes; /* served from the page cache in this turn */
+	bool queued;	   /* some of them, since the last submit */
+	size_t now_bytes;  /* of this request, from the page cache */
 	struct event_source completions;
 	struct block_engine *engine; /* NULL until first needed */
 	block_engine_create_fn *engine_create;
@@ -40,7 +40,7 @@ struct virtio_blk {
 
 static struct virtio_blk *from_dev(struct virtio_device *dev)
 {
-	return (struct virtio_blk *)dev;
+	return container_of(dev, struct virtio_blk, dev);
 }
 
 /* --- finishing --- */
@@ -128,7 +128,31 @@ static void start_io(struct virtio_blk *blk, struct blk_request *req)
 		return;
 	}
 	blk->inflight++;
+	blk->queued = true;
 	blk->engine->ops->queue(blk->engine, &req->io);
+}
+
+static void submit_io(struct virtio_blk *blk)
+{
+	if (blk->queued)
+		blk->engine->ops->submit(blk->engine);
+	blk->queued = false;
+}
+
+/* A read, write or flush has come to its end. A driver that did not take
+ * VIRTIO_BLK_F_FLUSH has no way to ask for one: its writes are stable, on the
+ * disk itself, once they are completed (5.2.6.2). */
+static void io_done(struct virtio_blk *blk, struct blk_request *req)
+{
+	struct block_request *io = &req->io;
+
+	if (io->op != BLOCK_WRITE || io->result ||
+	    virtio_has_feature(&blk->dev, VIRTIO_BLK_F_FLUSH)) {
+		request_finish_io(blk, req);
+		return;
+	}
+	io->op = BLOCK_FLUSH;
+	start_io(blk, req);
 }
 
 /* Whether the page cache could do the whole request at once. */
@@ -137,10 +161,11 @@ static bool try_now(struct virtio_blk *blk, struct block_request *io)
 	bool *never = io->op == BLOCK_READ ? &blk->no_read_now
 					   : &blk->no_write_now;
 
-	/* RWF_NOWAIT with O_DIRECT would wait for the device */
-	if (*never || blk->disk.direct || io->left > INLINE_MAX)
+	/* RWF_NOWAIT with O_DIRECT would wait for the device; what takes more
+	 * than one transfer is the engine's to spread over turns */
+	if (*never || blk->disk.direct || io->left > BLOCK_TRANSFER_MAX)
 		return false;
-	blk->turn_bytes += io->left;
+	blk->now_bytes = io->left;
 	return block_try_now(blk->disk.fd, io, never);
 }
 
@@ -165,7 +190,7 @@ static void transfer(struct virtio_blk *blk, struct blk_request *req,
 		 block_request_bounce(io, blk->disk.mem_align))
 		request_finish(blk, req, VIRTIO_BLK_S_IOERR);
 	else if (try_now(blk, io))
-		request_finish_io(blk, req);
+		io_done(blk, req);
 	else
 		start_io(blk, req);
 }
@@ -197,10 +222,10 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 	}
 }
 
-/* Pops and serves one request: 1, 0 or -errno like virtqueue_pop(). */
-static int serve_next(struct virtio_blk *blk)
+/* Pops and serves one request, for virtio_device_serve(). */
+static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 {
-	struct virtqueue *vq = &blk->dev.queues[0];
+	struct virtio_blk *blk = from_dev(dev);
 	struct blk_request *req = blk_slots_get(&blk->slots);
 	struct blk_header header;
 	int ret = virtqueue_pop(vq, &req->chain);
@@ -211,6 +236,7 @@ static int serve_next(struct virtio_blk *blk)
 	}
 	req->io = (struct block_request){ 0 };
 	req->data_written = 0;
+	blk->now_bytes = 0;
 	/* Nowhere to put a status, or more chains than the queue has entries,
 	 * so that some were given twice: beyond repair. */
 	if (!blk_request_take_status(req) ||
@@ -223,10 +249,10 @@ static int serve_next(struct virtio_blk *blk)
 		serve(blk, req, &header);
 	else
 		request_finish(blk, req, VIRTIO_BLK_S_IOERR);
-	return 1;
+	return 1 + (int)(blk->now_bytes / REQUEST_BYTES);
 }
 
-/* Pushes what the engine has finished. */
+/* Goes on with what the engine has finished. */
 static void reap(struct virtio_blk *blk, bool wait)
 {
 	struct block_request *io;
@@ -234,41 +260,21 @@ static void reap(struct virtio_blk *blk, bool wait)
 	while (blk->inflight &&
 	       (io = blk->engine->ops->reap(blk->engine, wait))) {
 		blk->inflight--;
-		request_finish_io(blk, (struct blk_request *)io);
+		io_done(blk, container_of(io, struct blk_request, io));
 	}
+	submit_io(blk);
 }
 
 static void notify(struct virtio_device *dev, unsigned queue)
 {
-	struct virtio_blk *blk = from_dev(dev);
-	struct virtqueue *vq = &dev->queues[queue];
-	unsigned inflight = blk->inflight, served = 0;
-	int ret;
-
-	blk->turn_bytes = 0;
-	do {
-		virtqueue_kicks_disable(vq);
-		while ((ret = serve_next(blk)) > 0) {
-			bool over = ++served >= TURN_REQUESTS ||
-				    blk->turn_bytes >= TURN_BYTES;
-
-			if (over && virtio_device_again(dev, queue))
-				goto out;
-		}
-	} while (ret == 0 && virtqueue_kicks_enable(vq));
-	if (ret < 0)
-		virtio_device_broken(dev, "bad ring or request");
-out:
-	if (blk->inflight != inflight)
-		blk->engine->ops->submit(blk->engine);
-	virtio_device_interrupt(dev, queue);
+	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
+	submit_io(from_dev(dev));
 }
 
 static void completions_ready(struct event_source *source, uint32_t events)
 {
 	struct virtio_blk *blk =
-		(struct virtio_blk *)((char *)source -
-				      offsetof(struct virtio_blk, completions));
+		container_of(source, struct virtio_blk, completions);
 	uint64_t count;
 
 	(void)events;
@@ -279,10 +285,11 @@ static void completions_ready(struct event_source *source, uint32_t events)
 		virtio_device_interrupt(&blk->dev, 0);
 }
 
-static void reset(struct virtio_device *dev)
+static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_blk *blk = from_dev(dev);
 
+	(void)queue; /* there is only one */
 	if (!blk->engine)
 		return;
 	/* The engine writes to guest memory until the last one is back. */
@@ -294,7 +301,7 @@ static void reset(struct virtio_device *dev)
 static const struct virtio_device_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
 	.notify = notify,
-	.reset = reset,
+	.queue_stop = queue_stop,
 	.kick_inline = true,
 };
 

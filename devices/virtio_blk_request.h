@@ -22,10 +22,10 @@ struct blk_header {
 };
 
 struct blk_request {
-	struct block_request io; /* first: the engine hands it back */
-	struct chain chain;	 /* iov trimmed to the data */
-	uint8_t *status;	 /* last byte the device may write */
-	uint32_t data_written;	 /* into the guest's memory, on success */
+	struct block_request io;
+	struct chain chain;    /* iov trimmed to the data */
+	uint8_t *status;       /* last byte the device may write */
+	uint32_t data_written; /* into the guest's memory, on success */
 };
 
 /* Never walked as a whole, so that memory stays untouched until that many

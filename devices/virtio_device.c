@@ -1,6 +1,7 @@
 #include "devices/virtio_device.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
@@ -41,6 +42,29 @@ void virtio_device_notify(struct virtio_device *dev, uint32_t queue)
 	if (virtio_device_up(dev) && queue < dev->queue_count &&
 	    dev->queues[queue].state.ready)
 		dev->ops->notify(dev, queue);
+}
+
+void virtio_device_serve(struct virtio_device *dev, unsigned queue,
+			 unsigned turn,
+			 int (*next)(struct virtio_device *dev,
+				     struct virtqueue *vq))
+{
+	struct virtqueue *vq = &dev->queues[queue];
+	unsigned cost = 0;
+	int ret;
+
+	do {
+		virtqueue_kicks_disable(vq);
+		while ((ret = next(dev, vq)) > 0) {
+			cost += (unsigned)ret;
+			if (cost >= turn && virtio_device_again(dev, queue))
+				goto out;
+		}
+	} while (ret == 0 && virtqueue_kicks_enable(vq));
+	if (ret == -EPROTO)
+		virtio_device_broken(dev, "bad ring or request");
+out:
+	virtio_device_interrupt(dev, queue);
 }
 
 bool virtio_device_again(struct virtio_device *dev, unsigned queue)

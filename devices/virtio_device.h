@@ -32,10 +32,10 @@ struct virtio_device_ops {
 	/* The driver kicked this queue, which is ready and started. */
 	void (*notify)(struct virtio_device *dev, unsigned queue);
 
-	/* Forget the driver. On return nothing of the device touches guest
-	 * memory any more; the queues are reset by the transport. May be
-	 * NULL. */
-	void (*reset)(struct virtio_device *dev);
+	/* The driver takes a queue back: by itself, or by a reset, which stops
+	 * all of them. On return nothing of the device touches its rings and
+	 * buffers any more; the transport then resets it. May be NULL. */
+	void (*queue_stop)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver wrote configuration space; the range lies inside it.
 	 * NULL for a space that is read-only. */
@@ -95,6 +95,17 @@ bool virtio_device_up(const struct virtio_device *dev);
 /* The driver kicked a queue, whatever it may be: notifies the device if it is
  * up and has such a queue. For transports. */
 void virtio_device_notify(struct virtio_device *dev, uint32_t queue);
+
+/* Serves a queue until it is empty, and interrupts the driver at the end if it
+ * wants that. next() pops one chain and serves it or takes it in hand; it
+ * returns what that cost of the turn, 1 or more; 0 when there was none;
+ * -EPROTO when ring or chain are broken; -EAGAIN when the device itself comes
+ * back to this queue later. After a cost of `turn` the rest waits until other
+ * devices had theirs, since another vCPU may refill the queue for ever. */
+void virtio_device_serve(struct virtio_device *dev, unsigned queue,
+			 unsigned turn,
+			 int (*next)(struct virtio_device *dev,
+				     struct virtqueue *vq));
 
 /* Has ops->notify called for the queue once more, from the event loop, after
  * other devices had their turn. How a device bounds the work of one turn.

@@ -63,16 +63,22 @@ static const struct virtio_transport_ops transport_ops = {
 
 /* --- negotiation --- */
 
+static void stop_queue(struct virtio_mmio *mmio, unsigned queue)
+{
+	struct virtio_device *dev = mmio->dev;
+
+	queue_kick_close(&mmio->kicks[queue]);
+	if (dev->ops->queue_stop)
+		dev->ops->queue_stop(dev, queue);
+	virtqueue_reset(&dev->queues[queue]);
+}
+
 static void reset(struct virtio_mmio *mmio)
 {
 	struct virtio_device *dev = mmio->dev;
 
 	for (unsigned i = 0; i < dev->queue_count; i++)
-		queue_kick_close(&mmio->kicks[i]);
-	if (dev->ops->reset)
-		dev->ops->reset(dev);
-	for (unsigned i = 0; i < dev->queue_count; i++)
-		virtqueue_reset(&dev->queues[i]);
+		stop_queue(mmio, i);
 	dev->status = 0;
 	dev->driver_features = 0;
 	mmio->state = (struct virtio_mmio_state){
@@ -169,15 +175,22 @@ static void set_high(uint64_t *address, uint32_t value)
 }
 
 /* A queue's layout may change only while it is not ready and the driver is
- * not up (4.2.2.2, 4.2.3.2). */
+ * not up (4.2.2.2, 4.2.3.2). A driver that is up may stop a queue (4.2.2.2:
+ * it writes 0 to QueueReady and reads that back); only a reset makes it ready
+ * again. */
 static void write_queue(struct virtio_mmio *mmio, uint64_t offset,
 			uint32_t value)
 {
 	struct virtqueue *vq = selected(mmio);
 	struct virtqueue_state *s;
 
-	if (!vq || (mmio->dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (!vq)
 		return;
+	if (mmio->dev->status & VIRTIO_CONFIG_S_DRIVER_OK) {
+		if (offset == VIRTIO_MMIO_QUEUE_READY && !(value & 1))
+			stop_queue(mmio, mmio->state.queue_sel);
+		return;
+	}
 	s = &vq->state;
 	if (offset == VIRTIO_MMIO_QUEUE_READY) {
 		s->ready = value & 1;

@@ -29,7 +29,7 @@ struct virtio_mmio_config {
 struct virtio_mmio;
 
 /* dev outlives the transport and gets its lock from no one else. NULL with
- * err set when memory or descriptors run out. */
+ * err set when memory runs out. */
 struct virtio_mmio *virtio_mmio_create(struct virtio_device *dev,
 				       const struct virtio_mmio_config *config,
 				       struct error *err);

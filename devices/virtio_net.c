@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
@@ -18,7 +19,8 @@
 
 /* The longest frame either way: an IP packet of 64 KiB as segmentation
  * offload makes them, with VLAN tag and header (5.1.6.3.1: 65562 and a tag). */
-#define FRAME_MAX (HEADER + 65535 + ETH_HLEN + 4)
+#define VLAN_TAG 4
+#define FRAME_MAX (HEADER + 65535 + ETH_HLEN + VLAN_TAG)
 #define FRAME_MIN (HEADER + ETH_HLEN)
 
 #define TURN_FRAMES 64 /* each way, before other devices have a turn */
@@ -33,38 +35,71 @@
 struct virtio_net {
 	struct virtio_device dev;
 	struct virtio_net_config config;
+	uint16_t mtu; /* 0: not known */
 	struct event_source
 		tap; /* active while there is something to wait for */
 	uint32_t tap_events;
 	bool tx_blocked; /* the tap is full; wait for EPOLLOUT */
 	struct net_rx_window rx;
+	unsigned rx_given; /* most buffers in it since the last kick */
 };
 
 static struct virtio_net *from_dev(struct virtio_device *dev)
 {
-	return (struct virtio_net *)dev;
+	return container_of(dev, struct virtio_net, dev);
 }
 
 /* --- receive --- */
 
-/* Whether a frame may be read: there is room for the longest, or at least as
- * much as this driver ever gives. */
+/* What the driver can take beyond plain frames. */
+static unsigned offload_flags(const struct virtio_device *dev)
+{
+	unsigned flags = 0;
+
+	/* 5.1.3.1: the others depend on it, and the tap insists */
+	if (!virtio_has_feature(dev, VIRTIO_NET_F_GUEST_CSUM))
+		return 0;
+	flags |= TUN_F_CSUM;
+	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO4))
+		flags |= TUN_F_TSO4;
+	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO6))
+		flags |= TUN_F_TSO6;
+	return flags;
+}
+
+/* The longest frame that is to be expected; without segmentation offload it
+ * has one packet, and 1500 is what a tap starts with. */
+static size_t rx_longest(const struct virtio_net *net)
+{
+	uint16_t mtu = net->mtu ? net->mtu : ETH_DATA_LEN;
+
+	if (offload_flags(&net->dev) & (TUN_F_TSO4 | TUN_F_TSO6))
+		return FRAME_MAX;
+	return HEADER + ETH_HLEN + VLAN_TAG + mtu;
+}
+
+/* Whether a frame may be read, as there is no telling its length before. If
+ * there is no room for the longest, a driver that still has half of what it
+ * last gave is not about to give more: what does not fit then is dropped. */
 static bool rx_ready(const struct virtio_net *net)
 {
 	const struct net_rx_window *rx = &net->rx;
 
 	if (!rx->count)
 		return false;
-	return rx->capacity >= FRAME_MAX || rx->full ||
-	       rx->count >= rx->count_most;
+	return rx->capacity >= rx_longest(net) || rx->full ||
+	       2 * rx->count >= net->rx_given;
 }
 
 static int rx_fill(struct virtio_net *net)
 {
 	bool merge = virtio_has_feature(&net->dev, VIRTIO_NET_F_MRG_RXBUF);
+	int ret = net_rx_window_fill(&net->rx, &net->dev.queues[VIRTIO_NET_RX],
+				     merge ? FRAME_MAX : 0);
 
-	return net_rx_window_fill(&net->rx, &net->dev.queues[VIRTIO_NET_RX],
-				  merge ? FRAME_MAX : 0);
+	if (net->rx.count > net->rx_given)
+		net->rx_given = net->rx.count;
+	return ret;
 }
 
 /* Without mergeable buffers a frame has only the first buffer. */
@@ -139,32 +174,26 @@ static bool tx_frame(struct virtio_net *net, const struct chain *chain)
 	return sent >= 0 || errno != EAGAIN;
 }
 
+static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	struct virtio_net *net = from_dev(dev);
+	struct chain chain;
+	int ret = virtqueue_pop(vq, &chain);
+
+	if (ret <= 0)
+		return ret;
+	if (!tx_frame(net, &chain)) {
+		virtqueue_unpop(vq);
+		net->tx_blocked = true;
+		return -EAGAIN;
+	}
+	virtqueue_push(vq, chain.head, 0);
+	return 1;
+}
+
 static void tx_serve(struct virtio_net *net)
 {
-	struct virtio_device *dev = &net->dev;
-	struct virtqueue *vq = &dev->queues[VIRTIO_NET_TX];
-	unsigned sent = 0;
-	struct chain chain;
-	int ret;
-
-	do {
-		virtqueue_kicks_disable(vq);
-		while ((ret = virtqueue_pop(vq, &chain)) > 0) {
-			if (!tx_frame(net, &chain)) {
-				virtqueue_unpop(vq);
-				net->tx_blocked = true;
-				goto out;
-			}
-			virtqueue_push(vq, chain.head, 0);
-			if (++sent >= TURN_FRAMES &&
-			    virtio_device_again(dev, VIRTIO_NET_TX))
-				goto out;
-		}
-	} while (ret == 0 && virtqueue_kicks_enable(vq));
-	if (ret < 0)
-		virtio_device_broken(dev, "bad transmit ring");
-out:
-	virtio_device_interrupt(dev, VIRTIO_NET_TX);
+	virtio_device_serve(&net->dev, VIRTIO_NET_TX, TURN_FRAMES, tx_next);
 }
 
 /* --- the tap --- */
@@ -197,9 +226,7 @@ static void tap_watch(struct virtio_net *net)
 
 static void tap_ready(struct event_source *source, uint32_t events)
 {
-	struct virtio_net *net =
-		(struct virtio_net *)((char *)source -
-				      offsetof(struct virtio_net, tap));
+	struct virtio_net *net = container_of(source, struct virtio_net, tap);
 
 	if (events & (EPOLLERR | EPOLLHUP)) {
 		/* somebody deleted the interface; that does not heal */
@@ -222,26 +249,13 @@ static void notify(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_net *net = from_dev(dev);
 
-	if (queue == VIRTIO_NET_RX)
+	if (queue == VIRTIO_NET_RX) {
+		net->rx_given = 0;
 		rx_serve(net);
-	else if (!net->tx_blocked)
+	} else if (!net->tx_blocked) {
 		tx_serve(net);
+	}
 	tap_watch(net);
-}
-
-static unsigned offload_flags(const struct virtio_device *dev)
-{
-	unsigned flags = 0;
-
-	/* 5.1.3.1: the others depend on it, and the tap insists */
-	if (!virtio_has_feature(dev, VIRTIO_NET_F_GUEST_CSUM))
-		return 0;
-	flags |= TUN_F_CSUM;
-	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO4))
-		flags |= TUN_F_TSO4;
-	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO6))
-		flags |= TUN_F_TSO6;
-	return flags;
 }
 
 static int activate(struct virtio_device *dev)
@@ -259,21 +273,24 @@ static int activate(struct virtio_device *dev)
 	return 0;
 }
 
-static void reset(struct virtio_device *dev)
+static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_net *net = from_dev(dev);
 
-	event_loop_remove(dev->loop, &net->tap);
-	net->tap_events = 0;
-	net->tx_blocked = false;
-	net_rx_window_clear(&net->rx);
+	if (queue == VIRTIO_NET_RX) {
+		net_rx_window_clear(&net->rx);
+		net->rx_given = 0;
+	} else {
+		net->tx_blocked = false;
+	}
+	tap_watch(net);
 }
 
 static const struct virtio_device_ops net_ops = {
 	.device_id = VIRTIO_ID_NET,
 	.activate = activate,
 	.notify = notify,
-	.reset = reset,
+	.queue_stop = queue_stop,
 };
 
 struct virtio_device *
@@ -294,6 +311,7 @@ virtio_net_create(const struct virtio_net_options *options,
 		features |= 1ULL << VIRTIO_NET_F_MTU;
 	virtio_device_init(&net->dev, &net_ops, mem, loop, features, 2,
 			   VIRTIO_NET_QUEUE_SIZE);
+	net->mtu = options->mtu;
 	memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
 	memcpy(&net->config.status, &status, sizeof(status));
 	memcpy(&net->config.mtu, &mtu, sizeof(mtu));
@@ -313,5 +331,5 @@ void virtio_net_destroy(struct virtio_device *dev)
 		return;
 	event_loop_remove(dev->loop, &from_dev(dev)->tap);
 	virtio_device_destroy(dev);
-	free(dev);
+	free(from_dev(dev));
 }

@@ -34,27 +34,20 @@ static uint32_t fill(const struct chain *chain)
 	return total;
 }
 
+static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	struct chain chain;
+	int ret = virtqueue_pop(vq, &chain);
+
+	(void)dev;
+	if (ret > 0)
+		virtqueue_push(vq, chain.head, fill(&chain));
+	return ret;
+}
+
 static void notify(struct virtio_device *dev, unsigned queue)
 {
-	struct virtqueue *vq = &dev->queues[queue];
-	struct chain chain;
-	unsigned served = 0;
-	int ret;
-
-	do {
-		virtqueue_kicks_disable(vq);
-		while ((ret = virtqueue_pop(vq, &chain)) > 0) {
-			virtqueue_push(vq, chain.head, fill(&chain));
-			/* another vCPU may refill the queue for ever */
-			if (++served >= TURN_MAX &&
-			    virtio_device_again(dev, queue))
-				goto out;
-		}
-	} while (ret == 0 && virtqueue_kicks_enable(vq));
-	if (ret < 0)
-		virtio_device_broken(dev, "bad ring");
-out:
-	virtio_device_interrupt(dev, queue);
+	virtio_device_serve(dev, queue, TURN_MAX, serve_next);
 }
 
 static const struct virtio_device_ops rng_ops = {

@@ -122,12 +122,24 @@ static int chain_append(struct chain *chain, const struct guest_mem *mem,
 	return 0;
 }
 
-/* Walks from table[index], with at most budget steps. */
+/* The most descriptors of one table. 2.7.5.3.1 allows no chain to be longer
+ * than the queue, but drivers fill indirect tables up to the device's own
+ * limits (seg_max of a disk), however short the queue is. */
+static uint32_t steps_max(const struct virtqueue *vq, bool indirect)
+{
+	uint32_t size = vq->state.size;
+
+	return indirect && size < CHAIN_IOV_MAX ? CHAIN_IOV_MAX : size;
+}
+
+/* Walks from table[index]. */
 static int chain_walk(struct virtqueue *vq, struct chain *chain,
 		      const struct virtq_desc *table, uint32_t entries,
 		      uint16_t index, bool indirect)
 {
-	for (uint32_t steps = 0; steps < vq->state.size; steps++) {
+	uint32_t max = steps_max(vq, indirect);
+
+	for (uint32_t steps = 0; steps < max; steps++) {
 		struct virtq_desc desc;
 		uint16_t flags;
 		int ret;
@@ -158,7 +170,7 @@ static int chain_walk(struct virtqueue *vq, struct chain *chain,
 			return 0;
 		index = le16_get(desc.next);
 	}
-	return -EPROTO; /* longer than the queue: a loop */
+	return -EPROTO; /* longer than can be: a loop */
 }
 
 int virtqueue_pop(struct virtqueue *vq, struct chain *chain)
@@ -220,6 +232,12 @@ bool virtqueue_needs_interrupt(struct virtqueue *vq)
 
 	if (!pushed || !vq->avail)
 		return false;
+	/* No more than a ring can be news to the driver. Without this a driver
+	 * that polls would bring the difference around to zero. */
+	if (pushed > s->size) {
+		pushed = s->size;
+		s->last_interrupt = (uint16_t)(s->next_used - pushed);
+	}
 	/* the used index must be visible before the driver's wish is read */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (vq->event_idx) {

@@ -6,14 +6,8 @@
  * virtqueue_pop() then says -EPROTO for good, and the device asks for a
  * reset. Called under the device's mutex.
  *
- * A device serves a queue like this, and pushes each popped chain exactly
- * once, then or later:
- *
- *	do {
- *		virtqueue_kicks_disable(vq);
- *		while ((ret = virtqueue_pop(vq, &chain)) > 0)
- *			...
- *	} while (ret == 0 && virtqueue_kicks_enable(vq));
+ * A device pushes each chain that it popped exactly once, then or later;
+ * virtio_device_serve() is the loop around that.
  */
 #pragma once
 

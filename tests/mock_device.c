@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#include "base/container_of.h"
+
 static struct mock_device *from_dev(struct virtio_device *dev)
 {
-	return (struct mock_device *)dev;
+	return container_of(dev, struct mock_device, dev);
 }
 
 static int activate(struct virtio_device *dev)
@@ -48,9 +50,9 @@ static void notify(struct virtio_device *dev, unsigned queue)
 	virtio_device_interrupt(dev, queue);
 }
 
-static void reset(struct virtio_device *dev)
+static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
-	from_dev(dev)->resets++;
+	from_dev(dev)->stops |= 1u << queue;
 }
 
 static void config_write(struct virtio_device *dev, size_t offset,
@@ -64,7 +66,7 @@ static const struct virtio_device_ops mock_ops = {
 	.device_id = 42,
 	.activate = activate,
 	.notify = notify,
-	.reset = reset,
+	.queue_stop = queue_stop,
 	.config_write = config_write,
 };
 

@@ -10,7 +10,8 @@
 struct mock_device {
 	struct virtio_device dev;
 	uint8_t config[MOCK_CONFIG];
-	unsigned activations, resets, notifications, config_writes;
+	unsigned activations, notifications, config_writes;
+	unsigned stops; /* a bit per queue */
 	unsigned last_queue;
 	int activate_result;
 	bool drain; /* pop and push everything on a notification */

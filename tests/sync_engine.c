@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/container_of.h"
+
 bool sync_engine_hold;
 size_t sync_engine_short;
+unsigned sync_engine_flushes;
 
 struct sync_engine {
 	struct block_engine engine;
@@ -13,9 +16,14 @@ struct sync_engine {
 	struct block_request *head, **tail;
 };
 
+static struct sync_engine *from_engine(struct block_engine *engine)
+{
+	return container_of(engine, struct sync_engine, engine);
+}
+
 static void sync_queue(struct block_engine *engine, struct block_request *req)
 {
-	struct sync_engine *sync = (struct sync_engine *)engine;
+	struct sync_engine *sync = from_engine(engine);
 
 	req->next = NULL;
 	*sync->tail = req;
@@ -24,7 +32,7 @@ static void sync_queue(struct block_engine *engine, struct block_request *req)
 
 static void sync_submit(struct block_engine *engine)
 {
-	struct sync_engine *sync = (struct sync_engine *)engine;
+	struct sync_engine *sync = from_engine(engine);
 	uint64_t one = 1;
 
 	if (write(sync->config.event_fd, &one, sizeof(one)) < 0)
@@ -37,8 +45,10 @@ static ssize_t transfer(int fd, struct block_request *req)
 	unsigned count;
 	ssize_t done;
 
-	if (req->op == BLOCK_FLUSH)
+	if (req->op == BLOCK_FLUSH) {
+		sync_engine_flushes++;
 		return fdatasync(fd) ? -errno : 0;
+	}
 	iov = block_request_next(req, &count);
 	if (sync_engine_short) {
 		first = iov[0];
@@ -55,7 +65,7 @@ static ssize_t transfer(int fd, struct block_request *req)
 
 static struct block_request *sync_reap(struct block_engine *engine, bool wait)
 {
-	struct sync_engine *sync = (struct sync_engine *)engine;
+	struct sync_engine *sync = from_engine(engine);
 	struct block_request *req = sync->head;
 	ssize_t outcome;
 
@@ -72,7 +82,7 @@ static struct block_request *sync_reap(struct block_engine *engine, bool wait)
 
 static void sync_destroy(struct block_engine *engine)
 {
-	free(engine);
+	free(from_engine(engine));
 }
 
 static const struct block_engine_ops ops = {

@@ -10,5 +10,8 @@ block_engine_create_fn sync_engine_create;
 /* While set, reap() without wait finds nothing. */
 extern bool sync_engine_hold;
 
+/* Flushes carried out since it was last set. */
+extern unsigned sync_engine_flushes;
+
 /* While set, transfers move at most this many bytes at once. */
 extern size_t sync_engine_short;

@@ -237,7 +237,103 @@ static void another_thread_may_submit_and_end(void **state)
 	assert_ptr_equal(f->engine->ops->reap(f->engine, true), &req);
 }
 
+/* A file of 20 MiB in place of the small one, where each KiB begins with its
+ * number. */
+static void grow_file(struct fixture *f)
+{
+	static uint8_t kib[1024];
+
+	for (uint32_t i = 0; i < 20 * 1024; i++) {
+		memcpy(kib, &i, sizeof(i));
+		assert_int_equal(pwrite(f->fd, kib, 1024, 1024 * (off_t)i),
+				 1024);
+	}
+}
+
+static void a_long_request_moves_all_its_bytes(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	size_t size = 6 << 20;
+	uint8_t *data = calloc(1, size);
+	struct iovec iov[] = { { data, 700 << 10 },
+			       { data + (700 << 10), 600 << 10 },
+			       { data + (1300 << 10), size - (1300 << 10) } };
+	struct block_request req = request(BLOCK_READ, iov, 3, 1024);
+	uint32_t number;
+
+	grow_file(f);
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	assert_int_equal(req.result, 0);
+	for (uint32_t i = 0; i < size / 1024; i++) {
+		memcpy(&number, data + 1024 * (size_t)i, sizeof(number));
+		assert_int_equal(number, i + 1);
+	}
+	free(data);
+}
+
+static void one_turn_of_io_uring_moves_a_bounded_amount(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	static uint8_t data[1 << 20];
+	struct block_request reqs[16];
+	struct iovec iov[16];
+	unsigned done = 0, turn;
+	uint64_t count;
+
+	grow_file(f);
+	for (unsigned i = 0; i < 16; i++) {
+		iov[i] = (struct iovec){ data, sizeof(data) };
+		reqs[i] = request(BLOCK_READ, &iov[i], 1, i * sizeof(data));
+		f->engine->ops->queue(f->engine, &reqs[i]);
+	}
+	f->engine->ops->submit(f->engine);
+	while (done < 16) {
+		struct pollfd poll_fd = { .fd = f->event_fd, .events = POLLIN };
+
+		assert_int_equal(poll(&poll_fd, 1, 5000), 1);
+		assert_int_equal(read(f->event_fd, &count, 8), 8);
+		for (turn = 0; f->engine->ops->reap(f->engine, false); turn++)
+			;
+		/* what was started by now is two turns at the most */
+		assert_in_range(turn, 0, done ? 8 : 4);
+		done += turn;
+	}
+}
+
 /* --- without an engine --- */
+
+static void a_transfer_is_cut_at_its_longest(void **state)
+{
+	static uint8_t data[(2 << 20) + 512];
+	size_t most = BLOCK_TRANSFER_MAX;
+	struct iovec iov[] = { { data, 4096 },
+			       { data, most - 4096 },
+			       { data, 2 * most + 512 },
+			       { data, 512 } };
+	struct block_request req = request(BLOCK_READ, iov, 4, 0);
+	struct iovec *next;
+	unsigned count;
+
+	(void)state;
+	next = block_request_next(&req, &count);
+	assert_ptr_equal(next, &iov[0]);
+	assert_int_equal(count, 2);
+	assert_false(block_request_step(&req, (ssize_t)most, false));
+	for (int i = 0; i < 2; i++) {
+		next = block_request_next(&req, &count);
+		assert_ptr_equal(next->iov_base, data + i * most);
+		assert_int_equal(next->iov_len, most);
+		assert_int_equal(count, 1);
+		assert_false(block_request_step(&req, (ssize_t)most, false));
+	}
+	assert_int_equal(req.offset, 3 * most);
+	block_request_next(&req, &count);
+	assert_int_equal(count, 2);
+	assert_true(block_request_step(&req, 1024, false));
+	assert_int_equal(req.result, 0);
+}
 
 static void steps_continue_retry_and_fail_as_they_should(void **state)
 {
@@ -311,6 +407,11 @@ int main(void)
 		TEST(as_many_as_promised_fit_at_once),
 		TEST(a_waiting_reap_drains_what_was_only_queued),
 		TEST(another_thread_may_submit_and_end),
+		TEST(a_long_request_moves_all_its_bytes),
+		cmocka_unit_test_setup_teardown(
+			one_turn_of_io_uring_moves_a_bounded_amount,
+			setup_uring, teardown),
+		cmocka_unit_test(a_transfer_is_cut_at_its_longest),
 		cmocka_unit_test(steps_continue_retry_and_fail_as_they_should),
 		cmocka_unit_test(a_cached_read_is_finished_on_the_spot),
 		cmocka_unit_test(a_file_without_nowait_says_so),

@@ -1,5 +1,6 @@
 #include "tests/unit/unit.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "devices/bus.h"
@@ -58,14 +59,14 @@ static void accesses_reach_the_right_device_in_little_endian(void **state)
 	(void)state;
 	assert_int_equal(bus_add(&bus, &high, &err), 0);
 	assert_int_equal(bus_add(&bus, &low, &err), 0);
-	assert_true(bus_write(&bus, 0x1ffc, data, 4));
+	bus_write(&bus, 0x1ffc, data, 4);
 	assert_int_equal(a.value, 0x04030201);
 	assert_int_equal(a.offset, 0xffc);
 	assert_true(a.locked);
-	assert_true(bus_write(&bus, 0x2000, data, 8));
+	bus_write(&bus, 0x2000, data, 8);
 	assert_int_equal(b.value, 0x0807060504030201);
 	memset(data, 0, sizeof(data));
-	assert_true(bus_read(&bus, 0x2000, data, 2));
+	bus_read(&bus, 0x2000, data, 2);
 	assert_int_equal(data[0], 1);
 	assert_int_equal(data[1], 2);
 	assert_int_equal(data[2], 0);
@@ -81,13 +82,16 @@ static void misses_read_all_ones_and_drop_writes(void **state)
 
 	(void)state;
 	assert_int_equal(bus_add(&bus, &r, &err), 0);
-	assert_false(bus_read(&bus, 0xfff, data, 1));
+	bus_read(&bus, 0xfff, data, 1);
 	assert_int_equal(data[0], 0xff);
-	assert_false(bus_read(&bus, 0x100d, data, 4)); /* reaches past */
+	bus_read(&bus, 0x100d, data, 4); /* reaches past */
 	assert_int_equal(data[3], 0xff);
-	assert_false(bus_read(&bus, 0x1000, data, 3));
-	assert_false(bus_write(&bus, 0x1010, data, 1));
-	assert_false(bus_write(&bus, UINT64_MAX, data, 8));
+	memset(data, 0, sizeof(data));
+	bus_read(&bus, 0x1000, data, 3);
+	assert_int_equal(data[2], 0xff);
+	assert_int_equal(data[3], 0);
+	bus_write(&bus, 0x1010, data, 1);
+	bus_write(&bus, UINT64_MAX, data, 8);
 	assert_int_equal(a.calls, 0);
 }
 

@@ -53,6 +53,8 @@ static void a_file_opens_with_its_size(void **state)
 	assert_int_equal(disk.block_size, 512);
 	assert_int_equal(disk.mem_align, 1);
 	assert_true(fcntl(disk.fd, F_GETFD) & FD_CLOEXEC);
+	/* io_uring would answer EAGAIN rather than wait for the disk */
+	assert_false(fcntl(disk.fd, F_GETFL) & O_NONBLOCK);
 	close(disk.fd);
 }
 
@@ -137,6 +139,8 @@ static void a_direct_disk_knows_its_alignment(void **state)
 		assert_non_null(strstr(err.text, "O_DIRECT"));
 		skip();
 	}
+	assert_true(fcntl(disk.fd, F_GETFL) & O_DIRECT);
+	assert_false(fcntl(disk.fd, F_GETFL) & O_NONBLOCK);
 	assert_true(disk.block_size >= 512);
 	assert_int_equal(disk.block_size & (disk.block_size - 1), 0);
 	assert_int_equal(disk.mem_align & (disk.mem_align - 1), 0);

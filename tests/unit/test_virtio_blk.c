@@ -27,6 +27,34 @@ static void reads_and_writes_reach_the_disk(void **state)
 	assert_int_equal(request(f, VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
 }
 
+static void writes_are_stable_without_a_flush_command(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_start(&f->d, 0, 8);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(sync_engine_flushes, 1);
+	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 7, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(sync_engine_flushes, 1);
+	/* a write that failed has nothing to flush */
+	assert_int_equal(ftruncate(f->disk.fd, 0), 0);
+	assert_int_equal(fcntl(f->disk.fd, F_ADD_SEALS, F_SEAL_GROW), 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512),
+			 VIRTIO_BLK_S_IOERR);
+	assert_int_equal(sync_engine_flushes, 1);
+}
+
+static void writes_with_a_flush_command_leave_it_to_the_driver(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_start(&f->d, 1ULL << VIRTIO_BLK_F_FLUSH, 8);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(sync_engine_flushes, 0);
+	assert_int_equal(request(f, VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(sync_engine_flushes, 1);
+}
+
 static void short_transfers_go_on(void **state)
 {
 	struct fixture *f = *state;
@@ -176,6 +204,8 @@ int main(void)
 		TEST(reads_and_writes_reach_the_disk),
 		TEST_ON(reads_and_writes_reach_the_disk, setup_real),
 		TEST_ON(reads_and_writes_reach_the_disk, setup_direct),
+		TEST(writes_are_stable_without_a_flush_command),
+		TEST(writes_with_a_flush_command_leave_it_to_the_driver),
 		TEST(short_transfers_go_on),
 		TEST(get_id_gives_20_bytes),
 		TEST(unknown_types_are_unsupported),

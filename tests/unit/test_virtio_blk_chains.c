@@ -83,25 +83,34 @@ static void a_bad_ring_needs_a_reset_and_keeps_what_is_under_way(void **state)
 	assert_int_equal(len, 513);
 }
 
-static void a_reset_in_mid_flight_waits_for_the_disk(void **state)
+static void memory_is_left_alone_after(struct fixture *f, uint64_t reg)
 {
-	struct fixture *f = *state;
 	uint8_t *data = fake_ptr(&f->d, f->data);
 
 	fake_start(&f->d, 0, 8);
 	sync_engine_hold = true;
+	data[0] = 0;
 	submit(f, VIRTIO_BLK_T_IN, 5, 512);
-	fake_run_loop(&f->d);
 	assert_int_equal(data[0], 0);
-	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
+	fake_write(&f->d, reg, 0);
 	/* nothing writes to guest memory from here on */
 	memset(f->d.ram, 0x77, FAKE_RAM_SIZE);
+	sync_engine_hold = false;
 	fake_run_loop(&f->d);
 	for (size_t i = 0; i < FAKE_RAM_SIZE; i++)
 		assert_int_equal(f->d.ram[i], 0x77);
-	sync_engine_hold = false;
 	fake_start(&f->d, 0, 8);
 	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 5, 512), VIRTIO_BLK_S_OK);
+}
+
+static void a_reset_in_mid_flight_waits_for_the_disk(void **state)
+{
+	memory_is_left_alone_after(*state, VIRTIO_MMIO_STATUS);
+}
+
+static void a_queue_that_stops_in_mid_flight_waits_for_the_disk(void **state)
+{
+	memory_is_left_alone_after(*state, VIRTIO_MMIO_QUEUE_READY);
 }
 
 static void a_head_given_again_and_again_cannot_exhaust_the_device(void **state)
@@ -128,14 +137,13 @@ static void a_head_given_again_and_again_cannot_exhaust_the_device(void **state)
 	assert_int_equal(fake_used_idx(&f->d, 0), 129);
 }
 
-static void an_indirect_request_of_the_longest_kind_works(void **state)
+/* Makes a read of 63 KiB in 126 pieces available, each a KiB apart from the
+ * next; returns where the first is. */
+static uint64_t submit_longest(struct fixture *f)
 {
-	struct fixture *f = *state;
 	uint64_t table = fake_alloc(&f->d, 128 * 16, 16);
 	uint64_t pages = fake_alloc(&f->d, 126 * 1024, 512);
-	uint32_t head, len;
 
-	fake_start(&f->d, INDIRECT, 128);
 	set_header(f, f->header, VIRTIO_BLK_T_IN, 0);
 	fake_desc(&f->d, table, 0, f->header, 16, FAKE_NEXT, 1);
 	for (unsigned i = 1; i <= 126; i++)
@@ -145,11 +153,39 @@ static void an_indirect_request_of_the_longest_kind_works(void **state)
 	fake_desc(&f->d, f->d.queues[0].desc, 0, table, 128 * 16, FAKE_INDIRECT,
 		  0);
 	fake_make_available(&f->d, 0, 0);
+	return pages;
+}
+
+static void an_indirect_request_of_the_longest_kind_works(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t head, len;
+	uint64_t pages;
+
+	fake_start(&f->d, INDIRECT, 128);
+	pages = submit_longest(f);
 	fake_kick(&f->d, 0);
 	fake_run_loop(&f->d);
 	assert_true(fake_get_used(&f->d, 0, &head, &len));
 	assert_int_equal(len, 126 * 512 + 1);
 	assert_int_equal(*(uint8_t *)fake_ptr(&f->d, pages + 1024 * 125), 125);
+}
+
+static void one_kick_moves_a_bounded_amount(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_start(&f->d, INDIRECT, 128);
+	submit_longest(f);
+	for (int i = 1; i < 128; i++)
+		fake_make_available(&f->d, 0, 0);
+	fake_kick(&f->d, 0);
+	assert_in_range(fake_used_idx(&f->d, 0), 0, (4 << 20) / (63 << 10));
+	for (int i = 0; i < 5000 && fake_used_idx(&f->d, 0) < 128; i++) {
+		fake_run_loop(&f->d);
+		usleep(i < 10 ? 0 : 1000);
+	}
+	assert_int_equal(fake_used_idx(&f->d, 0), 128);
 }
 
 int main(void)
@@ -163,8 +199,10 @@ int main(void)
 		TEST(a_chain_without_a_whole_header_fails),
 		TEST(a_bad_ring_needs_a_reset_and_keeps_what_is_under_way),
 		TEST(a_reset_in_mid_flight_waits_for_the_disk),
+		TEST(a_queue_that_stops_in_mid_flight_waits_for_the_disk),
 		TEST(a_head_given_again_and_again_cannot_exhaust_the_device),
 		TEST(an_indirect_request_of_the_longest_kind_works),
+		TEST_ON(one_kick_moves_a_bounded_amount, setup_real),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

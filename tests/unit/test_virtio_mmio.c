@@ -168,9 +168,34 @@ static void a_ring_cannot_move_while_in_use(void **state)
 	assert_int_equal(f->mock.dev.queues[0].state.size, 8);
 	fake_driver_ok(&f->d);
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, 0);
-	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 0);
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_USED_HIGH, 0xdead);
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_QUEUE_READY), 1);
+	add_one(f, 0);
+	fake_kick(&f->d, 0);
+	assert_int_equal(fake_used_idx(&f->d, 0), 1);
+}
+
+static void a_driver_that_is_up_may_stop_a_queue(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_start(&f->d, 0, 8);
+	f->mock.stops = 0;
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, 0);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 0);
+	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_QUEUE_READY), 0);
+	assert_int_equal(f->mock.stops, 1);
+	add_one(f, 0);
+	fake_kick(&f->d, 0);
+	assert_int_equal(f->mock.notifications, 0);
+	add_one(f, 1);
+	fake_kick(&f->d, 1);
+	assert_int_equal(fake_used_idx(&f->d, 1), 1);
+	/* only a reset brings it back */
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 1);
+	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_QUEUE_READY), 0);
+	fake_start(&f->d, 0, 8);
+	assert_int_equal(f->mock.stops, 3);
 	add_one(f, 0);
 	fake_kick(&f->d, 0);
 	assert_int_equal(fake_used_idx(&f->d, 0), 1);
@@ -250,6 +275,7 @@ int main(void)
 		TEST(a_broken_ring_needs_a_reset_and_heals_with_it),
 		TEST(odd_queue_sizes_ask_for_a_reset),
 		TEST(a_ring_cannot_move_while_in_use),
+		TEST(a_driver_that_is_up_may_stop_a_queue),
 		TEST(a_queue_that_does_not_exist_is_all_zero),
 		TEST(config_space_holds_at_its_edges),
 		TEST(registers_answer_to_32_bits_only),

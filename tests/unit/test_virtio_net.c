@@ -115,15 +115,77 @@ static void a_big_frame_is_spread_over_merged_buffers(void **state)
 	assert_int_equal(fake_interrupts(&f->d), 1);
 	/* the next frame starts in the next buffer */
 	send_frame(f, 100);
-	give_rx(f, 1536);
-	fake_kick(&f->d, VIRTIO_NET_RX);
 	fake_run_loop(&f->d);
-	assert_false(got_rx(f, &len)); /* room for less than the longest */
-	for (int i = 0; i < 30; i++)
-		give_rx(f, 1536);
-	fake_kick(&f->d, VIRTIO_NET_RX);
 	assert_true(got_rx(f, &len));
 	assert_int_equal(num_buffers(f, gpa[43]), 1);
+}
+
+static void every_buffer_of_a_short_ring_gets_a_frame(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t len;
+
+	fake_start(&f->d, MRG, 8);
+	for (int i = 0; i < 8; i++)
+		give_rx(f, 2048);
+	fake_kick(&f->d, VIRTIO_NET_RX);
+	for (int i = 0; i < 8; i++) {
+		send_frame(f, 1400);
+		fake_run_loop(&f->d);
+		assert_true(got_rx(f, &len));
+	}
+}
+
+/* With segmentation offload the next frame may need them all. */
+static void a_ring_that_is_refilled_at_half_never_stalls(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t page = fake_alloc(&f->d, 4096, 4096);
+	struct fake_buffer b = { page, 4096 };
+	uint32_t len;
+	int left = 0;
+
+	fake_start(&f->d, MRG | TSO, 16);
+	for (int i = 0; i < 100; i++) {
+		bool refill = left <= 8;
+
+		for (; refill && left < 16; left++)
+			fake_add(&f->d, VIRTIO_NET_RX, &b, 0, 1);
+		if (refill)
+			fake_kick(&f->d, VIRTIO_NET_RX);
+		send_frame(f, 1400);
+		fake_run_loop(&f->d);
+		assert_true(got_rx(f, &len));
+		left--;
+		/* too long for the 15 that are left: lost, no stall */
+		if (i == 48)
+			send_frame(f, 65000);
+	}
+	assert_false(got_rx(f, &len));
+	assert_false(fake_needs_reset(&f->d));
+}
+
+static void a_driver_about_to_refill_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t len;
+
+	fake_start(&f->d, MRG | TSO, 64);
+	for (int i = 0; i < 64; i++)
+		give_rx(f, 1536);
+	fake_kick(&f->d, VIRTIO_NET_RX);
+	send_frame(f, 65000);
+	send_frame(f, 65000);
+	fake_run_loop(&f->d);
+	for (int i = 0; i < 43; i++)
+		assert_true(got_rx(f, &len));
+	assert_false(got_rx(f, &len));
+	for (int i = 0; i < 43; i++)
+		give_rx(f, 1536);
+	fake_kick(&f->d, VIRTIO_NET_RX);
+	fake_run_loop(&f->d);
+	for (int i = 0; i < 43; i++)
+		assert_true(got_rx(f, &len));
 }
 
 static void a_driver_with_few_buffers_still_receives(void **state)
@@ -227,6 +289,7 @@ static void a_reset_forgets_buffers_and_stops_receiving(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t len;
+	uint64_t gpa;
 
 	fake_start(&f->d, MRG, 8);
 	give_rx(f, 2048);
@@ -236,10 +299,34 @@ static void a_reset_forgets_buffers_and_stops_receiving(void **state)
 	fake_run_loop(&f->d);
 	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_RX), 0);
 	fake_start(&f->d, 0, 8);
-	give_rx(f, 2048);
+	gpa = give_rx(f, 2048);
 	fake_kick(&f->d, VIRTIO_NET_RX);
 	assert_true(got_rx(f, &len));
 	assert_int_equal(len, 100);
+	assert_int_equal(num_buffers(f, gpa), 1);
+}
+
+static void a_stopped_queue_forgets_its_buffers(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_buffer b = { fake_alloc(&f->d, 64, 64), 64 };
+	uint32_t len;
+	uint64_t gpa;
+
+	fake_start(&f->d, MRG, 8);
+	gpa = give_rx(f, 2048);
+	fake_kick(&f->d, VIRTIO_NET_RX);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_NET_RX);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 0);
+	send_frame(f, 100);
+	fake_run_loop(&f->d);
+	assert_false(got_rx(f, &len));
+	assert_int_equal(num_buffers(f, gpa), 0);
+	/* the other direction goes on */
+	fake_add(&f->d, VIRTIO_NET_TX, &b, 1, 0);
+	fake_kick(&f->d, VIRTIO_NET_TX);
+	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 1);
+	assert_false(fake_needs_reset(&f->d));
 }
 
 int main(void)
@@ -251,6 +338,9 @@ int main(void)
 		TEST(buffers_given_before_driver_ok_are_used),
 		TEST(frames_wait_until_buffers_are_given),
 		TEST(a_big_frame_is_spread_over_merged_buffers),
+		TEST(every_buffer_of_a_short_ring_gets_a_frame),
+		TEST(a_ring_that_is_refilled_at_half_never_stalls),
+		TEST(a_driver_about_to_refill_is_waited_for),
 		TEST(a_driver_with_few_buffers_still_receives),
 		TEST(frames_too_short_or_too_long_are_dropped),
 		TEST(a_receive_turn_is_bounded),
@@ -258,6 +348,7 @@ int main(void)
 		TEST(receive_buffers_without_room_for_a_header_need_a_reset),
 		TEST(bad_rings_need_a_reset),
 		TEST(a_reset_forgets_buffers_and_stops_receiving),
+		TEST(a_stopped_queue_forgets_its_buffers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,28 @@ static void a_full_tap_stops_sending_until_it_is_writable(void **state)
 	assert_int_equal(received, 250);
 }
 
+static void a_stopped_queue_does_not_wait_for_the_tap(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_buffer b = { FAKE_RAM_BASE, 64 };
+	uint8_t got[64];
+	int room = 1; /* the least there is: a few frames */
+
+	setsockopt(f->tap, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	fake_start(&f->d, 0, 64);
+	for (int i = 0; i < 60; i++)
+		fake_add(&f->d, VIRTIO_NET_TX, &b, 1, 0);
+	fake_kick(&f->d, VIRTIO_NET_TX);
+	assert_in_range(fake_used_idx(&f->d, VIRTIO_NET_TX), 1, 59);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_NET_TX);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 0);
+	while (recv(f->peer, got, sizeof(got), 0) == 64)
+		;
+	fake_run_loop(&f->d);
+	assert_int_equal(recv(f->peer, got, sizeof(got), 0), -1);
+	assert_false(fake_needs_reset(&f->d));
+}
+
 static void a_transmit_turn_is_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -108,6 +130,7 @@ int main(void)
 		TEST(a_frame_is_sent_whole_with_its_header),
 		TEST(odd_frames_are_not_sent_but_given_back),
 		TEST(a_full_tap_stops_sending_until_it_is_writable),
+		TEST(a_stopped_queue_does_not_wait_for_the_tap),
 		TEST(a_transmit_turn_is_bounded),
 		TEST(a_device_with_one_queue_ready_works),
 	};

@@ -88,10 +88,6 @@ static void put_chains_show_only_when_published(void **state)
 	assert_int_equal(fake_used_idx(&f->d, 0), 2);
 }
 
-/* --- indirect descriptors --- */
-
-/* --- where the rings lie --- */
-
 /* --- notifications --- */
 
 static void the_no_interrupt_flag_is_heeded(void **state)
@@ -106,6 +102,40 @@ static void the_no_interrupt_flag_is_heeded(void **state)
 	*flags = 0;
 	assert_true(virtqueue_needs_interrupt(f->vq));
 	assert_false(virtqueue_needs_interrupt(f->vq));
+}
+
+static void an_interrupt_comes_after_any_number_of_polled_pushes(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t *flags = fake_ptr(&f->d, f->d.queues[0].avail);
+
+	*flags = 1;
+	for (unsigned i = 0; i < 65535; i++) {
+		virtqueue_push(f->vq, 0, 0);
+		assert_false(virtqueue_needs_interrupt(f->vq));
+	}
+	*flags = 0;
+	virtqueue_push(f->vq, 0, 0);
+	assert_true(virtqueue_needs_interrupt(f->vq));
+	assert_false(virtqueue_needs_interrupt(f->vq));
+}
+
+/* Linux parks used_event somewhere while it polls. */
+static void a_used_event_far_away_stays_silent_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t *used_event =
+		fake_ptr(&f->d, f->d.queues[0].avail + 4 + 2 * 8);
+
+	for (unsigned i = 0; i < 200000; i++) {
+		*used_event = (uint16_t)(f->vq->state.next_used +
+					 (i % 2 ? 20 : 65536 - 20));
+		virtqueue_push(f->vq, 0, 0);
+		assert_false(virtqueue_needs_interrupt(f->vq));
+	}
+	*used_event = f->vq->state.next_used;
+	virtqueue_push(f->vq, 0, 0);
+	assert_true(virtqueue_needs_interrupt(f->vq));
 }
 
 static void used_event_picks_the_push_that_interrupts(void **state)
@@ -163,6 +193,8 @@ int main(void)
 		TEST(indexes_wrap_around),
 		TEST(put_chains_show_only_when_published),
 		TEST(the_no_interrupt_flag_is_heeded),
+		TEST(an_interrupt_comes_after_any_number_of_polled_pushes),
+		TEST_EVENT_IDX(a_used_event_far_away_stays_silent_for_ever),
 		TEST_EVENT_IDX(used_event_picks_the_push_that_interrupts),
 		TEST(kicks_are_asked_for_by_flag_or_avail_event),
 		TEST_EVENT_IDX(avail_event_follows_what_was_popped),

@@ -132,6 +132,27 @@ static void an_indirect_table_is_walked(void **state)
 	assert_int_equal(f->chain.iov[1].iov_len, 9);
 }
 
+static int pop_long_table(struct fixture *f, unsigned count)
+{
+	uint64_t table = buf(f, 16 * (size_t)count);
+	uint64_t data = buf(f, 16 * (size_t)count);
+
+	for (unsigned i = 0; i < count; i++)
+		fake_desc(&f->d, table, i, data + 16 * i, 8,
+			  i + 1 < count ? FAKE_NEXT : 0, (uint16_t)(i + 1));
+	return pop_indirect(f, table, 16 * count, 0);
+}
+
+static void an_indirect_table_may_be_longer_than_the_queue(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(pop_long_table(f, CHAIN_IOV_MAX), 1);
+	assert_int_equal(f->chain.out_count, CHAIN_IOV_MAX);
+	assert_int_equal(pop_long_table(f, CHAIN_IOV_MAX + 1), -EPROTO);
+	broken_for_good(f);
+}
+
 static void an_indirect_table_may_end_a_direct_chain(void **state)
 {
 	struct fixture *f = *state;
@@ -253,6 +274,7 @@ int main(void)
 		TEST(an_index_that_goes_back_breaks_the_queue),
 		TEST(readable_after_writable_breaks_the_queue),
 		TEST(an_indirect_table_is_walked),
+		TEST(an_indirect_table_may_be_longer_than_the_queue),
 		TEST(an_indirect_table_may_end_a_direct_chain),
 		TEST(a_nested_indirect_table_breaks_the_queue),
 		TEST(an_indirect_table_with_next_breaks_the_queue),

@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
@@ -62,6 +63,7 @@ static inline int start(void **state, bool readonly, bool direct,
 	};
 	sync_engine_hold = false;
 	sync_engine_short = 0;
+	sync_engine_flushes = 0;
 	fake_init(&f->d);
 	f->dev = virtio_blk_create(&options, &f->d.mem, f->d.loop, &err);
 	fake_attach(&f->d, f->dev);
@@ -75,19 +77,19 @@ static inline int start(void **state, bool readonly, bool direct,
 static inline int setup(void **state)
 {
 	return start(state, false, false, sync_engine_create,
-		     memfd_create("disk", 0));
+		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
 static inline int setup_readonly(void **state)
 {
 	return start(state, true, false, sync_engine_create,
-		     memfd_create("disk", 0));
+		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
 static inline int setup_direct(void **state)
 {
 	return start(state, false, true, sync_engine_create,
-		     memfd_create("disk", 0));
+		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
 /* The engine that the program uses, on a real file. */

@@ -17,6 +17,7 @@
 #include "tests/fake_driver.h"
 
 #define HEADER 12
+#define TSO (1ULL << VIRTIO_NET_F_GUEST_CSUM | 1ULL << VIRTIO_NET_F_GUEST_TSO4)
 #define MRG (1ULL << VIRTIO_NET_F_MRG_RXBUF)
 
 /* The device has one end of a datagram socket pair, the test the other. */
