@@ -1,0 +1,56 @@
+"""What the tests of the program share: tiny guests, and ways to judge."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import onggi  # noqa: E402
+
+needs_kvm = pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK),
+                               reason="no /dev/kvm")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
+
+
+def guest(tmp_path, code):
+    return onggi.pvh_guest(tmp_path / "guest.elf", code)
+
+
+def refused(result, status, *words):
+    """One clear line on stderr, the right status, nothing on stdout."""
+    assert result.returncode == status, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("onggi: error: ")
+    for word in words:
+        assert word in lines[0]
+    assert result.stdout == ""
+
+
+def wait_until(true, what, timeout=20):
+    end = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < end, f"{what} did not come"
+        time.sleep(0.01)
+
+
+def wait_for_file(path, timeout=20):
+    path = Path(path)
+    wait_until(lambda: path.exists() and path.read_text(), path, timeout)
+    return path.read_text()
+
+
+def cpu_seconds(pid):
+    """The processor time, user and system, that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_share(pid, seconds=1.0):
+    """Which part of the next second the process keeps a processor busy."""
+    before = cpu_seconds(pid)
+    time.sleep(seconds)
+    return (cpu_seconds(pid) - before) / seconds

@@ -1,0 +1,84 @@
+"""How a VM ends: exit statuses of tiny guests, signals, pidfile, timeline."""
+
+import re
+import signal
+import time
+
+import pytest
+
+from common import guest, needs_kvm, onggi, refused, wait_for_file
+from onggi import Guest, run
+
+
+@pytest.fixture(name="kernel")
+def null_kernel(tmp_path):
+    return onggi.pvh_guest(tmp_path / "null.elf", onggi.NULL_GUEST)
+
+
+@needs_kvm
+def test_the_guest_hands_over_its_exit_code(tmp_path):
+    result = run("run", "--kernel", guest(tmp_path, onggi.POWER_OFF_42))
+    assert (result.returncode, result.stderr) == (42, "")
+
+
+@needs_kvm
+def test_no_reboot_ends_with_zero(kernel):
+    result = run("run", "--kernel", kernel, "--no-reboot")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@needs_kvm
+def test_a_reboot_starts_the_guest_again(tmp_path, kernel):
+    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+               "--log-level", "info") as vm:
+        boots = 0
+        while boots < 3:
+            boots += b"keyboard controller" in vm.process.stderr.readline()
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+
+
+@needs_kvm
+def test_a_triple_fault_has_its_own_status(tmp_path):
+    refused(run("run", "--kernel", guest(tmp_path, onggi.TRIPLE_FAULT)),
+            onggi.EXIT_TRIPLE_FAULT, "triple fault", "RIP 0x10000")
+
+
+@needs_kvm
+def test_a_kvm_internal_error_says_where(tmp_path):
+    refused(run("run", "--kernel", guest(tmp_path, onggi.RUN_FROM_NOWHERE)),
+            onggi.EXIT_KVM_INTERNAL, "KVM internal error", "RIP 0xd1000000",
+            "bytes")
+
+
+@needs_kvm
+def test_pidfile_exists_only_while_the_vm_does(tmp_path):
+    pidfile = tmp_path / "pid"
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
+               pidfile) as vm:
+        assert int(wait_for_file(pidfile)) == vm.process.pid
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+    assert not pidfile.exists()
+
+
+@needs_kvm
+@pytest.mark.parametrize("args, signals", [
+    (["--stop-timeout", "0"], 1), (["--stop-timeout", "1"], 1),
+    (["--stop-timeout", "1000"], 2)])
+def test_sigterm_ends_a_guest_that_ignores_its_button(tmp_path, args, signals):
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
+               tmp_path / "pid", *args) as vm:
+        wait_for_file(tmp_path / "pid")
+        for _ in range(signals):
+            time.sleep(0.3)
+            vm.signal(signal.SIGTERM)
+        assert vm.finish() == 128 + signal.SIGTERM
+
+
+@needs_kvm
+def test_timeline_stages_come_in_order(kernel):
+    result = run("run", "--kernel", kernel, "--no-reboot", "--timeline")
+    times = [float(t) for t in re.findall(r"([\d.]+) ms", result.stderr)]
+    assert len(times) == 5 and times == sorted(times)
+    assert "user space reached            -" in result.stderr
