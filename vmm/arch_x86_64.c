@@ -112,7 +112,7 @@ int arch_create_irqchip(struct vm *vm, struct error *err)
 
 static void on_i8042_reset(void *ctx)
 {
-	vm_stop(ctx, VM_STOP_REBOOT, "keyboard controller reset");
+	vm_stop(ctx, VM_STOP_REBOOT, 0, "keyboard controller reset");
 }
 
 int arch_create_devices(struct vm *vm, struct error *err)

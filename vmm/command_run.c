@@ -44,21 +44,20 @@ static int run_vm(const struct vm_config *config,
 		  struct timeline *timeline, struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
-	int reason, status;
+	struct vm_stop stop;
 
 	if (!vm)
 		return error_set(err, ERROR_IO, 0, "out of memory");
 	do {
 		if (vm_create(vm, config, layout, resources, timeline, err))
 			return -1;
-		reason = vm_run(vm, err);
-		status = vm->exit_code;
+		vm_run(vm, &stop);
 		vm_destroy(vm);
-	} while (reason == VM_STOP_REBOOT && !config->no_reboot);
+	} while (stop.reason == VM_STOP_REBOOT && !config->no_reboot);
 	timeline_mark(timeline, TIMELINE_EXIT);
-	if (reason >= ERROR_USAGE)
-		return -1;
-	return status;
+	if (stop.reason == VM_STOP_ERROR)
+		return error_set(err, stop.exit_code, 0, "%s", stop.text);
+	return stop.exit_code;
 }
 
 static int run(int argc, char **argv, struct vm_config *config,

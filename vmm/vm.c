@@ -23,44 +23,43 @@
 
 /* --- stopping --- */
 
-void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
+void vm_stop(struct vm *vm, enum vm_stop_reason reason, int exit_code,
+	     const char *fmt, ...)
 {
-	char why[sizeof(vm->stop_error.text)];
+	struct vm_stop stop = { .reason = reason, .exit_code = exit_code };
 	va_list args;
-	int current;
 	bool counts;
 
 	va_start(args, fmt);
-	vsnprintf(why, sizeof(why), fmt, args);
+	vsnprintf(stop.text, sizeof(stop.text), fmt, args);
 	va_end(args);
 
 	pthread_mutex_lock(&vm->stop_lock);
-	current = atomic_load(&vm->stop_reason);
-	counts = current == VM_STOP_NONE ||
-		 (current == VM_STOP_REBOOT && reason != VM_STOP_REBOOT);
+	counts =
+		vm->stop.reason == VM_STOP_NONE ||
+		(vm->stop.reason == VM_STOP_REBOOT && reason != VM_STOP_REBOOT);
 	if (counts) {
-		error_set(&vm->stop_error, (enum error_class)reason, 0, "%s",
-			  why);
-		atomic_store(&vm->stop_reason, reason);
+		vm->stop = stop;
+		atomic_store(&vm->stopping, true);
 	}
 	pthread_mutex_unlock(&vm->stop_lock);
-	if (counts) {
-		log_info("stopping: %s", why);
-		event_loop_stop(vm->loop);
-	}
+	if (!counts)
+		return;
+	if (reason == VM_STOP_REBOOT) /* which a guest can do for ever */
+		log_guest(LOG_INFO, "stopping: %s", stop.text);
+	else
+		log_info("stopping: %s", stop.text);
+	event_loop_stop(vm->loop);
 }
 
 static void on_power_off(void *ctx, uint8_t exit_code)
 {
-	struct vm *vm = ctx;
-
-	vm->exit_code = exit_code;
-	vm_stop(vm, VM_STOP_POWEROFF, "the guest powered off");
+	vm_stop(ctx, VM_STOP_POWEROFF, exit_code, "the guest powered off");
 }
 
 static void on_reset(void *ctx)
 {
-	vm_stop(ctx, VM_STOP_REBOOT, "the guest reset the machine");
+	vm_stop(ctx, VM_STOP_REBOOT, 0, "the guest reset the machine");
 }
 
 static void on_boot_mark(void *ctx, uint8_t value)
@@ -79,18 +78,14 @@ static const struct power_ops power_ops = {
 
 static void on_console_quit(void *ctx)
 {
-	struct vm *vm = ctx;
-
-	vm->exit_code = 0;
-	vm_stop(vm, VM_STOP_QUIT, "Ctrl-A x");
+	vm_stop(ctx, VM_STOP_QUIT, 0, "Ctrl-A x");
 }
 
 /* --- signals --- */
 
 static void quit_by_signal(struct vm *vm, int signal)
 {
-	vm->exit_code = 128 + signal;
-	vm_stop(vm, VM_STOP_QUIT, "%s", strsignal(signal));
+	vm_stop(vm, VM_STOP_QUIT, 128 + signal, "%s", strsignal(signal));
 }
 
 static void on_stop_timeout(struct event_source *source, uint32_t events)
@@ -269,7 +264,7 @@ static int load_kernel(struct vm *vm, struct error *err)
 
 	if (!cmdline || arch_load(vm, cmdline, err))
 		return -1;
-	log_info("command line: %s", cmdline);
+	log_guest(LOG_INFO, "command line: %s", cmdline);
 	timeline_mark(vm->timeline, TIMELINE_KERNEL_LOADED);
 	return 0;
 }
@@ -346,7 +341,6 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 		.power_irq_fd = -1,
 		.signals.fd = -1,
 		.stop_timer.fd = -1,
-		.stop_reason = VM_STOP_NONE,
 	};
 	pthread_mutex_init(&vm->stop_lock, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
@@ -372,24 +366,20 @@ static void stop_vcpus(struct vm *vm)
 		vcpu_join(&vm->vcpus[i]);
 }
 
-int vm_run(struct vm *vm, struct error *err)
+void vm_run(struct vm *vm, struct vm_stop *stop)
 {
-	int reason;
+	struct error err;
 
 	for (unsigned i = 0; i < vm->config->cpus; i++) {
-		if (vcpu_start(&vm->vcpus[i], err)) {
-			vm_stop(vm, (int)err->class, "%s", err->text);
+		if (vcpu_start(&vm->vcpus[i], &err)) {
+			vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
 			break;
 		}
 	}
 	event_loop_run(vm->loop);
 	stop_vcpus(vm);
-	reason = atomic_load(&vm->stop_reason);
-	if (reason == VM_STOP_REBOOT && arch_reset_was_panic(vm)) {
-		reason = ERROR_GUEST_PANIC;
-		error_set(&vm->stop_error, ERROR_GUEST_PANIC, 0,
-			  "the guest kernel panicked");
-	}
-	*err = vm->stop_error;
-	return reason;
+	if (vm->stop.reason == VM_STOP_REBOOT && arch_reset_was_panic(vm))
+		vm_stop(vm, VM_STOP_ERROR, ERROR_GUEST_PANIC,
+			"the guest kernel panicked");
+	*stop = vm->stop;
 }

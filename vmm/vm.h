@@ -23,12 +23,18 @@
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
 
-/* Ways to stop that are no failure; enum error_class has the others. */
 enum vm_stop_reason {
-	VM_STOP_NONE = -1,
-	VM_STOP_POWEROFF = 0,
-	VM_STOP_REBOOT = 1,
-	VM_STOP_QUIT = 2, /* asked for from outside */
+	VM_STOP_NONE, /* still running */
+	VM_STOP_POWEROFF,
+	VM_STOP_REBOOT,
+	VM_STOP_QUIT,  /* asked for from outside */
+	VM_STOP_ERROR, /* exit_code is an error_class */
+};
+
+struct vm_stop {
+	enum vm_stop_reason reason;
+	int exit_code; /* the process's, unless the guest boots again */
+	char text[sizeof(((struct error *)0)->text)];
 };
 
 struct vm_device {
@@ -64,11 +70,10 @@ struct vm {
 	struct event_source stop_timer;
 	bool stop_asked; /* the power button has been pressed */
 
-	/* Why the VM stopped: written once, under stop_lock. */
+	/* Why the VM stops: changed under stop_lock, and as a whole. */
 	pthread_mutex_t stop_lock;
-	atomic_int stop_reason; /* vm_stop_reason or error_class */
-	int exit_code;		/* with POWEROFF and QUIT */
-	struct error stop_error;
+	struct vm_stop stop;
+	atomic_bool stopping; /* stop has a reason */
 };
 
 /* Blocks the signals that vm_run() answers, for this thread and those to come,
@@ -79,19 +84,18 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 	      const struct vm_layout *layout, struct resources *resources,
 	      struct timeline *timeline, struct error *err);
 
-/* Runs the guest until it stops and returns the stop reason. */
-int vm_run(struct vm *vm, struct error *err);
+/* Runs the guest until it stops, and says why it did. */
+void vm_run(struct vm *vm, struct vm_stop *stop);
 void vm_destroy(struct vm *vm);
 
-/* Ends the VM. The first caller's reason stands, but that a reboot gives way
- * to any other. Any thread. */
-void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Ends the VM. The first caller's reason stands, and with it the exit code and
+ * the text, but that a reboot gives way to any other. Any thread. */
+void vm_stop(struct vm *vm, enum vm_stop_reason reason, int exit_code,
+	     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static inline bool vm_stopping(struct vm *vm)
 {
-	return atomic_load_explicit(&vm->stop_reason, memory_order_acquire) !=
-	       VM_STOP_NONE;
+	return atomic_load_explicit(&vm->stopping, memory_order_acquire);
 }
 
 /* For architectures: an eventfd that raises gsi; -1 with err set. */

@@ -82,3 +82,16 @@ def test_timeline_stages_come_in_order(kernel):
     times = [float(t) for t in re.findall(r"([\d.]+) ms", result.stderr)]
     assert len(times) == 5 and times == sorted(times)
     assert "user space reached            -" in result.stderr
+
+
+@needs_kvm
+def test_a_storm_of_reboots_does_not_flood_the_log(tmp_path, kernel):
+    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+               "--log-level", "info") as vm:
+        wait_for_file(tmp_path / "pid")
+        time.sleep(1.5)
+        vm.signal(signal.SIGINT)
+        vm.finish()
+        lines = vm.process.stderr.read().splitlines()
+    for text in (b"stopping:", b"command line:"):
+        assert 0 < sum(text in line for line in lines) <= 12
