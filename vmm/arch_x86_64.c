@@ -209,6 +209,12 @@ bool arch_handle_exit(struct vcpu *vcpu)
 	return false;
 }
 
+/* ACPI's; the MP table knows of nothing the like. */
+bool arch_has_power_button(const struct vm_config *config)
+{
+	return uses_acpi(config);
+}
+
 bool arch_reset_was_panic(const struct vm *vm)
 {
 	uint16_t code;

@@ -35,7 +35,7 @@ static struct kvm_cpuid2 *read_supported_cpuid(const struct vm *vm,
 		return NULL;
 	}
 	cpuid->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+	if (ioctl(vm->resources->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
 		error_set(err, ERROR_KVM, errno, "KVM_GET_SUPPORTED_CPUID");
 		free(cpuid);
 		return NULL;

@@ -74,17 +74,18 @@ static int run(int argc, char **argv, struct vm_config *config,
 		print_help();
 		return 0;
 	}
-	if (config_validate(config, err) || arch_layout(config, &layout, err) ||
-	    kernel_search(config, err))
+	if (config_validate(config, err) || arch_layout(config, &layout, err))
+		return -1;
+	log_set_level((enum log_level)config->log_level);
+	/* from here on a signal must not leave anything behind */
+	vm_block_signals();
+	if (kernel_search(config, err))
 		return -1;
 	kernel_choose_tables(config);
-	log_set_level((enum log_level)config->log_level);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);
 	if (config->name)
 		prctl(PR_SET_NAME, config->name);
-	/* from here on a signal must not leave anything behind */
-	vm_block_signals();
 	if (resources_open(&resources, config, timeline, err))
 		return -1;
 	status = run_vm(config, &layout, &resources, timeline, err);

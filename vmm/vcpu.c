@@ -24,7 +24,7 @@ static void ignore_kick(int signal)
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index,
 		struct error *err)
 {
-	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int size = ioctl(vm->resources->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	void *run;
 
 	*vcpu = (struct vcpu){ .vm = vm, .index = index, .fd = -1 };

@@ -101,7 +101,8 @@ static void on_stop_timeout(struct event_source *source, uint32_t events)
 }
 
 /* SIGTERM presses the power button and gives the guest time; a second one, or
- * any other of the signals, ends the VM at once. */
+ * any other of the signals, ends the VM at once. So does the first where there
+ * is no button: waiting would bring nothing. */
 static void on_signal(struct event_source *source, uint32_t events)
 {
 	struct vm *vm =
@@ -115,7 +116,7 @@ static void on_signal(struct event_source *source, uint32_t events)
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
-	    !vm->config->stop_timeout) {
+	    !vm->config->stop_timeout || !arch_has_power_button(vm->config)) {
 		quit_by_signal(vm, (int)info.ssi_signo);
 		return;
 	}
@@ -140,6 +141,8 @@ void vm_block_signals(void)
 	sigset_t set = handled_signals();
 
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* a console whose reader goes away must not take the VM with it */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 static int watch_signals(struct vm *vm, struct error *err)
@@ -178,8 +181,7 @@ static void destroy_loop(struct vm *vm)
 
 static int create_kvm(struct vm *vm, struct error *err)
 {
-	vm->kvm_fd = vm->resources->kvm_fd;
-	vm->fd = kvm_create_vm(vm->kvm_fd, err);
+	vm->fd = kvm_create_vm(vm->resources->kvm_fd, err);
 	return vm->fd < 0 ? -1 : 0;
 }
 
@@ -243,17 +245,21 @@ int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err)
 
 static int create_platform(struct vm *vm, struct error *err)
 {
+	/* before anything can fail, so that destroy_platform() finds them */
+	serial_init(&vm->serial, (struct irq_line){ -1 }, &console_backend,
+		    vm->resources->console);
+	power_init(&vm->power, (struct irq_line){ -1 }, &power_ops, vm);
 	if (arch_create_irqchip(vm, err) || arch_create_devices(vm, err))
 		return -1;
-	serial_init(&vm->serial, (struct irq_line){ vm->serial_irq_fd },
-		    &console_backend, vm->resources->console);
-	power_init(&vm->power, (struct irq_line){ vm->power_irq_fd },
-		   &power_ops, vm);
+	vm->serial.irq.fd = vm->serial_irq_fd;
+	vm->power.irq.fd = vm->power_irq_fd;
 	return 0;
 }
 
 static void destroy_platform(struct vm *vm)
 {
+	power_destroy(&vm->power);
+	serial_destroy(&vm->serial);
 	cleanup_close(&vm->serial_irq_fd);
 	cleanup_close(&vm->power_irq_fd);
 }
@@ -366,6 +372,21 @@ static void stop_vcpus(struct vm *vm)
 		vcpu_join(&vm->vcpus[i]);
 }
 
+/* A reset that a panic made is none, and one after SIGTERM is the end: whoever
+ * sent it wants no new boot. That goes for a signal that nobody has read yet,
+ * too. */
+static void judge_reboot(struct vm *vm)
+{
+	if (arch_reset_was_panic(vm)) {
+		vm_stop(vm, VM_STOP_ERROR, ERROR_GUEST_PANIC,
+			"the guest kernel panicked");
+		return;
+	}
+	on_signal(&vm->signals, EPOLLIN);
+	if (vm->stop_asked)
+		quit_by_signal(vm, SIGTERM);
+}
+
 void vm_run(struct vm *vm, struct vm_stop *stop)
 {
 	struct error err;
@@ -378,8 +399,7 @@ void vm_run(struct vm *vm, struct vm_stop *stop)
 	}
 	event_loop_run(vm->loop);
 	stop_vcpus(vm);
-	if (vm->stop.reason == VM_STOP_REBOOT && arch_reset_was_panic(vm))
-		vm_stop(vm, VM_STOP_ERROR, ERROR_GUEST_PANIC,
-			"the guest kernel panicked");
+	if (vm->stop.reason == VM_STOP_REBOOT)
+		judge_reboot(vm);
 	*stop = vm->stop;
 }

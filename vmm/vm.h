@@ -50,7 +50,6 @@ struct vm {
 	struct timeline *timeline;
 
 	const struct vm_layout *layout;
-	int kvm_fd; /* the resources' */
 	int fd;
 	void *memory; /* the mapping behind mem, memory_size bytes */
 	size_t memory_size;
@@ -68,7 +67,7 @@ struct vm {
 
 	struct event_source signals;
 	struct event_source stop_timer;
-	bool stop_asked; /* the power button has been pressed */
+	bool stop_asked; /* SIGTERM has pressed the power button */
 
 	/* Why the VM stops: changed under stop_lock, and as a whole. */
 	pthread_mutex_t stop_lock;
@@ -77,7 +76,7 @@ struct vm {
 };
 
 /* Blocks the signals that vm_run() answers, for this thread and those to come,
- * so that none of them ends the process before that. */
+ * so that none of them ends the process before that; and ignores SIGPIPE. */
 void vm_block_signals(void);
 
 int vm_create(struct vm *vm, const struct vm_config *config,
@@ -98,5 +97,5 @@ static inline bool vm_stopping(struct vm *vm)
 	return atomic_load_explicit(&vm->stopping, memory_order_acquire);
 }
 
-/* For architectures: an eventfd that raises gsi; -1 with err set. */
+/* For whoever creates devices: an eventfd that raises gsi, -1 with err set. */
 int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err);

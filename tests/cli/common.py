@@ -54,3 +54,13 @@ def cpu_share(pid, seconds=1.0):
     before = cpu_seconds(pid)
     time.sleep(seconds)
     return (cpu_seconds(pid) - before) / seconds
+
+
+def printing(count, then):
+    """Code that sends count times 'x' to the serial port, waiting for room
+    each time, and goes on with then."""
+    # mov ecx, count; wait: mov dx, 0x3fd; in al, dx; test al, 0x20; jz wait;
+    # mov dx, 0x3f8; mov al, 'x'; out dx, al; dec ecx; jnz wait
+    return (b"\xb9" + count.to_bytes(4, "little") +
+            b"\x66\xba\xfd\x03\xec\xa8\x20\x74\xf7"
+            b"\x66\xba\xf8\x03\xb0x\xee\x49\x75\xed" + then)

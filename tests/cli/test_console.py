@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from common import guest, needs_kvm, onggi
+from common import guest, needs_kvm, onggi, printing
 from onggi import Guest, run
 
 
@@ -72,3 +72,14 @@ def test_standard_input_that_has_ended_is_no_trouble(tmp_path):
                 [onggi.ONGGI, "run", "--kernel", str(kernel)], stdin=stdin,
                 check=False, timeout=60)
         assert result.returncode == 42
+
+
+@needs_kvm
+def test_a_reader_that_goes_away_does_not_end_the_guest(tmp_path):
+    kernel = guest(tmp_path, printing(0x18000, onggi.POWER_OFF_42))
+    pidfile = tmp_path / "pid"
+    with Guest("run", "--kernel", kernel, "--pidfile", pidfile) as vm:
+        vm.wait_for("x")
+        vm.process.stdout.close()
+        assert vm.process.wait(60) == 42
+    assert not pidfile.exists()
