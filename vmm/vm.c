@@ -399,6 +399,9 @@ void vm_run(struct vm *vm, struct vm_stop *stop)
 	}
 	event_loop_run(vm->loop);
 	stop_vcpus(vm);
+	/* whoever asked for the end does not want to wait for a reader */
+	if (vm->stop.reason != VM_STOP_QUIT)
+		console_flush(vm->resources->console, vm->signals.fd);
 	if (vm->stop.reason == VM_STOP_REBOOT)
 		judge_reboot(vm);
 	*stop = vm->stop;

@@ -56,11 +56,25 @@ def cpu_share(pid, seconds=1.0):
     return (cpu_seconds(pid) - before) / seconds
 
 
+def outb(port, value):
+    """mov dx, port; mov al, value; out dx, al"""
+    return b"\x66\xba" + port.to_bytes(2, "little") + bytes([0xb0, value, 0xee])
+
+
 def printing(count, then):
     """Code that sends count times 'x' to the serial port, waiting for room
     each time, and goes on with then."""
     # mov ecx, count; wait: mov dx, 0x3fd; in al, dx; test al, 0x20; jz wait;
-    # mov dx, 0x3f8; mov al, 'x'; out dx, al; dec ecx; jnz wait
+    # dec ecx; jnz wait
     return (b"\xb9" + count.to_bytes(4, "little") +
-            b"\x66\xba\xfd\x03\xec\xa8\x20\x74\xf7"
-            b"\x66\xba\xf8\x03\xb0x\xee\x49\x75\xed" + then)
+            b"\x66\xba\xfd\x03\xec\xa8\x20\x74\xf7" +
+            outb(0x3f8, ord("x")) + b"\x49\x75\xed" + then)
+
+
+# Switches FIFO, OUT2 and receive interrupts on, and returns what it gets until
+# that is a 'q'; then powers off with 42.
+# wait: mov dx, 0x3fd; in al, dx; test al, 1; jz wait; mov dx, 0x3f8; in al, dx;
+# out dx, al; cmp al, 'q'; jne wait
+ECHO = (outb(0x3fa, 1) + outb(0x3fc, 8) + outb(0x3f9, 1) +
+        b"\x66\xba\xfd\x03\xec\xa8\x01\x74\xf7"
+        b"\x66\xba\xf8\x03\xec\xee\x3cq\x75\xed" + onggi.POWER_OFF_42)
