@@ -196,6 +196,29 @@ def test_missing_files_are_named(tmp_path, kernel):
             onggi.EXIT_IO, "disk0", "/no/disk", "No such file")
 
 
+def test_named_pipes_are_no_images(tmp_path, kernel):
+    """And are not waited for."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    refused(run("run", "--kernel", fifo, timeout=20), onggi.EXIT_IMAGE,
+            str(fifo), "regular file")
+    refused(run("run", "--kernel", kernel, "--initrd", fifo, timeout=20),
+            onggi.EXIT_IMAGE, str(fifo), "regular file")
+
+
+@needs_kvm
+def test_closed_standard_files_do_not_lead_into_a_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    result = subprocess.run(
+        [*shell, onggi.ONGGI, "run", "--kernel",
+         str(guest(tmp_path, onggi.HELLO)), "--disk", str(disk),
+         "--log-level", "debug"], check=False, timeout=60)
+    assert result.returncode == 42
+    assert not any(disk.read_bytes())
+
+
 def test_no_kernel_at_all_lists_what_was_tried(tmp_path):
     result = run("run", env={"HOME": str(tmp_path), "PATH": "/bin"})
     if result.returncode == onggi.EXIT_IMAGE and "tried" in result.stderr:

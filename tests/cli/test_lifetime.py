@@ -1,12 +1,14 @@
 """How a VM ends: exit statuses of tiny guests, signals, pidfile, timeline."""
 
+import os
 import re
 import signal
 import time
 
 import pytest
 
-from common import guest, needs_kvm, onggi, refused, wait_for_file
+from common import (guest, needs_kvm, onggi, refused, wait_for_file,
+                    wait_until)
 from onggi import Guest, run
 
 
@@ -60,6 +62,39 @@ def test_pidfile_exists_only_while_the_vm_does(tmp_path):
         vm.signal(signal.SIGINT)
         assert vm.finish() == 128 + signal.SIGINT
     assert not pidfile.exists()
+
+
+@needs_kvm
+def test_a_pidfile_belongs_to_one_vm_at_a_time(tmp_path, kernel):
+    pidfile = tmp_path / "pid"
+    console = tmp_path / "console"
+    args = ("--pidfile", pidfile, "--console", f"file={console}")
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), *args) as vm:
+        pid = wait_for_file(pidfile)
+        wait_until(console.exists, console)
+        console.write_text("the first one's")
+        refused(run("run", "--kernel", kernel, "--no-reboot", *args),
+                onggi.EXIT_IO, str(pidfile), "another VM")
+        assert pidfile.read_text() == pid
+        assert console.read_text() == "the first one's"
+        vm.process.kill()
+        vm.process.wait()
+    # left behind by the kill, longer than the new one, and no obstacle
+    pidfile.write_text("1234567890\n" * 3)
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), *args) as vm:
+        wait_until(lambda: pidfile.read_text() == f"{vm.process.pid}\n", pid)
+        vm.signal(signal.SIGINT)
+        vm.finish()
+    assert not pidfile.exists()
+
+
+@needs_kvm
+def test_a_pidfile_that_is_no_file_is_refused(tmp_path, kernel):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    refused(run("run", "--kernel", kernel, "--pidfile", path, "--no-reboot",
+                timeout=20), onggi.EXIT_IO, str(path), "regular file")
+    assert path.exists()
 
 
 @needs_kvm
