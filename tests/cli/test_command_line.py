@@ -55,6 +55,8 @@ def test_unknown_command_is_refused():
     (["--kernl", "x"], ["--kernl"]),
     (["stray"], ["stray"]),
     (["--kernel"], ["--kernel", "value"]),
+    (["--kernel", ""], ["kernel", "empty"]),
+    (["--help=/etc/hostname"], ["--help", "no value"]),
     (["--cpus", "0"], ["cpus", "1 to 64"]),
     (["--cpus", "65"], ["cpus", "1 to 64"]),
     (["--cpus", "two"], ["cpus", "two"]),
@@ -133,6 +135,43 @@ def test_flags_win_over_the_file_and_lists_are_replaced(tmp_path, kernel):
                 "--dry-run").stdout
     assert "--cpus 3" in flags and "--disk /c" in flags
     assert "/a" not in flags and "/b" not in flags
+
+
+def test_a_later_file_wins_over_an_earlier_one(tmp_path, kernel):
+    def write(name, **keys):
+        path = tmp_path / name
+        path.write_text(json.dumps(keys))
+        return ["--config", path]
+
+    first = write("1", kernel=str(kernel), console="pty", cpus=2,
+                  memory={"size": "64M", "hugepages": True})
+    second = write("2", console="stdio", memory="512M")
+    third = write("3", console={"file": "/c"}, memory={"hugepages": True})
+    shown = run("run", *first, *second, "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert "--cpus 2 --memory 512M --console stdio " in shown.stdout
+    shown = run("run", *first, *second, *third, "--dry-run").stdout
+    assert "--memory 256M,hugepages --console file=/c " in shown
+
+
+def test_defaults_are_what_the_help_says(kernel):
+    shown = run("run", "--kernel", kernel, "--dry-run").stdout
+    for words in ("--cpus 1 ", "--memory 256M ", "--console stdio ",
+                  "--stop-timeout 10 ", "--log-level warn\n"):
+        assert words in shown
+
+
+def test_a_kernel_command_line_may_be_empty(kernel):
+    def shown(*args):
+        result = run("run", "--kernel", kernel, *args, "--dry-run")
+        assert result.returncode == 0, result.stderr
+        first, _, rest = result.stdout.partition("\n")
+        return first, rest
+
+    assert shown("--cmdline", "")[1] == shown()[1]
+    first, rest = shown("--cmdline-only", "")
+    assert "--cmdline-only ''" in first
+    assert rest.startswith("\nkernel command line:\n\n")
 
 
 # --- dry run ---
