@@ -168,3 +168,21 @@ def test_sigterm_does_not_wait_where_there_is_no_button(tmp_path):
         wait_for_file(tmp_path / "pid")
         vm.signal(signal.SIGTERM)
         assert vm.finish(20) == 128 + signal.SIGTERM
+
+
+# mov eax, LEAF; cpuid; shr ecx, BIT; and cl, 1; mov al, cl; mov dx, 0x605; out;
+# then off
+def show_cpuid_ecx(leaf, bit):
+    return (b"\xb8" + leaf.to_bytes(4, "little") + b"\x0f\xa2\xc1\xe9" +
+            bytes([bit]) + b"\x80\xe1\x01\x88\xc8\x66\xba\x05\x06\xee" +
+            b"\x66\xba\x00\x06\xb0\x34\xee\xf4")
+
+
+@needs_kvm
+@pytest.mark.parametrize("leaf, bit, value", [
+    (0x1, 31, 1), (0x1, 5, 0), (0x80000001, 2, 0)],
+    ids=["hypervisor", "VMX", "SVM"])
+def test_the_guest_sees_a_hypervisor_but_cannot_be_one(tmp_path, leaf, bit,
+                                                       value):
+    kernel = guest(tmp_path, show_cpuid_ecx(leaf, bit))
+    assert run("run", "--kernel", kernel).returncode == value
