@@ -246,6 +246,33 @@ def test_escape_keys_work_when_the_guest_does_not_listen(tmp_path):
         assert vm.finish(20) == 0
 
 
+@needs_kvm
+def test_a_terminal_for_output_alone_is_left_as_it_is(tmp_path):
+    kernel = guest(tmp_path, onggi.HELLO)
+    master, slave = os.openpty()
+    modes = termios.tcgetattr(slave)
+    result = subprocess.run(
+        [onggi.ONGGI, "run", "--kernel", str(kernel)], check=False,
+        stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, timeout=60)
+    assert result.returncode == 42
+    assert os.read(master, 100) == b"ok"
+    assert termios.tcgetattr(slave) == modes
+    os.close(master)
+    os.close(slave)
+
+
+@needs_kvm
+def test_a_terminal_that_is_gone_costs_no_time(tmp_path):
+    kernel = guest(tmp_path, onggi.SLEEP)
+    with Guest("run", "--kernel", kernel, terminal=True) as vm:
+        wait_until(lambda: not is_cooked(vm), "raw mode")
+        os.close(vm.master)
+        vm.master = None
+        assert cpu_share(vm.process.pid) < 0.4
+        vm.signal(signal.SIGINT)
+        assert vm.process.wait(20) == 128 + signal.SIGINT
+
+
 # --- a pty, with and without somebody there ---
 
 def pty_path(vm):
