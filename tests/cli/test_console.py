@@ -143,8 +143,10 @@ def test_a_socket_that_nobody_reads_blocks_nothing(tmp_path):
 def test_a_signal_ends_a_guest_that_waits_for_a_socket(tmp_path):
     kernel = guest(tmp_path, printing(0x100000, onggi.SLEEP))
     ours, theirs = socket.socketpair()
-    with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel)],
+    with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel),
+                           "--pidfile", str(tmp_path / "pid")],
                           stdin=subprocess.PIPE, stdout=theirs) as vm:
+        wait_for_file(tmp_path / "pid")
         time.sleep(1.5)
         vm.stdin.write(b"input")
         vm.stdin.flush()
@@ -176,9 +178,12 @@ def test_a_signal_ends_the_wait_for_a_stuck_reader(tmp_path):
     but not against the user's will."""
     kernel = guest(tmp_path, onggi.HELLO)
     reader, writer = full_pipe()
-    with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel)],
-                          stdin=subprocess.DEVNULL, stdout=writer) as vm:
-        time.sleep(1)
+    with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel),
+                           "--log-level", "info"], stdin=subprocess.DEVNULL,
+                          stdout=writer, stderr=subprocess.PIPE) as vm:
+        while b"stopping: the guest powered off" not in vm.stderr.readline():
+            assert vm.poll() is None
+        time.sleep(0.5)
         assert vm.poll() is None
         vm.send_signal(signal.SIGINT)
         try:
@@ -193,8 +198,10 @@ def test_a_signal_ends_the_wait_for_a_stuck_reader(tmp_path):
 def test_who_quits_does_not_wait_for_a_stuck_reader(tmp_path):
     kernel = guest(tmp_path, printing(10, onggi.SLEEP))
     reader, writer = full_pipe()
-    with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel)],
+    with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel),
+                           "--pidfile", str(tmp_path / "pid")],
                           stdin=subprocess.DEVNULL, stdout=writer) as vm:
+        wait_for_file(tmp_path / "pid")
         time.sleep(0.5)
         vm.send_signal(signal.SIGINT)
         try:
