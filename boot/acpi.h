@@ -35,6 +35,8 @@ enum acpi_power_register {
 };
 
 #define ACPI_POWER_PORT 0x600 /* where nothing else is: the default */
+#define ACPI_COM1_PORT 0x3f8  /* where a PC has its first serial port */
+#define ACPI_COM1_PORTS 8
 #define ACPI_POWER_OFF_TYPE 5 /* SLP_TYP of S5, in \_S5 */
 /* what a guest writes for S5: SLP_TYP in bits 2-4, SLP_EN is bit 5 */
 #define ACPI_POWER_OFF (ACPI_POWER_OFF_TYPE << 2 | 1 << 5)
@@ -51,7 +53,7 @@ struct acpi_config {
 	unsigned cpu_count; /* 1-64; APIC ids are 0, 1, ... */
 	unsigned virtio_count;
 	struct acpi_virtio virtio[ACPI_VIRTIO_MAX];
-	bool serial; /* a 16550 at I/O port 0x3f8 */
+	bool serial; /* a 16550 at ACPI_COM1_PORT */
 	uint32_t serial_gsi;
 	uint16_t power_port;
 	uint32_t event_gsi; /* of the generic event device */

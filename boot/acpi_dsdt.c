@@ -2,9 +2,6 @@
 
 #include <stdio.h>
 
-#define COM1_PORT 0x3f8
-#define COM1_PORTS 8
-
 /* "V003": names of four characters, from a letter and a number. */
 static void device_open(struct aml *aml, char letter, unsigned number)
 {
@@ -34,7 +31,7 @@ static void dsdt_serial(struct aml *aml, const struct acpi_config *config)
 	aml_name_integer(aml, "_UID", 1);
 	aml_name(aml, "_CRS");
 	aml_resources(aml);
-	aml_io_port(aml, COM1_PORT, COM1_PORTS);
+	aml_io_port(aml, ACPI_COM1_PORT, ACPI_COM1_PORTS);
 	aml_interrupt(aml, config->serial_gsi);
 	aml_end(aml);
 	aml_end(aml);

@@ -43,6 +43,9 @@ void arch_destroy(struct vm *vm);
 /* An exit that the common loop does not know. False: nobody knows it. */
 bool arch_handle_exit(struct vcpu *vcpu);
 
+/* Whether the machine has a power button for SIGTERM to press. */
+bool arch_has_power_button(const struct vm_config *config);
+
 /* Whether the guest's last restart was a panic's. */
 bool arch_reset_was_panic(const struct vm *vm);
 

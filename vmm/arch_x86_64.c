@@ -24,7 +24,6 @@
 #define TSS_ADDRESS 0xfffbd000ULL
 #define IDENTITY_MAP_ADDRESS 0xfffbc000ULL
 
-#define COM1_PORT 0x3f8
 #define COM1_GSI 4
 #define POWER_GSI 9
 
@@ -39,6 +38,24 @@ static const uint8_t virtio_gsis[] = { 5,  6,  7,  8,  10, 11, 12, 13, 14,
 				       15, 16, 17, 18, 19, 20, 21, 22, 23 };
 _Static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
 	       "an interrupt for every slot");
+
+/* boot/ describes to the guest what devices/ and the configuration make, and
+ * neither sees the other. This file sees all. */
+_Static_assert(ACPI_CPUS_MAX >= CONFIG_CPUS_MAX &&
+		       MPTABLE_CPUS_MAX >= CONFIG_CPUS_MAX,
+	       "tables for as many CPUs as can be asked for");
+_Static_assert(ACPI_VIRTIO_MAX >= LAYOUT_SLOTS_MAX,
+	       "an ACPI device for every slot");
+#define SAME(ours, theirs) \
+	_Static_assert((int)(ours) == (int)(theirs), #ours " is " #theirs)
+SAME(ACPI_COM1_PORTS, SERIAL_WINDOW);
+SAME(ACPI_POWER_SLEEP_CONTROL, POWER_SLEEP_CONTROL);
+SAME(ACPI_POWER_SLEEP_STATUS, POWER_SLEEP_STATUS);
+SAME(ACPI_POWER_RESET, POWER_RESET);
+SAME(ACPI_POWER_EVENT, POWER_EVENTS);
+SAME(ACPI_POWER_OFF_TYPE, POWER_SLP_TYP_OFF);
+SAME(ACPI_RESET_VALUE, POWER_RESET_VALUE);
+SAME(ACPI_EVENT_POWER_BUTTON, POWER_EVENT_BUTTON);
 
 static bool uses_acpi(const struct vm_config *config)
 {
@@ -90,7 +107,8 @@ void arch_print_cmdline(const struct vm_config *config,
 		return;
 	fputs(" acpi=off pci=off", out);
 	for (unsigned i = 0; i < layout->slot_count; i++)
-		fprintf(out, " virtio_mmio.device=4K@%#llx:%u",
+		fprintf(out, " virtio_mmio.device=%lluK@%#llx:%u",
+			(unsigned long long)layout->slots[i].size >> 10,
 			(unsigned long long)layout->slots[i].base,
 			layout->slots[i].gsi);
 }
@@ -112,14 +130,14 @@ int arch_create_irqchip(struct vm *vm, struct error *err)
 
 static void on_i8042_reset(void *ctx)
 {
-	vm_stop(ctx, VM_STOP_REBOOT, "keyboard controller reset");
+	vm_stop(ctx, VM_STOP_REBOOT, 0, "keyboard controller reset");
 }
 
 int arch_create_devices(struct vm *vm, struct error *err)
 {
 	const struct bus_range serial = {
 		.name = "serial port",
-		.base = COM1_PORT,
+		.base = ACPI_COM1_PORT,
 		.size = SERIAL_WINDOW,
 		.ops = &serial_bus_ops,
 		.dev = &vm->serial,
@@ -207,6 +225,12 @@ bool arch_handle_exit(struct vcpu *vcpu)
 {
 	(void)vcpu;
 	return false;
+}
+
+/* ACPI's; the MP table knows of nothing the like. */
+bool arch_has_power_button(const struct vm_config *config)
+{
+	return uses_acpi(config);
 }
 
 bool arch_reset_was_panic(const struct vm *vm)

@@ -15,9 +15,13 @@
 
 #define CPUID_ENTRIES_MAX 128
 
+#define LEAF1_ECX_VMX (1U << 5)
 #define LEAF1_ECX_TSC_DEADLINE (1U << 24)
 #define LEAF1_ECX_HYPERVISOR (1U << 31)
 #define LEAF1_EDX_HTT (1U << 28)
+
+#define AMD_LEAF1 0x80000001
+#define AMD_LEAF1_ECX_SVM (1U << 2)
 
 #define KVM_LEAF_SIGNATURE 0x40000000
 #define TIMING_LEAF 0x40000010 /* EAX: TSC kHz, EBX: APIC bus kHz */
@@ -35,7 +39,7 @@ static struct kvm_cpuid2 *read_supported_cpuid(const struct vm *vm,
 		return NULL;
 	}
 	cpuid->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+	if (ioctl(vm->resources->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
 		error_set(err, ERROR_KVM, errno, "KVM_GET_SUPPORTED_CPUID");
 		free(cpuid);
 		return NULL;
@@ -130,6 +134,19 @@ static void add_timing_leaf(struct kvm_cpuid2 *cpuid, uint32_t tsc_khz)
 	};
 }
 
+static void set_features(struct kvm_cpuid_entry2 *e)
+{
+	/* No virtualization within: KVM's code for it is large, a guest that
+	 * may use it can attack it, and nothing here needs it. */
+	if (e->function == AMD_LEAF1)
+		e->ecx &= ~AMD_LEAF1_ECX_SVM;
+	if (e->function != 0x1)
+		return;
+	e->ecx &= ~LEAF1_ECX_VMX;
+	/* KVM's APIC always has the deadline timer, but does not list it */
+	e->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_TSC_DEADLINE;
+}
+
 static int set_cpuid(struct vm *vm, struct vcpu *vcpu, struct error *err)
 {
 	struct kvm_cpuid2 *cpuid = vm->arch.cpuid;
@@ -148,10 +165,7 @@ static int set_cpuid(struct vm *vm, struct vcpu *vcpu, struct error *err)
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 
 		set_topology(e, (unsigned)vm->config->cpus, vcpu->index);
-		if (e->function == 0x1) {
-			/* KVM's APIC always has it, but does not list it */
-			e->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_TSC_DEADLINE;
-		}
+		set_features(e);
 	}
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
 		return error_set(err, ERROR_KVM, errno, "KVM_SET_CPUID2");
@@ -174,12 +188,16 @@ static int set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value,
 			     sizeof(struct kvm_msr_entry)];
 	} one = { .msrs.nmsrs = 1 };
 
+	int set;
+
 	one.msrs.entries[0].index = index;
 	one.msrs.entries[0].data = value;
-	if (ioctl(vcpu->fd, KVM_SET_MSRS, &one.msrs) != 1)
-		return error_set(err, ERROR_KVM, errno, "KVM_SET_MSRS %#x",
-				 index);
-	return 0;
+	set = ioctl(vcpu->fd, KVM_SET_MSRS, &one.msrs);
+	if (set == 1)
+		return 0;
+	return error_set(err, ERROR_KVM, set < 0 ? errno : 0,
+			 "KVM_SET_MSRS: KVM refuses %#llx for MSR %#x",
+			 (unsigned long long)value, index);
 }
 
 static int set_msrs(struct vcpu *vcpu, struct error *err)

@@ -18,7 +18,7 @@ static void print_defaults(const struct vm_config *config,
 		if (config->disks[i].root)
 			fprintf(out, " root=/dev/vd%c %s", 'a' + (int)i,
 				config->disks[i].readonly ? "ro" : "rw");
-	if (config->cmdline)
+	if (config->cmdline && *config->cmdline)
 		fprintf(out, " %s", config->cmdline);
 }
 

@@ -44,21 +44,20 @@ static int run_vm(const struct vm_config *config,
 		  struct timeline *timeline, struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
-	int reason, status;
+	struct vm_stop stop;
 
 	if (!vm)
 		return error_set(err, ERROR_IO, 0, "out of memory");
 	do {
 		if (vm_create(vm, config, layout, resources, timeline, err))
 			return -1;
-		reason = vm_run(vm, err);
-		status = vm->exit_code;
+		vm_run(vm, &stop);
 		vm_destroy(vm);
-	} while (reason == VM_STOP_REBOOT && !config->no_reboot);
+	} while (stop.reason == VM_STOP_REBOOT && !config->no_reboot);
 	timeline_mark(timeline, TIMELINE_EXIT);
-	if (reason >= ERROR_USAGE)
-		return -1;
-	return status;
+	if (stop.reason == VM_STOP_ERROR)
+		return error_set(err, stop.exit_code, 0, "%s", stop.text);
+	return stop.exit_code;
 }
 
 static int run(int argc, char **argv, struct vm_config *config,
@@ -75,17 +74,18 @@ static int run(int argc, char **argv, struct vm_config *config,
 		print_help();
 		return 0;
 	}
-	if (config_validate(config, err) || arch_layout(config, &layout, err) ||
-	    kernel_search(config, err))
+	if (config_validate(config, err) || arch_layout(config, &layout, err))
+		return -1;
+	log_set_level((enum log_level)config->log_level);
+	/* from here on a signal must not leave anything behind */
+	vm_block_signals();
+	if (kernel_search(config, err))
 		return -1;
 	kernel_choose_tables(config);
-	log_set_level((enum log_level)config->log_level);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);
 	if (config->name)
 		prctl(PR_SET_NAME, config->name);
-	/* from here on a signal must not leave anything behind */
-	vm_block_signals();
 	if (resources_open(&resources, config, timeline, err))
 		return -1;
 	status = run_vm(config, &layout, &resources, timeline, err);

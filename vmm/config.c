@@ -5,22 +5,16 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "vmm/config_fields.h"
 
 #define MIB (1ULL << 20)
-#define DEFAULT_MEMORY (256 * MIB)
 #define MEMORY_MIN (8 * MIB)
 #define HUGE_PAGE (2 * MIB)
 
 void config_init(struct vm_config *config)
 {
-	*config = (struct vm_config){
-		.cpus = 1,
-		.memory.size = DEFAULT_MEMORY,
-		.log_level = LOG_WARN,
-		.stop_timeout = 10,
-	};
+	*config = (struct vm_config){ 0 };
+	config_free(config); /* which sets what is not 0 by default */
 }
 
 void config_free(struct vm_config *config)
@@ -38,7 +32,7 @@ void config_free(struct vm_config *config)
 /* One option of argv: "--name value", "--name=value" or "--flag". */
 struct option {
 	const struct field *field; /* NULL: --config or --help */
-	const char *name;
+	bool help;
 	const char *value;
 };
 
@@ -51,7 +45,6 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 	size_t len = strcspn(word, "=");
 	bool needs_value;
 
-	option->name = word;
 	if (strncmp(word, "--", 2) != 0 || len < 3 || len >= sizeof(name))
 		return error_set(err, ERROR_USAGE, 0,
 				 "unexpected '%s' (see 'onggi run --help')",
@@ -62,7 +55,10 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 	option->field = field_find(config_fields, name);
 	if (option->field && !option->field->help)
 		option->field = NULL; /* JSON only */
-	if (strcmp(name, "help") == 0)
+	option->help = strcmp(name, "help") == 0;
+	if (option->help && option->value)
+		return error_set(err, ERROR_USAGE, 0, "--help takes no value");
+	if (option->help)
 		return 0;
 	if (!option->field && strcmp(name, "config") != 0)
 		return error_set(err, ERROR_USAGE, 0,
@@ -88,7 +84,7 @@ static int load_config_files(struct vm_config *config, int argc, char **argv,
 	while (i < argc && strcmp(argv[i], "--") != 0) {
 		if (next_option(argc, argv, &i, &option, err))
 			return -1;
-		if (strcmp(option.name, "--help") == 0)
+		if (option.help)
 			*help = true;
 		else if (!option.field &&
 			 config_load_json(config, option.value, err))

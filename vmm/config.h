@@ -83,12 +83,13 @@ struct vm_config {
 	unsigned arg_count;
 };
 
-void config_init(struct vm_config *config);
+void config_init(struct vm_config *config); /* the defaults */
 void config_free(struct vm_config *config);
 
 /* Fills config from the words behind `onggi run`. Options of the command line
- * win over those of a --config file wherever it stands. Lists are replaced,
- * not joined. Sets *help instead when help was asked for. */
+ * win over those of a --config file wherever it stands, and later files over
+ * earlier ones. Lists and groups are replaced, not joined. Sets *help instead
+ * when help was asked for. */
 int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
 		 struct error *err);
 

@@ -6,17 +6,36 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "vmm/config.h"
 
-static const char *const tables_names[] = { "auto", "acpi", "mptable", NULL };
-static const char *const boot_names[] = { "auto", "pvh", "linux64", NULL };
-static const char *const log_names[] = { "error", "warn", "info", "debug",
-					 NULL };
+static const char *const tables_names[] = {
+	[TABLES_AUTO] = "auto",
+	[TABLES_ACPI] = "acpi",
+	[TABLES_MPTABLE] = "mptable",
+	NULL,
+};
+static const char *const boot_names[] = {
+	[BOOT_AUTO] = "auto",
+	[BOOT_PVH] = "pvh",
+	[BOOT_LINUX64] = "linux64",
+	NULL,
+};
+static const char *const log_names[] = {
+	[LOG_ERROR] = "error",
+	[LOG_WARN] = "warn",
+	[LOG_INFO] = "info",
+	[LOG_DEBUG] = "debug",
+	NULL,
+};
+
+_Static_assert(CONFIG_CPUS_MAX == 64, "as the help and the manual say");
 
 #define AT(type, member) .offset = offsetof(struct type, member)
 
 static const struct field memory_fields[] = {
-	{ "size", FIELD_SIZE, AT(config_memory, size), .positional = true },
+	{ "size", FIELD_SIZE, AT(config_memory, size), .positional = true,
+	  .preset = 256 << 20 },
 	{ "hugepages", FIELD_FLAG, AT(config_memory, hugepages) },
 	{ .name = NULL },
 };
@@ -59,10 +78,12 @@ const struct field config_fields[] = {
 	{ "initrd", FIELD_STRING, AT(vm_config, initrd), .arg = "FILE",
 	  .help = "initial ram disk" },
 	{ "cmdline", FIELD_STRING, AT(vm_config, cmdline), .arg = "STR",
+	  .may_be_empty = true,
 	  .help = "added to the default kernel command line" },
 	{ "cmdline-only", FIELD_STRING, AT(vm_config, cmdline_only),
-	  .arg = "STR", .help = "the whole kernel command line" },
-	{ "cpus", FIELD_UINT, AT(vm_config, cpus), .min = 1,
+	  .may_be_empty = true, .arg = "STR",
+	  .help = "the whole kernel command line" },
+	{ "cpus", FIELD_UINT, AT(vm_config, cpus), .preset = 1, .min = 1,
 	  .max = CONFIG_CPUS_MAX, .arg = "N", .help = "vCPUs, 1 to 64 (1)" },
 	{ "memory", FIELD_GROUP, AT(vm_config, memory), .group = memory_fields,
 	  .arg = "SIZE[,hugepages]",
@@ -81,7 +102,7 @@ const struct field config_fields[] = {
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
 		  "Ctrl-A h lists the keys" },
 	{ "name", FIELD_STRING, AT(vm_config, name), .arg = "S",
-	  .help = "name of the VM in messages and in ps" },
+	  .help = "name of the process in ps" },
 	{ "tables", FIELD_CHOICE, AT(vm_config, tables),
 	  .choices = tables_names, .arg = "auto|acpi|mptable",
 	  .help = "how the kernel finds its devices: ACPI, or MP table and "
@@ -98,12 +119,13 @@ const struct field config_fields[] = {
 	  .help = "end when the guest reboots instead of starting it again" },
 	{ "pidfile", FIELD_STRING, AT(vm_config, pidfile), .arg = "FILE",
 	  .help = "write the process id there while the VM exists" },
-	{ "stop-timeout", FIELD_UINT, AT(vm_config, stop_timeout), .max = 86400,
-	  .arg = "SECONDS",
+	{ "stop-timeout", FIELD_UINT, AT(vm_config, stop_timeout), .preset = 10,
+	  .max = 86400, .arg = "SECONDS",
 	  .help = "how long SIGTERM's press of the power button may take "
 		  "before the VM is ended (10)" },
 	{ "log-level", FIELD_CHOICE, AT(vm_config, log_level),
-	  .choices = log_names, .arg = "error|warn|info|debug",
+	  .preset = LOG_WARN, .choices = log_names,
+	  .arg = "error|warn|info|debug",
 	  .help = "how much goes to stderr (warn)" },
 	{ "timeline", FIELD_FLAG, AT(vm_config, timeline),
 	  .help = "print when each stage of the start was reached" },
@@ -284,7 +306,7 @@ int field_parse(const struct field *field, void *at, const char *text,
 {
 	switch (field->type) {
 	case FIELD_STRING:
-		if (!*text)
+		if (!*text && !field->may_be_empty)
 			return error_set(err, ERROR_USAGE, 0, "%s: is empty",
 					 field->name);
 		free(*(char **)at);
@@ -320,13 +342,13 @@ void field_clear(const struct field *field, void *at)
 		break;
 	case FIELD_UINT:
 	case FIELD_SIZE:
-		*(uint64_t *)at = 0;
+		*(uint64_t *)at = field->preset;
 		break;
 	case FIELD_MAC:
 		*(struct config_mac *)at = (struct config_mac){ 0 };
 		break;
 	case FIELD_CHOICE:
-		*(int *)at = 0;
+		*(int *)at = (int)field->preset;
 		break;
 	case FIELD_GROUP:
 		for (const struct field *f = field->group; f->name; f++)

@@ -28,8 +28,10 @@ enum field_type {
 struct field {
 	const char *name;
 	enum field_type type;
-	bool positional; /* first of its group: needs no name */
+	bool positional;   /* first of its group: needs no name */
+	bool may_be_empty; /* a string */
 	size_t offset;
+	uint64_t preset; /* of numbers and choices */
 	uint64_t min, max;
 	const char *const *choices; /* NULL-terminated */
 	const struct field *group;  /* ends with a NULL name */
@@ -69,7 +71,7 @@ void *field_append(const struct field *field, void *base, struct error *err);
 int field_parse(const struct field *field, void *at, const char *text,
 		struct error *err);
 
-/* Frees what the value at `at` owns and clears it. */
+/* Frees what the value at `at` owns and sets it to its default. */
 void field_clear(const struct field *field, void *at);
 
 /* Prints the value as field_parse() reads it; nothing for an unset one.

@@ -55,6 +55,9 @@ static int read_value(const struct field *field, void *at, json_t *value,
 	char number[32];
 	const char *text;
 
+	/* an earlier file's group is replaced, not added to */
+	if (field->type == FIELD_GROUP)
+		field_clear(field, at);
 	if (field->type == FIELD_GROUP && json_is_object(value)) {
 		if (read_object(field->group, at, value, err))
 			return error_wrap(err, "%s", field->name);

@@ -4,79 +4,127 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "vmm/terminal.h"
 
 #define ESCAPE 0x01 /* Ctrl-A */
 
-/* A write of at most this many bytes to a pipe that polls writable does not
- * block (POSIX's PIPE_BUF). */
-#define WRITE_MAX 4096
+#define INPUT_MAX 64	/* bytes per read */
+#define PENDING_MAX 256 /* bytes held until the guest takes them */
+
+enum out_kind {
+	OUT_NONBLOCK, /* write() never waits, or not for a reader */
+	OUT_SOCKET,   /* shared with others, so asked not to wait each time */
+	OUT_POLL,     /* shared, and can only be asked beforehand */
+};
 
 struct console {
 	int in, out; /* -1: none */
 	bool owns_in, owns_out;
-	bool terminal;	/* in is the user's terminal: raw, with escape keys */
-	bool escaped;	/* Ctrl-A was the last key */
-	bool pollable;	/* in can be waited for; regular files cannot */
-	bool read_more; /* the port had room when last asked */
+	enum out_kind out_kind;
+	bool terminal;	 /* in is the user's terminal: raw, with escape keys */
+	bool pty;	 /* our own, with somebody at the other end or not */
+	bool escaped;	 /* Ctrl-A was the last key */
+	bool pollable;	 /* in can be waited for; regular files cannot */
+	bool read_more;	 /* it cannot, and has not ended */
+	bool out_failed; /* and that has been said */
+	bool waiting;	 /* for source_out: the port is blocked */
 	struct event_source source_in, source_out;
-	struct event_source *writer; /* the source that waits for EPOLLOUT */
 	struct serial *serial;
 	struct event_loop *loop;
 	struct timeline *timeline;
 	void (*quit)(void *);
 	void *quit_ctx;
-	uint8_t pending[64]; /* read, but not yet taken by the port */
+	uint8_t pending[PENDING_MAX]; /* read, but not yet taken by the port */
 	size_t pending_len;
 };
 
-/* --- the user's terminal --- */
+/* --- output: guest to host --- */
 
-/* A signal handler cannot be told where these are; written before the
- * handlers are installed. */
-static struct termios saved_termios;
-static volatile sig_atomic_t termios_saved;
-
-static void terminal_restore(void)
+/* As write(), but never waits for the other end. */
+static ssize_t put_now(struct console *console, const void *data, size_t len)
 {
-	if (termios_saved)
-		tcsetattr(STDIN_FILENO, TCSANOW, &saved_termios);
-}
+	struct pollfd out = { .fd = console->out, .events = POLLOUT };
 
-static void restore_and_die(int signal)
-{
-	terminal_restore();
-	raise(signal); /* SA_RESETHAND: this time it kills */
-}
-
-static void terminal_set_raw(void)
-{
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
-	struct sigaction action = { .sa_handler = restore_and_die,
-				    .sa_flags = SA_RESETHAND | SA_NODEFER };
-	struct termios raw;
-
-	if (tcgetattr(STDIN_FILENO, &saved_termios))
-		return;
-	if (!termios_saved) {
-		termios_saved = 1;
-		atexit(terminal_restore);
-		for (unsigned i = 0; i < ARRAY_SIZE(fatal); i++)
-			sigaction(fatal[i], &action, NULL);
+	switch (console->out_kind) {
+	case OUT_SOCKET:
+		return send(console->out, data, len,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+	case OUT_POLL:
+		if (poll(&out, 1, 0) == 0) {
+			errno = EAGAIN;
+			return -1;
+		}
+		break;
+	case OUT_NONBLOCK:
+		break;
 	}
-	raw = saved_termios;
-	cfmakeraw(&raw);
-	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	return write(console->out, data, len);
 }
 
-static void print_keys(void)
+/* A pty keeps some 30 KiB for whoever comes, and then refuses more. */
+static bool nobody_at_pty(const struct console *console)
+{
+	struct pollfd pty = { .fd = console->out };
+
+	return console->pty && poll(&pty, 1, 0) > 0 && (pty.revents & POLLHUP);
+}
+
+/* The guest goes on without a reader. Nobody at a pty is no failure. */
+static void say_failed(struct console *console, int errnum)
+{
+	if (!console->out_failed && !(console->pty && errnum == EIO))
+		log_guest(LOG_WARN, "console: write: %s", strerror(errnum));
+	console->out_failed = true;
+}
+
+static size_t on_put(void *ctx, const uint8_t *data, size_t len)
+{
+	struct console *console = ctx;
+	ssize_t done;
+
+	timeline_mark(console->timeline, TIMELINE_FIRST_BYTE);
+	if (console->out < 0)
+		return len;
+	done = put_now(console, data, len);
+	if (done < 0 && errno != EAGAIN && errno != EINTR) {
+		say_failed(console, errno);
+		return len;
+	}
+	console->out_failed = false;
+	if (done == (ssize_t)len || nobody_at_pty(console))
+		return len;
+	if (event_loop_add(console->loop, &console->source_out, EPOLLOUT))
+		return len; /* nothing that can be waited for: drop it */
+	console->waiting = true;
+	return done < 0 ? 0 : (size_t)done;
+}
+
+static void drain(struct console *console)
+{
+	event_loop_remove(console->loop, &console->source_out);
+	console->waiting = false;
+	serial_resume(console->serial);
+}
+
+static void out_ready(struct event_source *source, uint32_t events)
+{
+	(void)events;
+	drain((struct console *)((char *)source -
+				 offsetof(struct console, source_out)));
+}
+
+/* --- escape keys --- */
+
+static void print_keys(struct console *console)
 {
 	static const char keys[] =
 		"\r\n"
@@ -84,7 +132,7 @@ static void print_keys(void)
 		"Ctrl-A x       end the VM at once\r\n"
 		"Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 
-	if (write(STDOUT_FILENO, keys, sizeof(keys) - 1) < 0)
+	if (put_now(console, keys, sizeof(keys) - 1) < 0)
 		return;
 }
 
@@ -107,7 +155,7 @@ static size_t filter_escapes(struct console *console, uint8_t *data, size_t len)
 				return kept;
 			}
 			if (key == 'h')
-				print_keys();
+				print_keys(console);
 			if (key != ESCAPE)
 				continue;
 		}
@@ -128,13 +176,33 @@ static void give_pending(struct console *console)
 		console->pending_len);
 }
 
-/* Which events the one source of a descriptor used both ways waits for. */
-static uint32_t in_events(const struct console *console)
+/* More input than can be held is the user's typing ahead: it is lost, as a
+ * terminal loses it. Everything else is read when nothing is held. */
+static void hold(struct console *console, const uint8_t *data, size_t len)
 {
-	bool out = console->writer == &console->source_in;
+	size_t room = sizeof(console->pending) - console->pending_len;
 
-	return (console->pending_len ? 0 : EPOLLIN) |
-	       (out ? (uint32_t)EPOLLOUT : 0);
+	if (len > room)
+		len = room;
+	memcpy(console->pending + console->pending_len, data, len);
+	console->pending_len += len;
+}
+
+/* epoll tells of a hang-up whatever it is asked for, and again and again. So
+ * a source of which nothing is wanted now is taken out; and the others are
+ * told of once (EPOLLET), until this asks again. */
+static void watch_input(struct console *console)
+{
+	const uint32_t events = EPOLLIN | EPOLLET;
+
+	if (!console->pollable)
+		return;
+	if (console->pending_len && !console->terminal)
+		event_loop_remove(console->loop, &console->source_in);
+	else if (console->source_in.active)
+		event_loop_modify(console->loop, &console->source_in, events);
+	else
+		event_loop_add(console->loop, &console->source_in, events);
 }
 
 static void stop_reading(struct console *console)
@@ -147,110 +215,55 @@ static void stop_reading(struct console *console)
 /* Reads once; false at the end, or when nothing is there now. */
 static bool read_input(struct console *console)
 {
-	ssize_t got =
-		read(console->in, console->pending, sizeof(console->pending));
+	uint8_t data[INPUT_MAX];
+	ssize_t got;
+	size_t len;
 
-	if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == EIO))
-		return false; /* EIO: nobody has the pty open yet */
+	do
+		got = read(console->in, data, sizeof(data));
+	while (got < 0 && errno == EINTR);
+	/* EIO: nobody is at the pty, or a terminal is another job's now */
+	if (got < 0 && (errno == EAGAIN || errno == EIO))
+		return false;
 	if (got <= 0) {
 		stop_reading(console);
 		return false;
 	}
-	console->pending_len = (size_t)got;
+	len = (size_t)got;
 	if (console->terminal)
-		console->pending_len = filter_escapes(console, console->pending,
-						      console->pending_len);
+		len = filter_escapes(console, data, len);
+	hold(console, data, len);
 	return true;
 }
 
-/* Moves input on until the port is full. A descriptor that can be waited for
- * is read once per event, any other until its end. */
-static void pump_input(struct console *console)
-{
-	do
-		give_pending(console);
-	while (!console->pending_len && console->read_more &&
-	       read_input(console));
-}
-
+/* The port has room, or is new. What can be waited for is read once per event;
+ * anything else, until its end. */
 static void on_room(void *ctx)
 {
 	struct console *console = ctx;
 
 	if (!console->loop)
 		return;
-	pump_input(console);
-	if (console->pollable && !console->pending_len)
-		event_loop_modify(console->loop, &console->source_in,
-				  in_events(console));
+	do
+		give_pending(console);
+	while (!console->pending_len && console->read_more &&
+	       read_input(console));
+	watch_input(console);
 }
 
-/* --- output: guest to host --- */
-
-static void drain(struct console *console)
-{
-	console->writer = NULL;
-	serial_resume(console->serial);
-}
-
-static void out_ready(struct event_source *source, uint32_t events)
-{
-	struct console *console =
-		(struct console *)((char *)source -
-				   offsetof(struct console, source_out));
-
-	(void)events;
-	event_loop_remove(console->loop, source);
-	drain(console);
-}
-
+/* Not watched again after a read that brought nothing: the next byte, or
+ * whoever opens the pty and types, makes an event of its own. */
 static void in_ready(struct event_source *source, uint32_t events)
 {
 	struct console *console =
 		(struct console *)((char *)source -
 				   offsetof(struct console, source_in));
 
-	if (console->writer == source && (events & EPOLLOUT))
-		drain(console);
-	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) &&
-	    !console->pending_len && read_input(console))
-		give_pending(console);
-	if (console->pollable)
-		event_loop_modify(console->loop, source, in_events(console));
-}
-
-static void wait_writable(struct console *console)
-{
-	if (console->in == console->out && console->pollable) {
-		console->writer = &console->source_in;
-		event_loop_modify(console->loop, &console->source_in,
-				  in_events(console));
-	} else {
-		console->writer = &console->source_out;
-		event_loop_add(console->loop, &console->source_out, EPOLLOUT);
-	}
-}
-
-static size_t on_put(void *ctx, const uint8_t *data, size_t len)
-{
-	struct console *console = ctx;
-	ssize_t done;
-
-	timeline_mark(console->timeline, TIMELINE_FIRST_BYTE);
-	if (console->out < 0)
-		return len;
-	if (len > WRITE_MAX)
-		len = WRITE_MAX;
-	done = write(console->out, data, len);
-	if (done == (ssize_t)len)
-		return len;
-	if (done < 0 && errno != EAGAIN && errno != EINTR) {
-		/* the reader is gone for good: the guest goes on without */
-		log_guest(LOG_WARN, "console: write: %s", strerror(errno));
-		return len;
-	}
-	wait_writable(console);
-	return done < 0 ? 0 : (size_t)done;
+	(void)events;
+	if (!read_input(console))
+		return;
+	give_pending(console);
+	watch_input(console);
 }
 
 const struct serial_backend console_backend = {
@@ -261,53 +274,71 @@ const struct serial_backend console_backend = {
 /* --- life --- */
 
 /* A non-blocking descriptor for the same terminal or pipe, without touching
- * the flags of the one we share with our parent. Anything else (regular
- * files, sockets) is written as it is. */
+ * the flags of the one we share with our parent. Sockets cannot be opened
+ * again; other files do not keep a writer waiting for a reader. */
 static void open_stdout(struct console *console)
 {
 	struct stat st;
 
 	console->out = STDOUT_FILENO;
-	if (fstat(STDOUT_FILENO, &st) ||
-	    !(S_ISFIFO(st.st_mode) || isatty(STDOUT_FILENO)))
+	if (fstat(STDOUT_FILENO, &st))
 		return;
-	int fd = open("/proc/self/fd/1",
-		      O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return;
-	console->out = fd;
-	console->owns_out = true;
+	if (S_ISSOCK(st.st_mode)) {
+		console->out_kind = OUT_SOCKET;
+	} else if (S_ISFIFO(st.st_mode) || isatty(STDOUT_FILENO)) {
+		int fd = open("/proc/self/fd/1",
+			      O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+		if (fd >= 0)
+			console->out = fd;
+		else /* not ours to open: somebody else's terminal */
+			console->out_kind = OUT_POLL;
+		console->owns_out = fd >= 0;
+	}
 }
 
+/* In and out get a descriptor each, so that epoll can wait for them apart. The
+ * other end is not kept open here: that would hide whether anybody is there,
+ * and the guest would wait for a reader that never comes. */
 static int open_pty(struct console *console, struct error *err)
 {
-	struct termios raw;
+	struct termios modes;
 	char path[64];
-	int master, slave;
+	int slave;
 
-	if (openpty(&master, &slave, path, NULL, NULL))
+	if (openpty(&console->in, &slave, path, NULL, NULL))
 		return error_set(err, ERROR_IO, errno, "console: open a pty");
-	if (tcgetattr(slave, &raw) == 0) {
-		cfmakeraw(&raw);
-		tcsetattr(slave, TCSANOW, &raw);
+	console->owns_in = true;
+	if (tcgetattr(slave, &modes) == 0) {
+		cfmakeraw(&modes);
+		tcsetattr(slave, TCSANOW, &modes);
 	}
 	close(slave);
-	fcntl(master, F_SETFD, FD_CLOEXEC);
-	fcntl(master, F_SETFL, O_NONBLOCK);
-	console->in = console->out = master;
-	console->owns_in = true;
+	fcntl(console->in, F_SETFD, FD_CLOEXEC);
+	fcntl(console->in, F_SETFL, O_NONBLOCK);
+	console->out = fcntl(console->in, F_DUPFD_CLOEXEC, 0);
+	if (console->out < 0)
+		return error_set(err, ERROR_IO, errno, "console: open a pty");
+	console->owns_out = true;
+	console->pty = true;
 	fprintf(stderr, "onggi: console is %s\n", path);
 	return 0;
 }
 
+/* Does not wait for the reader of a FIFO: there must be one. */
 static int open_file(struct console *console, const char *path,
 		     struct error *err)
 {
-	console->out =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	console->out = open(path,
+			    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+				    O_NONBLOCK | O_NOCTTY,
+			    0666);
 	if (console->out < 0)
-		return error_set(err, ERROR_IO, errno, "console: open %s",
-				 path);
+		return error_set(err, ERROR_IO, 0, "console: open %s: %s%s",
+				 path, strerror(errno),
+				 errno == ENXIO
+					 ? " (a pipe needs its reader first)"
+					 : "");
 	console->owns_out = true;
 	return 0;
 }
@@ -361,7 +392,7 @@ int console_attach(struct console *console, struct serial *serial,
 	console->loop = loop;
 	console->quit = quit;
 	console->quit_ctx = ctx;
-	console->writer = NULL;
+	console->waiting = false;
 	console->source_in = (struct event_source){ .fd = console->in,
 						    .ready = in_ready,
 						    .lock = &serial->lock };
@@ -370,7 +401,7 @@ int console_attach(struct console *console, struct serial *serial,
 						     .lock = &serial->lock };
 	if (console->in < 0)
 		return 0;
-	ret = event_loop_add(loop, &console->source_in, EPOLLIN);
+	ret = event_loop_add(loop, &console->source_in, EPOLLIN | EPOLLET);
 	if (ret && ret != -EPERM)
 		return error_set(err, ERROR_IO, -ret, "console: watch stdin");
 	console->pollable = ret == 0;
@@ -378,18 +409,24 @@ int console_attach(struct console *console, struct serial *serial,
 	console->read_more = ret == -EPERM;
 	if (console->terminal)
 		terminal_set_raw();
+	/* what there is already, or has been since before a reboot */
+	on_room(console);
 	return 0;
 }
 
 #define FLUSH_TIMEOUT_MS 10000
 
-/* Bytes that the port has accepted must not get lost with the VM: waits a
- * little for a reader that is slow. vCPUs have stopped. */
-static void flush(struct console *console)
+void console_flush(struct console *console, int interrupt_fd)
 {
-	struct pollfd out = { .fd = console->out, .events = POLLOUT };
+	struct pollfd fds[] = {
+		{ .fd = console->out, .events = POLLOUT },
+		{ .fd = interrupt_fd, .events = POLLIN },
+	};
 
-	while (console->writer && poll(&out, 1, FLUSH_TIMEOUT_MS) > 0)
+	/* the FIFO is small: a reader that takes anything takes it all */
+	while (console->waiting &&
+	       poll(fds, ARRAY_SIZE(fds), FLUSH_TIMEOUT_MS) > 0 &&
+	       !fds[1].revents)
 		drain(console);
 }
 
@@ -397,7 +434,6 @@ void console_detach(struct console *console)
 {
 	if (!console->loop)
 		return;
-	flush(console);
 	event_loop_remove(console->loop, &console->source_in);
 	event_loop_remove(console->loop, &console->source_out);
 	console->loop = NULL;

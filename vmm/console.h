@@ -2,14 +2,15 @@
  *
  * Opened once per process and kept across guest reboots; attached to each
  * VM's serial port in turn. A terminal on stdin is put into raw mode while
- * attached and restored on every way out of the process that a process can
- * see, fatal signals included. Output never blocks a vCPU: what the other end
- * does not take now stays in the port's FIFO. Callbacks run in the event
- * loop's thread under the serial port's mutex.
+ * attached. Output never blocks a vCPU: what the other end does not take now
+ * stays in the port's FIFO, and what nobody will ever take is dropped. Input
+ * that the guest does not take now is left where it comes from, but for a
+ * terminal's, whose escape keys always work.
+ *
+ * Callbacks run in the event loop's thread and, from within the guest's
+ * register accesses, in any vCPU thread; always under the serial port's mutex.
  */
 #pragma once
-
-#include <termios.h>
 
 #include "base/error.h"
 #include "base/event_loop.h"
@@ -32,4 +33,8 @@ extern const struct serial_backend console_backend;
 int console_attach(struct console *console, struct serial *serial,
 		   struct event_loop *loop, void (*quit)(void *), void *ctx,
 		   struct error *err);
+
+/* Gives a slow reader time for what is left in the port's FIFO. Ends early
+ * when interrupt_fd becomes readable. vCPUs and event loop have stopped. */
+void console_flush(struct console *console, int interrupt_fd);
 void console_detach(struct console *console);

@@ -91,7 +91,8 @@ int kernel_search(struct vm_config *config, struct error *err)
 
 void kernel_choose_tables(struct vm_config *config)
 {
-	autoclose int fd = open(config->kernel, O_RDONLY | O_CLOEXEC);
+	autoclose int fd =
+		open(config->kernel, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct boot_file file = { .fd = fd, .name = config->kernel };
 	char build[128];
 	struct stat st;

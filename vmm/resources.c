@@ -14,7 +14,8 @@
 static int open_image(struct boot_file *file, const char *path,
 		      struct error *err)
 {
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* a named pipe must not keep us waiting here, but be refused */
+	autoclose int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st))
@@ -58,30 +59,65 @@ static int open_taps(struct resources *resources,
 	return 0;
 }
 
+/* Opens and locks the file; the lock goes with the process, however it ends,
+ * so that a file without one is stale. */
+static int lock_pidfile(const char *path, struct error *err)
+{
+	autoclose int fd =
+		open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERROR_IO, 0,
+				 "pidfile %s: not a regular file", path);
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return take_fd(&fd);
+	if (errno != EAGAIN && errno != EACCES)
+		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
+	return error_set(err, ERROR_IO, 0,
+			 "pidfile %s: another VM is running with it", path);
+}
+
+static bool is_file_at(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 static int write_pidfile(struct resources *resources, const char *path,
 			 struct error *err)
 {
-	autoclose int fd =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	autoclose int fd = -1;
 
-	if (fd < 0)
-		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
-	if (dprintf(fd, "%d\n", getpid()) < 0) {
+	do {
+		cleanup_close(&fd);
+		fd = lock_pidfile(path, err);
+		if (fd < 0)
+			return -1;
+		/* its owner may have removed it between open and lock */
+	} while (!is_file_at(fd, path));
+	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0) {
 		int errnum = errno;
 
 		unlink(path);
 		return error_set(err, ERROR_IO, errnum, "pidfile %s", path);
 	}
 	resources->pidfile = path;
+	resources->pidfile_fd = take_fd(&fd);
 	return 0;
 }
 
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err)
 {
-	*resources = (struct resources){ .kvm_fd = -1,
-					 .kernel.fd = -1,
-					 .initrd.fd = -1 };
+	*resources = (struct resources){
+		.kvm_fd = -1, .kernel.fd = -1, .initrd.fd = -1, .pidfile_fd = -1
+	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
@@ -103,10 +139,12 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	if (resources->kvm_fd < 0)
 		goto fail;
 	timeline_mark(timeline, TIMELINE_KVM_OPENED);
+	/* before the console, whose file belongs to the other VM if there is
+	 * one */
+	if (config->pidfile && write_pidfile(resources, config->pidfile, err))
+		goto fail;
 	resources->console = console_open(&config->console, timeline, err);
 	if (!resources->console)
-		goto fail;
-	if (config->pidfile && write_pidfile(resources, config->pidfile, err))
 		goto fail;
 	return 0;
 fail:
@@ -118,6 +156,7 @@ void resources_close(struct resources *resources)
 {
 	if (resources->pidfile)
 		unlink(resources->pidfile);
+	cleanup_close(&resources->pidfile_fd);
 	console_close(resources->console);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
 		cleanup_close(&resources->taps[i]);

@@ -21,6 +21,7 @@ struct resources {
 	int taps[CONFIG_NETS_MAX];
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
+	int pidfile_fd;	     /* locked */
 };
 
 /* -1 with err set, and nothing left open or behind. */

@@ -24,7 +24,7 @@ static void ignore_kick(int signal)
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index,
 		struct error *err)
 {
-	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int size = ioctl(vm->resources->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	void *run;
 
 	*vcpu = (struct vcpu){ .vm = vm, .index = index, .fd = -1 };
@@ -46,7 +46,7 @@ static void internal_error(struct vcpu *vcpu)
 	char where[160];
 
 	arch_describe_vcpu(vcpu, where, sizeof(where));
-	vm_stop(vcpu->vm, ERROR_KVM_INTERNAL,
+	vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
 		"vCPU %u: KVM internal error %u: %s (does 'onggi doctor' find "
 		"this KVM fit?)",
 		vcpu->index, vcpu->run->internal.suberror, where);
@@ -95,14 +95,14 @@ static void handle_exit(struct vcpu *vcpu)
 		return;
 	case KVM_EXIT_SHUTDOWN:
 		arch_describe_vcpu(vcpu, where, sizeof(where));
-		vm_stop(vcpu->vm, ERROR_TRIPLE_FAULT,
+		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_TRIPLE_FAULT,
 			"vCPU %u: triple fault: %s", vcpu->index, where);
 		return;
 	case KVM_EXIT_INTERNAL_ERROR:
 		internal_error(vcpu);
 		return;
 	case KVM_EXIT_FAIL_ENTRY:
-		vm_stop(vcpu->vm, ERROR_KVM_INTERNAL,
+		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
 			"vCPU %u: the processor refused to enter the guest, "
 			"reason %#llx",
 			vcpu->index,
@@ -111,7 +111,7 @@ static void handle_exit(struct vcpu *vcpu)
 		return;
 	}
 	if (!arch_handle_exit(vcpu))
-		vm_stop(vcpu->vm, ERROR_KVM_INTERNAL,
+		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
 			"vCPU %u: unexpected KVM exit %u", vcpu->index,
 			run->exit_reason);
 }
@@ -130,7 +130,7 @@ static void *vcpu_thread(void *arg)
 			char where[160];
 
 			arch_describe_vcpu(vcpu, where, sizeof(where));
-			vm_stop(vm, ERROR_KVM_INTERNAL,
+			vm_stop(vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
 				"vCPU %u: KVM_RUN: %s: %s", vcpu->index,
 				strerror(errnum), where);
 		}

@@ -23,44 +23,43 @@
 
 /* --- stopping --- */
 
-void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
+void vm_stop(struct vm *vm, enum vm_stop_reason reason, int exit_code,
+	     const char *fmt, ...)
 {
-	char why[sizeof(vm->stop_error.text)];
+	struct vm_stop stop = { .reason = reason, .exit_code = exit_code };
 	va_list args;
-	int current;
 	bool counts;
 
 	va_start(args, fmt);
-	vsnprintf(why, sizeof(why), fmt, args);
+	vsnprintf(stop.text, sizeof(stop.text), fmt, args);
 	va_end(args);
 
 	pthread_mutex_lock(&vm->stop_lock);
-	current = atomic_load(&vm->stop_reason);
-	counts = current == VM_STOP_NONE ||
-		 (current == VM_STOP_REBOOT && reason != VM_STOP_REBOOT);
+	counts =
+		vm->stop.reason == VM_STOP_NONE ||
+		(vm->stop.reason == VM_STOP_REBOOT && reason != VM_STOP_REBOOT);
 	if (counts) {
-		error_set(&vm->stop_error, (enum error_class)reason, 0, "%s",
-			  why);
-		atomic_store(&vm->stop_reason, reason);
+		vm->stop = stop;
+		atomic_store(&vm->stopping, true);
 	}
 	pthread_mutex_unlock(&vm->stop_lock);
-	if (counts) {
-		log_info("stopping: %s", why);
-		event_loop_stop(vm->loop);
-	}
+	if (!counts)
+		return;
+	if (reason == VM_STOP_REBOOT) /* which a guest can do for ever */
+		log_guest(LOG_INFO, "stopping: %s", stop.text);
+	else
+		log_info("stopping: %s", stop.text);
+	event_loop_stop(vm->loop);
 }
 
 static void on_power_off(void *ctx, uint8_t exit_code)
 {
-	struct vm *vm = ctx;
-
-	vm->exit_code = exit_code;
-	vm_stop(vm, VM_STOP_POWEROFF, "the guest powered off");
+	vm_stop(ctx, VM_STOP_POWEROFF, exit_code, "the guest powered off");
 }
 
 static void on_reset(void *ctx)
 {
-	vm_stop(ctx, VM_STOP_REBOOT, "the guest reset the machine");
+	vm_stop(ctx, VM_STOP_REBOOT, 0, "the guest reset the machine");
 }
 
 static void on_boot_mark(void *ctx, uint8_t value)
@@ -79,18 +78,14 @@ static const struct power_ops power_ops = {
 
 static void on_console_quit(void *ctx)
 {
-	struct vm *vm = ctx;
-
-	vm->exit_code = 0;
-	vm_stop(vm, VM_STOP_QUIT, "Ctrl-A x");
+	vm_stop(ctx, VM_STOP_QUIT, 0, "Ctrl-A x");
 }
 
 /* --- signals --- */
 
 static void quit_by_signal(struct vm *vm, int signal)
 {
-	vm->exit_code = 128 + signal;
-	vm_stop(vm, VM_STOP_QUIT, "%s", strsignal(signal));
+	vm_stop(vm, VM_STOP_QUIT, 128 + signal, "%s", strsignal(signal));
 }
 
 static void on_stop_timeout(struct event_source *source, uint32_t events)
@@ -106,7 +101,8 @@ static void on_stop_timeout(struct event_source *source, uint32_t events)
 }
 
 /* SIGTERM presses the power button and gives the guest time; a second one, or
- * any other of the signals, ends the VM at once. */
+ * any other of the signals, ends the VM at once. So does the first where there
+ * is no button: waiting would bring nothing. */
 static void on_signal(struct event_source *source, uint32_t events)
 {
 	struct vm *vm =
@@ -120,7 +116,7 @@ static void on_signal(struct event_source *source, uint32_t events)
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
-	    !vm->config->stop_timeout) {
+	    !vm->config->stop_timeout || !arch_has_power_button(vm->config)) {
 		quit_by_signal(vm, (int)info.ssi_signo);
 		return;
 	}
@@ -145,6 +141,8 @@ void vm_block_signals(void)
 	sigset_t set = handled_signals();
 
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* a console whose reader goes away must not take the VM with it */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 static int watch_signals(struct vm *vm, struct error *err)
@@ -183,8 +181,7 @@ static void destroy_loop(struct vm *vm)
 
 static int create_kvm(struct vm *vm, struct error *err)
 {
-	vm->kvm_fd = vm->resources->kvm_fd;
-	vm->fd = kvm_create_vm(vm->kvm_fd, err);
+	vm->fd = kvm_create_vm(vm->resources->kvm_fd, err);
 	return vm->fd < 0 ? -1 : 0;
 }
 
@@ -248,17 +245,21 @@ int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err)
 
 static int create_platform(struct vm *vm, struct error *err)
 {
+	/* before anything can fail, so that destroy_platform() finds them */
+	serial_init(&vm->serial, (struct irq_line){ -1 }, &console_backend,
+		    vm->resources->console);
+	power_init(&vm->power, (struct irq_line){ -1 }, &power_ops, vm);
 	if (arch_create_irqchip(vm, err) || arch_create_devices(vm, err))
 		return -1;
-	serial_init(&vm->serial, (struct irq_line){ vm->serial_irq_fd },
-		    &console_backend, vm->resources->console);
-	power_init(&vm->power, (struct irq_line){ vm->power_irq_fd },
-		   &power_ops, vm);
+	vm->serial.irq.fd = vm->serial_irq_fd;
+	vm->power.irq.fd = vm->power_irq_fd;
 	return 0;
 }
 
 static void destroy_platform(struct vm *vm)
 {
+	power_destroy(&vm->power);
+	serial_destroy(&vm->serial);
 	cleanup_close(&vm->serial_irq_fd);
 	cleanup_close(&vm->power_irq_fd);
 }
@@ -269,7 +270,7 @@ static int load_kernel(struct vm *vm, struct error *err)
 
 	if (!cmdline || arch_load(vm, cmdline, err))
 		return -1;
-	log_info("command line: %s", cmdline);
+	log_guest(LOG_INFO, "command line: %s", cmdline);
 	timeline_mark(vm->timeline, TIMELINE_KERNEL_LOADED);
 	return 0;
 }
@@ -346,7 +347,6 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 		.power_irq_fd = -1,
 		.signals.fd = -1,
 		.stop_timer.fd = -1,
-		.stop_reason = VM_STOP_NONE,
 	};
 	pthread_mutex_init(&vm->stop_lock, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
@@ -372,24 +372,37 @@ static void stop_vcpus(struct vm *vm)
 		vcpu_join(&vm->vcpus[i]);
 }
 
-int vm_run(struct vm *vm, struct error *err)
+/* A reset that a panic made is none, and one after SIGTERM is the end: whoever
+ * sent it wants no new boot. That goes for a signal that nobody has read yet,
+ * too. */
+static void judge_reboot(struct vm *vm)
 {
-	int reason;
+	if (arch_reset_was_panic(vm)) {
+		vm_stop(vm, VM_STOP_ERROR, ERROR_GUEST_PANIC,
+			"the guest kernel panicked");
+		return;
+	}
+	on_signal(&vm->signals, EPOLLIN);
+	if (vm->stop_asked)
+		quit_by_signal(vm, SIGTERM);
+}
+
+void vm_run(struct vm *vm, struct vm_stop *stop)
+{
+	struct error err;
 
 	for (unsigned i = 0; i < vm->config->cpus; i++) {
-		if (vcpu_start(&vm->vcpus[i], err)) {
-			vm_stop(vm, (int)err->class, "%s", err->text);
+		if (vcpu_start(&vm->vcpus[i], &err)) {
+			vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
 			break;
 		}
 	}
 	event_loop_run(vm->loop);
 	stop_vcpus(vm);
-	reason = atomic_load(&vm->stop_reason);
-	if (reason == VM_STOP_REBOOT && arch_reset_was_panic(vm)) {
-		reason = ERROR_GUEST_PANIC;
-		error_set(&vm->stop_error, ERROR_GUEST_PANIC, 0,
-			  "the guest kernel panicked");
-	}
-	*err = vm->stop_error;
-	return reason;
+	/* whoever asked for the end does not want to wait for a reader */
+	if (vm->stop.reason != VM_STOP_QUIT)
+		console_flush(vm->resources->console, vm->signals.fd);
+	if (vm->stop.reason == VM_STOP_REBOOT)
+		judge_reboot(vm);
+	*stop = vm->stop;
 }

@@ -23,12 +23,18 @@
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
 
-/* Ways to stop that are no failure; enum error_class has the others. */
 enum vm_stop_reason {
-	VM_STOP_NONE = -1,
-	VM_STOP_POWEROFF = 0,
-	VM_STOP_REBOOT = 1,
-	VM_STOP_QUIT = 2, /* asked for from outside */
+	VM_STOP_NONE, /* still running */
+	VM_STOP_POWEROFF,
+	VM_STOP_REBOOT,
+	VM_STOP_QUIT,  /* asked for from outside */
+	VM_STOP_ERROR, /* exit_code is an error_class */
+};
+
+struct vm_stop {
+	enum vm_stop_reason reason;
+	int exit_code; /* the process's, unless the guest boots again */
+	char text[sizeof(((struct error *)0)->text)];
 };
 
 struct vm_device {
@@ -44,7 +50,6 @@ struct vm {
 	struct timeline *timeline;
 
 	const struct vm_layout *layout;
-	int kvm_fd; /* the resources' */
 	int fd;
 	void *memory; /* the mapping behind mem, memory_size bytes */
 	size_t memory_size;
@@ -62,37 +67,35 @@ struct vm {
 
 	struct event_source signals;
 	struct event_source stop_timer;
-	bool stop_asked; /* the power button has been pressed */
+	bool stop_asked; /* SIGTERM has pressed the power button */
 
-	/* Why the VM stopped: written once, under stop_lock. */
+	/* Why the VM stops: changed under stop_lock, and as a whole. */
 	pthread_mutex_t stop_lock;
-	atomic_int stop_reason; /* vm_stop_reason or error_class */
-	int exit_code;		/* with POWEROFF and QUIT */
-	struct error stop_error;
+	struct vm_stop stop;
+	atomic_bool stopping; /* stop has a reason */
 };
 
 /* Blocks the signals that vm_run() answers, for this thread and those to come,
- * so that none of them ends the process before that. */
+ * so that none of them ends the process before that; and ignores SIGPIPE. */
 void vm_block_signals(void);
 
 int vm_create(struct vm *vm, const struct vm_config *config,
 	      const struct vm_layout *layout, struct resources *resources,
 	      struct timeline *timeline, struct error *err);
 
-/* Runs the guest until it stops and returns the stop reason. */
-int vm_run(struct vm *vm, struct error *err);
+/* Runs the guest until it stops, and says why it did. */
+void vm_run(struct vm *vm, struct vm_stop *stop);
 void vm_destroy(struct vm *vm);
 
-/* Ends the VM. The first caller's reason stands, but that a reboot gives way
- * to any other. Any thread. */
-void vm_stop(struct vm *vm, int reason, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Ends the VM. The first caller's reason stands, and with it the exit code and
+ * the text, but that a reboot gives way to any other. Any thread. */
+void vm_stop(struct vm *vm, enum vm_stop_reason reason, int exit_code,
+	     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static inline bool vm_stopping(struct vm *vm)
 {
-	return atomic_load_explicit(&vm->stop_reason, memory_order_acquire) !=
-	       VM_STOP_NONE;
+	return atomic_load_explicit(&vm->stopping, memory_order_acquire);
 }
 
-/* For architectures: an eventfd that raises gsi; -1 with err set. */
+/* For whoever creates devices: an eventfd that raises gsi, -1 with err set. */
 int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err);

@@ -9,42 +9,18 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
-import sys
-import termios
-import time
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import onggi  # noqa: E402
-from onggi import Guest, run  # noqa: E402
-
-needs_kvm = pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK),
-                               reason="no /dev/kvm")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
+from common import guest, needs_kvm, needs_root, onggi, refused, wait_for_file
+from onggi import Guest, run
 
 
 @pytest.fixture(name="kernel")
 def null_kernel(tmp_path):
     return onggi.pvh_guest(tmp_path / "null.elf", onggi.NULL_GUEST)
-
-
-def guest(tmp_path, code):
-    return onggi.pvh_guest(tmp_path / "guest.elf", code)
-
-
-def refused(result, status, *words):
-    """One clear line on stderr, the right status, nothing on stdout."""
-    assert result.returncode == status, result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("onggi: error: ")
-    for word in words:
-        assert word in lines[0]
-    assert result.stdout == ""
 
 
 # --- help and completion ---
@@ -79,6 +55,8 @@ def test_unknown_command_is_refused():
     (["--kernl", "x"], ["--kernl"]),
     (["stray"], ["stray"]),
     (["--kernel"], ["--kernel", "value"]),
+    (["--kernel", ""], ["kernel", "empty"]),
+    (["--help=/etc/hostname"], ["--help", "no value"]),
     (["--cpus", "0"], ["cpus", "1 to 64"]),
     (["--cpus", "65"], ["cpus", "1 to 64"]),
     (["--cpus", "two"], ["cpus", "two"]),
@@ -159,6 +137,43 @@ def test_flags_win_over_the_file_and_lists_are_replaced(tmp_path, kernel):
     assert "/a" not in flags and "/b" not in flags
 
 
+def test_a_later_file_wins_over_an_earlier_one(tmp_path, kernel):
+    def write(name, **keys):
+        path = tmp_path / name
+        path.write_text(json.dumps(keys))
+        return ["--config", path]
+
+    first = write("1", kernel=str(kernel), console="pty", cpus=2,
+                  memory={"size": "64M", "hugepages": True})
+    second = write("2", console="stdio", memory="512M")
+    third = write("3", console={"file": "/c"}, memory={"hugepages": True})
+    shown = run("run", *first, *second, "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert "--cpus 2 --memory 512M --console stdio " in shown.stdout
+    shown = run("run", *first, *second, *third, "--dry-run").stdout
+    assert "--memory 256M,hugepages --console file=/c " in shown
+
+
+def test_defaults_are_what_the_help_says(kernel):
+    shown = run("run", "--kernel", kernel, "--dry-run").stdout
+    for words in ("--cpus 1 ", "--memory 256M ", "--console stdio ",
+                  "--stop-timeout 10 ", "--log-level warn\n"):
+        assert words in shown
+
+
+def test_a_kernel_command_line_may_be_empty(kernel):
+    def shown(*args):
+        result = run("run", "--kernel", kernel, *args, "--dry-run")
+        assert result.returncode == 0, result.stderr
+        first, _, rest = result.stdout.partition("\n")
+        return first, rest
+
+    assert shown("--cmdline", "")[1] == shown()[1]
+    first, rest = shown("--cmdline-only", "")
+    assert "--cmdline-only ''" in first
+    assert rest.startswith("\nkernel command line:\n\n")
+
+
 # --- dry run ---
 
 def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
@@ -218,6 +233,29 @@ def test_missing_files_are_named(tmp_path, kernel):
             onggi.EXIT_IMAGE, "/no/initrd", "No such file")
     refused(run("run", "--kernel", kernel, "--disk", "/no/disk"),
             onggi.EXIT_IO, "disk0", "/no/disk", "No such file")
+
+
+def test_named_pipes_are_no_images(tmp_path, kernel):
+    """And are not waited for."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    refused(run("run", "--kernel", fifo, timeout=20), onggi.EXIT_IMAGE,
+            str(fifo), "regular file")
+    refused(run("run", "--kernel", kernel, "--initrd", fifo, timeout=20),
+            onggi.EXIT_IMAGE, str(fifo), "regular file")
+
+
+@needs_kvm
+def test_closed_standard_files_do_not_lead_into_a_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    result = subprocess.run(
+        [*shell, onggi.ONGGI, "run", "--kernel",
+         str(guest(tmp_path, onggi.HELLO)), "--disk", str(disk),
+         "--log-level", "debug"], check=False, timeout=60)
+    assert result.returncode == 42
+    assert not any(disk.read_bytes())
 
 
 def test_no_kernel_at_all_lists_what_was_tried(tmp_path):
@@ -321,149 +359,6 @@ def test_huge_pages_that_are_not_there_are_explained(kernel):
         pytest.skip("huge pages are reserved here")
     refused(run("run", "--kernel", kernel, "--memory", "64M,hugepages"),
             onggi.EXIT_IO, "huge pages", "nr_hugepages")
-
-
-# --- exit statuses of tiny guests ---
-
-@needs_kvm
-def test_the_guest_hands_over_its_exit_code(tmp_path):
-    result = run("run", "--kernel", guest(tmp_path, onggi.POWER_OFF_42))
-    assert (result.returncode, result.stderr) == (42, "")
-
-
-@needs_kvm
-def test_no_reboot_ends_with_zero(kernel):
-    result = run("run", "--kernel", kernel, "--no-reboot")
-    assert (result.returncode, result.stderr) == (0, "")
-
-
-@needs_kvm
-def test_a_reboot_starts_the_guest_again(tmp_path, kernel):
-    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
-               "--log-level", "info") as vm:
-        boots = 0
-        while boots < 3:
-            boots += b"keyboard controller" in vm.process.stderr.readline()
-        vm.signal(signal.SIGINT)
-        assert vm.finish() == 128 + signal.SIGINT
-
-
-@needs_kvm
-def test_a_triple_fault_has_its_own_status(tmp_path):
-    refused(run("run", "--kernel", guest(tmp_path, onggi.TRIPLE_FAULT)),
-            onggi.EXIT_TRIPLE_FAULT, "triple fault", "RIP 0x10000")
-
-
-@needs_kvm
-def test_a_kvm_internal_error_says_where(tmp_path):
-    refused(run("run", "--kernel", guest(tmp_path, onggi.RUN_FROM_NOWHERE)),
-            onggi.EXIT_KVM_INTERNAL, "KVM internal error", "RIP 0xd1000000",
-            "bytes")
-
-
-# --- console, signals, pidfile, timeline ---
-
-def wait_for_file(path, timeout=20):
-    end = time.monotonic() + timeout
-    while not Path(path).exists() or not Path(path).read_text():
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.01)
-    return Path(path).read_text()
-
-
-@needs_kvm
-def test_console_output_goes_to_stdout_and_to_a_file(tmp_path):
-    kernel = guest(tmp_path, onggi.HELLO)
-    assert run("run", "--kernel", kernel).stdout == "ok"
-    result = run("run", "--kernel", kernel, "--console",
-                 f"file={tmp_path}/out")
-    assert result.stdout == ""
-    assert (tmp_path / "out").read_text() == "ok"
-    assert run("run", "--kernel", kernel, "--console", "none").stdout == ""
-
-
-@needs_kvm
-def test_pty_console_is_named_and_carries_output(tmp_path):
-    kernel = guest(tmp_path, onggi.HELLO)
-    result = run("run", "--kernel", kernel, "--console", "pty")
-    assert re.search(r"console is /dev/pts/\d+\n", result.stderr)
-
-
-@needs_kvm
-def test_pidfile_exists_only_while_the_vm_does(tmp_path):
-    pidfile = tmp_path / "pid"
-    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
-               pidfile) as vm:
-        assert int(wait_for_file(pidfile)) == vm.process.pid
-        vm.signal(signal.SIGINT)
-        assert vm.finish() == 128 + signal.SIGINT
-    assert not pidfile.exists()
-
-
-@needs_kvm
-@pytest.mark.parametrize("args, signals", [
-    (["--stop-timeout", "0"], 1), (["--stop-timeout", "1"], 1),
-    (["--stop-timeout", "1000"], 2)])
-def test_sigterm_ends_a_guest_that_ignores_its_button(tmp_path, args, signals):
-    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
-               tmp_path / "pid", *args) as vm:
-        wait_for_file(tmp_path / "pid")
-        for _ in range(signals):
-            time.sleep(0.3)
-            vm.signal(signal.SIGTERM)
-        assert vm.finish() == 128 + signal.SIGTERM
-
-
-@needs_kvm
-def test_terminal_is_raw_while_running_and_restored_after(tmp_path):
-    kernel = guest(tmp_path, onggi.SLEEP)
-    with Guest("run", "--kernel", kernel, terminal=True) as vm:
-        end = time.monotonic() + 20
-        while termios.tcgetattr(vm.slave)[3] & termios.ICANON:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        vm.send("\x01h")
-        vm.wait_for("Ctrl-A x")
-        vm.send("\x01x")
-        assert vm.finish() == 0
-        assert termios.tcgetattr(vm.slave) == vm.termios
-
-
-@needs_kvm
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGSEGV,
-                                    signal.SIGTERM])
-def test_terminal_is_restored_after_a_signal(tmp_path, number):
-    if number == signal.SIGSEGV and "asan" in onggi.ONGGI:
-        pytest.skip("the sanitizer takes this signal")
-    kernel = guest(tmp_path, onggi.SLEEP)
-    with Guest("run", "--kernel", kernel, "--stop-timeout", "0",
-               terminal=True) as vm:
-        end = time.monotonic() + 20
-        while termios.tcgetattr(vm.slave)[3] & termios.ICANON:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        vm.signal(number)
-        assert vm.finish() != 0
-        assert termios.tcgetattr(vm.slave) == vm.termios
-
-
-@needs_kvm
-def test_timeline_stages_come_in_order(kernel):
-    result = run("run", "--kernel", kernel, "--no-reboot", "--timeline")
-    times = [float(t) for t in re.findall(r"([\d.]+) ms", result.stderr)]
-    assert len(times) == 5 and times == sorted(times)
-    assert "user space reached            -" in result.stderr
-
-
-@needs_kvm
-def test_standard_input_that_has_ended_is_no_trouble(tmp_path):
-    kernel = guest(tmp_path, onggi.POWER_OFF_42)
-    for path in ("/dev/null", kernel):
-        with open(path, "rb") as stdin:
-            result = subprocess.run(
-                [onggi.ONGGI, "run", "--kernel", str(kernel)], stdin=stdin,
-                check=False, timeout=60)
-        assert result.returncode == 42
 
 
 # --- doctor ---

@@ -1,0 +1,188 @@
+"""How a VM ends: exit statuses of tiny guests, signals, pidfile, timeline."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from common import (guest, needs_kvm, onggi, refused, wait_for_file,
+                    wait_until)
+from onggi import Guest, run
+
+
+@pytest.fixture(name="kernel")
+def null_kernel(tmp_path):
+    return onggi.pvh_guest(tmp_path / "null.elf", onggi.NULL_GUEST)
+
+
+@needs_kvm
+def test_the_guest_hands_over_its_exit_code(tmp_path):
+    result = run("run", "--kernel", guest(tmp_path, onggi.POWER_OFF_42))
+    assert (result.returncode, result.stderr) == (42, "")
+
+
+@needs_kvm
+def test_no_reboot_ends_with_zero(kernel):
+    result = run("run", "--kernel", kernel, "--no-reboot")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@needs_kvm
+def test_a_reboot_starts_the_guest_again(tmp_path, kernel):
+    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+               "--log-level", "info") as vm:
+        boots = 0
+        while boots < 3:
+            boots += b"keyboard controller" in vm.process.stderr.readline()
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+
+
+@needs_kvm
+def test_a_triple_fault_has_its_own_status(tmp_path):
+    refused(run("run", "--kernel", guest(tmp_path, onggi.TRIPLE_FAULT)),
+            onggi.EXIT_TRIPLE_FAULT, "triple fault", "RIP 0x10000")
+
+
+@needs_kvm
+def test_a_kvm_internal_error_says_where(tmp_path):
+    refused(run("run", "--kernel", guest(tmp_path, onggi.RUN_FROM_NOWHERE)),
+            onggi.EXIT_KVM_INTERNAL, "KVM internal error", "RIP 0xd1000000",
+            "bytes")
+
+
+@needs_kvm
+def test_pidfile_exists_only_while_the_vm_does(tmp_path):
+    pidfile = tmp_path / "pid"
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
+               pidfile) as vm:
+        assert int(wait_for_file(pidfile)) == vm.process.pid
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+    assert not pidfile.exists()
+
+
+@needs_kvm
+def test_a_pidfile_belongs_to_one_vm_at_a_time(tmp_path, kernel):
+    pidfile = tmp_path / "pid"
+    console = tmp_path / "console"
+    args = ("--pidfile", pidfile, "--console", f"file={console}")
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), *args) as vm:
+        pid = wait_for_file(pidfile)
+        wait_until(console.exists, console)
+        console.write_text("the first one's")
+        refused(run("run", "--kernel", kernel, "--no-reboot", *args),
+                onggi.EXIT_IO, str(pidfile), "another VM")
+        assert pidfile.read_text() == pid
+        assert console.read_text() == "the first one's"
+        vm.process.kill()
+        vm.process.wait()
+    # left behind by the kill, longer than the new one, and no obstacle
+    pidfile.write_text("1234567890\n" * 3)
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), *args) as vm:
+        wait_until(lambda: pidfile.read_text() == f"{vm.process.pid}\n", pid)
+        vm.signal(signal.SIGINT)
+        vm.finish()
+    assert not pidfile.exists()
+
+
+@needs_kvm
+def test_a_pidfile_that_is_no_file_is_refused(tmp_path, kernel):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    refused(run("run", "--kernel", kernel, "--pidfile", path, "--no-reboot",
+                timeout=20), onggi.EXIT_IO, str(path), "regular file")
+    assert path.exists()
+
+
+@needs_kvm
+@pytest.mark.parametrize("args, signals", [
+    (["--stop-timeout", "0"], 1), (["--stop-timeout", "1"], 1),
+    (["--stop-timeout", "1000"], 2)])
+def test_sigterm_ends_a_guest_that_ignores_its_button(tmp_path, args, signals):
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
+               tmp_path / "pid", *args) as vm:
+        wait_for_file(tmp_path / "pid")
+        for _ in range(signals):
+            time.sleep(0.3)
+            vm.signal(signal.SIGTERM)
+        assert vm.finish() == 128 + signal.SIGTERM
+
+
+@needs_kvm
+def test_timeline_stages_come_in_order(kernel):
+    result = run("run", "--kernel", kernel, "--no-reboot", "--timeline")
+    times = [float(t) for t in re.findall(r"([\d.]+) ms", result.stderr)]
+    assert len(times) == 5 and times == sorted(times)
+    assert "user space reached            -" in result.stderr
+
+
+@needs_kvm
+def test_a_storm_of_reboots_does_not_flood_the_log(tmp_path, kernel):
+    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+               "--log-level", "info") as vm:
+        wait_for_file(tmp_path / "pid")
+        time.sleep(1.5)
+        vm.signal(signal.SIGINT)
+        vm.finish()
+        lines = vm.process.stderr.read().splitlines()
+    for text in (b"stopping:", b"command line:"):
+        assert 0 < sum(text in line for line in lines) <= 12
+
+
+# mov dx, 0x603; in al, dx; test al, 1; jz back: until the button is pressed
+WAIT_FOR_BUTTON = b"\x66\xba\x03\x06\xec\xa8\x01\x74\xfb"
+
+
+@needs_kvm
+@pytest.mark.parametrize("then, status", [
+    (onggi.POWER_OFF_42, 42), (onggi.NULL_GUEST, 128 + signal.SIGTERM)],
+    ids=["power-off", "reset"])
+def test_sigterm_ends_the_vm_whatever_the_guest_makes_of_it(tmp_path, then,
+                                                            status):
+    with Guest("run", "--kernel", guest(tmp_path, WAIT_FOR_BUTTON + then),
+               "--pidfile", tmp_path / "pid") as vm:
+        wait_for_file(tmp_path / "pid")
+        time.sleep(0.2)
+        vm.signal(signal.SIGTERM)
+        assert vm.finish(20) == status
+
+
+@needs_kvm
+def test_sigterm_ends_a_guest_that_resets_for_ever(tmp_path, kernel):
+    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+               "--stop-timeout", "1") as vm:
+        wait_for_file(tmp_path / "pid")
+        time.sleep(0.2)
+        vm.signal(signal.SIGTERM)
+        assert vm.finish(20) == 128 + signal.SIGTERM
+
+
+@needs_kvm
+def test_sigterm_does_not_wait_where_there_is_no_button(tmp_path):
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--tables",
+               "mptable", "--stop-timeout", "1000", "--pidfile",
+               tmp_path / "pid") as vm:
+        wait_for_file(tmp_path / "pid")
+        vm.signal(signal.SIGTERM)
+        assert vm.finish(20) == 128 + signal.SIGTERM
+
+
+# mov eax, LEAF; cpuid; shr ecx, BIT; and cl, 1; mov al, cl; mov dx, 0x605; out;
+# then off
+def show_cpuid_ecx(leaf, bit):
+    return (b"\xb8" + leaf.to_bytes(4, "little") + b"\x0f\xa2\xc1\xe9" +
+            bytes([bit]) + b"\x80\xe1\x01\x88\xc8\x66\xba\x05\x06\xee" +
+            b"\x66\xba\x00\x06\xb0\x34\xee\xf4")
+
+
+@needs_kvm
+@pytest.mark.parametrize("leaf, bit, value", [
+    (0x1, 31, 1), (0x1, 5, 0), (0x80000001, 2, 0)],
+    ids=["hypervisor", "VMX", "SVM"])
+def test_the_guest_sees_a_hypervisor_but_cannot_be_one(tmp_path, leaf, bit,
+                                                       value):
+    kernel = guest(tmp_path, show_cpuid_ecx(leaf, bit))
+    assert run("run", "--kernel", kernel).returncode == value
