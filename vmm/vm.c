@@ -188,7 +188,7 @@ static int create_kvm(struct vm *vm, struct error *err)
 static void destroy_kvm(struct vm *vm)
 {
 	arch_destroy(vm);
-	cleanup_close(&vm->fd);
+	kvm_close_vm(vm->fd);
 }
 
 /* One mapping holds all guest memory. It starts at a multiple of 2 MiB, so
