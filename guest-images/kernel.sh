@@ -41,10 +41,11 @@ make_tuned_kernel() {
     mkdir source
     tar -xf package/usr/src/$kernel_package.tar.xz -C source --strip-components=1
     rm -r package
+    merge_fragments >fragment
+    adjust_source
     # The same bytes whoever builds, and whenever.
     make=(make -s -C source -j"$(nproc)" KBUILD_BUILD_USER=onggi KBUILD_BUILD_HOST=onggi
         KBUILD_BUILD_TIMESTAMP='2020-01-01')
-    merge_fragments >fragment
     "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig >/dev/null
     check_fragments
     "${make[@]}" vmlinux bzImage >log 2>&1 || { tail -n30 log >&2; die 'the kernel does not compile'; }
@@ -56,6 +57,20 @@ make_tuned_kernel() {
     cp source/arch/x86/boot/bzImage "bzImage$kernel_suffix"
     cp source/System.map source/.config .
     rm -rf source fragment log
+}
+
+# What no option switches off. Each line must still find what it changes.
+adjust_source() {
+    local slab=source/mm/slab.h layout=source/arch/x86/kernel/vmlinux.lds.S
+    # A folder of 25 files for each of 100 caches, in /sys/kernel/slab.
+    sed -i 's/^#if defined(CONFIG_SYSFS) && !defined(CONFIG_SLUB_TINY)$/#if 0/' $slab
+    grep -q '^#if 0$' $slab || die "$slab: not as expected"
+    # 3 MiB of padding that page table isolation and memory encryption want.
+    grep -q '^CONFIG_MITIGATION_PAGE_TABLE_ISOLATION=y' fragment ||
+        sed -i -E '/^#define ALIGN_ENTRY_TEXT_/s/PMD_SIZE/PAGE_SIZE/
+            /^#define BSS_DECRYPTED/,/__end_bss/s/PMD_SIZE/PAGE_SIZE/' $layout
+    grep -q '^#define ALIGN_ENTRY_TEXT_BEGIN.*ALIGN(P' $layout ||
+        die "$layout: not as expected"
 }
 
 # Later fragments win; kconfig would take the first of two lines.
