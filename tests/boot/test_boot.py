@@ -1,5 +1,6 @@
 """Real kernels on the real program: every way to boot, every way to end."""
 
+import contextlib
 import json
 import os
 import re
@@ -86,19 +87,40 @@ def test_a_reader_that_pauses_loses_nothing(tuned):
         assert vm.finish() == 0
 
 
-def test_pty_console_carries_a_session(tuned):
-    with Guest(*tuned, "--console", "pty") as vm:
+@contextlib.contextmanager
+def guest_on_pty(*args, sh=None):
+    """A guest whose console is a pseudo-terminal, opened as a user would."""
+    with Guest(*args, "--console", "pty", sh=sh) as vm:
         path = ""
         while "console is" not in path:
             path = vm.process.stderr.readline().decode()
-        fd = os.open(path.split()[-1], os.O_RDWR | os.O_NOCTTY)
-        vm.out, old = fd, vm.out
-        vm.wait_for("# ")
-        os.write(fd, b"echo $((6 * 7)); exit 4\n")
-        vm.wait_for("42")
-        vm.out = old
-        assert vm.process.wait(60) == 4
-        os.close(fd)
+        vm.master = vm.out = os.open(path.split()[-1],
+                                     os.O_RDWR | os.O_NOCTTY)
+        yield vm
+
+
+def test_pty_console_carries_a_session_with_job_control(tuned):
+    with guest_on_pty(*tuned) as vm:
+        # what cat repeats shows that it is in the foreground
+        for typed, answer in [
+                ("", "# "), ("echo $((6 * 7))\n", "42\r\n~ # "),
+                ("sh -c 'echo up; exec cat'\n", "up\r\n"),
+                ("a\n", "a\r\na\r\n"),
+                ("\x1a", "Stopped"), ("", "# "), ("fg\n", "cat"),
+                ("b\n", "b\r\nb\r\n"), ("\x03", "# "),
+                ("echo $?\n", "130\r\n~ # "), ("exit 4\n", "exit 4")]:
+            vm.send(typed)
+            vm.text = vm.wait_for(answer).split(answer, 1)[1]
+        assert vm.finish() == 4
+
+
+def test_a_lone_command_is_not_stopped_from_the_terminal(tuned):
+    """Nobody could let it go on: ^Z does nothing, as in a container."""
+    with guest_on_pty(*tuned, sh="echo up; sleep 3; echo wo''ke") as vm:
+        vm.wait_for("up\r\n")
+        vm.send("\x1a")
+        vm.wait_for("woke")
+        assert vm.finish() == 0
 
 
 # --- every way to end ---
