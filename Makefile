@@ -21,7 +21,6 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong \
 	-fPIE -pthread -MMD -MP \
-	-DONGGI_VERSION='"$(VERSION)"' \
 	-DONGGI_DATADIR='"$(PREFIX)/share/onggi"' $(CFLAGS) $(EXTRA_CFLAGS)
 LINK_MODE_static := -static-pie
 LINK_MODE_dynamic := -pie
@@ -38,21 +37,38 @@ SOURCES := $(filter-out $(foreach a,$(OTHER),%_$(a).c %_$(a)_cpu.c boot/$(a)_%),
 	$(sort $(wildcard base/*.c devices/*.c boot/*.c vmm/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libonggi.a
+LINKED = $(filter %.o %.a,$^)
 
 all: $(BUILD)/onggi
 
-$(BUILD)/%.o: %.c
+# What things are made with, each rewritten only when it differs: a change of
+# CFLAGS, PREFIX, LINK and so on rebuilds what depends on it.
+remember = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' >$@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(BUILD)/flags-compile: FORCE
+	$(call remember,$(CC) $(ALL_CFLAGS))
+$(BUILD)/flags-link: FORCE
+	$(call remember,$(CC) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) $(LIBS))
+$(BUILD)/version: FORCE
+	$(call remember,$(VERSION))
+
+# With every commit another version, so only for the file that prints it.
+$(BUILD)/vmm/main.o: $(BUILD)/version
+$(BUILD)/vmm/main.o: DEFINES := -DONGGI_VERSION='"$(VERSION)"'
+
+$(BUILD)/%.o: %.c $(BUILD)/flags-compile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC      $<")
-	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(DEFINES) -c -o $@ $<
 
 $(LIBRARY): $(filter-out $(BUILD)/vmm/main.o,$(OBJECTS))
 	$(if $(V),,@echo "  AR      $@")
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/onggi: $(BUILD)/vmm/main.o $(LIBRARY)
+$(BUILD)/onggi: $(BUILD)/vmm/main.o $(LIBRARY) $(BUILD)/flags-link
 	$(if $(V),,@echo "  LINK    $@")
-	$(Q)$(CC) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $(LINKED) $(LIBS)
 
 # --- one static stripped binary ---
 
@@ -89,13 +105,15 @@ TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
 unit: $(UNIT_TESTS)
 fuzzers: $(FUZZERS)
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_SUPPORT) $(LIBRARY)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_SUPPORT) $(LIBRARY) \
+		$(BUILD)/flags-link
 	$(if $(V),,@echo "  LINK    $@")
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(LINKED) $(LIBS) -lcmocka
 
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(TEST_SUPPORT) $(LIBRARY)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(TEST_SUPPORT) $(LIBRARY) \
+		$(BUILD)/flags-link
 	$(if $(V),,@echo "  LINK    $@")
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(LINKED) $(LIBS)
 
 check:
 	$(Q)tools/install-packages check
@@ -109,7 +127,7 @@ bench-start: $(BUILD)/onggi $(BUILD)/bench/floor
 bench-boot: $(BUILD)/onggi
 	$(Q)bench/boot $(if $(JSON),--json $(JSON))
 
-$(BUILD)/bench/floor: bench/floor.c
+$(BUILD)/bench/floor: bench/floor.c $(BUILD)/flags-compile $(BUILD)/flags-link
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LINK    $@")
 	$(Q)$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $<
@@ -135,5 +153,5 @@ clean:
 
 .PHONY: all static install run images unit fuzzers check format lint \
 	bench-start bench-boot \
-	list-sources list-formatted clean
+	list-sources list-formatted clean FORCE
 .SECONDARY:

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ONGGI = os.environ.get("ONGGI", str(ROOT / "build" / "onggi"))
+sys.path.insert(0, str(ROOT / "tests"))
+from onggi import ONGGI, images_dir  # noqa: E402
+
 QEMU = shutil.which("qemu-system-x86_64")
 CRUN = shutil.which("crun")
 LONGEST_RUN = 30  # seconds until a run counts as hung
@@ -105,26 +107,14 @@ def qemu_microvm(directory):
             "-nographic", "-serial", "stdio", "-no-reboot"]
 
 
-def images_directory():
-    if os.environ.get("ONGGI_CACHE"):
-        return Path(os.environ["ONGGI_CACHE"]) / "images"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "onggi" / "images"
-
-
 def inside_testbed():
     """'counted' or 'emulated' in an emulated machine, else ''."""
     return os.environ.get("ONGGI_TESTBED", "")
 
 
 def kvm_boots_kernels():
-    """As tests/testbed/run sees it: a KVM without hardware does not."""
-    said = os.environ.get("ONGGI_NATIVE_KVM")
-    if said in ("0", "1"):
-        return said == "1"
-    words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    return (("vmx" in words or "svm" in words) and
-            os.access("/dev/kvm", os.R_OK | os.W_OK))
+    """As tests/testbed/run sees it."""
+    return subprocess.call([ROOT / "tests/testbed/run", "--native"]) == 0
 
 
 def run_counted(script, arguments, json_path):

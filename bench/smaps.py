@@ -1,13 +1,11 @@
 """The memory of a virtual machine monitor besides its guest's.
 
-Guest memory is one range of addresses, in several mappings where the kernel
-file or the initrd is mapped into it. It is found as the largest mapping of the
-process together with those neighbours that touch it without a gap and are
-either of its kind (anonymous, same access, same flags but for the advice on
-huge pages) or private and of one of those files. Where its size is not that of
-the guest's memory, with up to 2 MiB of alignment, nothing is said. All other
-mappings count with their Rss: code, heap, stacks, rings, what is shared with
-the kernel.
+Guest memory is one range of addresses, found as the largest mapping of the
+process together with those neighbours that touch it without a gap and are of
+its kind: anonymous, same access, same flags but for the advice on huge pages.
+Where its size is not that of the guest's memory, with up to 2 MiB of
+alignment, nothing is said. All other mappings count with their Rss: code, heap,
+stacks, rings, what is shared with the kernel.
 """
 
 import re
@@ -51,17 +49,15 @@ def read(pid):
     return mappings
 
 
-def guest_part(mappings, guest_size, files):
+def guest_part(mappings, guest_size):
     """The slice of mappings that is guest memory."""
     first = last = max(range(len(mappings)), key=lambda i: mappings[i].size)
-    files = [str(file) for file in files]
 
     def kind(m):
         return m.access, m.path, m.flags - HUGE_PAGE_ADVICE
 
     def belongs(m):
-        return kind(m) == kind(mappings[first]) or (
-            m.access == "rw-p" and m.path in files)
+        return kind(m) == kind(mappings[first])
 
     while first > 0 and belongs(mappings[first - 1]) and (
             mappings[first - 1].end == mappings[first].start):
@@ -76,7 +72,7 @@ def guest_part(mappings, guest_size, files):
     return slice(first, last + 1)
 
 
-def beyond_guest_kib(pid, guest_size, files):
+def beyond_guest_kib(pid, guest_size):
     mappings = read(pid)
-    del mappings[guest_part(mappings, guest_size, files)]
+    del mappings[guest_part(mappings, guest_size)]
     return sum(m.rss_kib for m in mappings)

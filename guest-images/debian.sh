@@ -70,6 +70,9 @@ echo '/dev/vda / ext4 defaults,noatime 0 1' >etc/fstab
 # The same in every guest would be no identity; systemd makes one at boot.
 : >etc/machine-id
 rm -f var/lib/dbus/machine-id
+# systemd-logind, which obeys the power button, ends where this is missing and
+# the root is read-only.
+mkdir -p var/lib/systemd/linger
 rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/log/*.log var/log/apt
 END
 }

@@ -14,6 +14,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ONGGI = os.environ.get("ONGGI", str(ROOT / "build" / "onggi"))
 
+
+
+def images_dir():
+    """Where guest-images/build leaves its images."""
+    if os.environ.get("ONGGI_CACHE"):
+        return Path(os.environ["ONGGI_CACHE"]) / "images"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "onggi" / "images"
+
+
 EXIT_USAGE, EXIT_IMAGE, EXIT_KVM = 64, 65, 69
 EXIT_KVM_INTERNAL, EXIT_IO = 70, 74
 EXIT_PANIC, EXIT_TRIPLE_FAULT = 80, 81

@@ -1,6 +1,5 @@
 """Shared set-up of the boot tests, and their division into shards."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from onggi import images_dir  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -20,13 +21,6 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(
         items=[t for i, t in enumerate(items) if i % count != index])
     items[:] = items[index::count]
-
-
-def images_dir():
-    if os.environ.get("ONGGI_CACHE"):
-        return Path(os.environ["ONGGI_CACHE"]) / "images"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "onggi" / "images"
 
 
 class Images:

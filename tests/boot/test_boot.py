@@ -1,5 +1,6 @@
 """Real kernels on the real program: every way to boot, every way to end."""
 
+import contextlib
 import json
 import os
 import re
@@ -86,19 +87,40 @@ def test_a_reader_that_pauses_loses_nothing(tuned):
         assert vm.finish() == 0
 
 
-def test_pty_console_carries_a_session(tuned):
-    with Guest(*tuned, "--console", "pty") as vm:
+@contextlib.contextmanager
+def guest_on_pty(*args, sh=None):
+    """A guest whose console is a pseudo-terminal, opened as a user would."""
+    with Guest(*args, "--console", "pty", sh=sh) as vm:
         path = ""
         while "console is" not in path:
             path = vm.process.stderr.readline().decode()
-        fd = os.open(path.split()[-1], os.O_RDWR | os.O_NOCTTY)
-        vm.out, old = fd, vm.out
-        vm.wait_for("# ")
-        os.write(fd, b"echo $((6 * 7)); exit 4\n")
-        vm.wait_for("42")
-        vm.out = old
-        assert vm.process.wait(60) == 4
-        os.close(fd)
+        vm.master = vm.out = os.open(path.split()[-1],
+                                     os.O_RDWR | os.O_NOCTTY)
+        yield vm
+
+
+def test_pty_console_carries_a_session_with_job_control(tuned):
+    with guest_on_pty(*tuned) as vm:
+        # what cat repeats shows that it is in the foreground
+        for typed, answer in [
+                ("", "# "), ("echo $((6 * 7))\n", "42\r\n~ # "),
+                ("sh -c 'echo up; exec cat'\n", "up\r\n"),
+                ("a\n", "a\r\na\r\n"),
+                ("\x1a", "Stopped"), ("", "# "), ("fg\n", "cat"),
+                ("b\n", "b\r\nb\r\n"), ("\x03", "# "),
+                ("echo $?\n", "130\r\n~ # "), ("exit 4\n", "exit 4")]:
+            vm.send(typed)
+            vm.text = vm.wait_for(answer).split(answer, 1)[1]
+        assert vm.finish() == 4
+
+
+def test_a_lone_command_is_not_stopped_from_the_terminal(tuned):
+    """Nobody could let it go on: ^Z does nothing, as in a container."""
+    with guest_on_pty(*tuned, sh="echo up; sleep 3; echo wo''ke") as vm:
+        vm.wait_for("up\r\n")
+        vm.send("\x1a")
+        vm.wait_for("woke")
+        assert vm.finish() == 0
 
 
 # --- every way to end ---
@@ -130,8 +152,8 @@ def test_tiny_guests_end_as_they_should(tmp_path, code, status):
     assert run("run", "--kernel", kernel).returncode == status
 
 
-def test_a_device_that_lies_about_memory_harms_only_itself(tuned):
-    """Unbinding and binding again resets and renegotiates the device."""
+def test_rng_driver_can_be_unbound_and_bound_again(tuned):
+    """Each time the device is reset and negotiated with anew."""
     result = run(*tuned, sh="""
         d=/sys/bus/virtio/drivers/virtio_rng
         for i in 1 2 3 4 5; do
@@ -163,15 +185,26 @@ def test_ten_guests_run_at_once(images, tuned):
             guest.__exit__()
 
 
-def test_nothing_stays_behind_after_a_kill(tuned, tmp_path):
-    with Guest(*tuned, "--pidfile", tmp_path / "pid",
-               sh="echo up; sleep 100") as vm:
+def test_nothing_stays_in_the_way_after_a_kill(tuned, tmp_path):
+    """No process is left, and the same guest starts again: neither the disk's
+    lock nor the pidfile nor the tap of the one that was killed stop it."""
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    args = [*tuned, "--pidfile", tmp_path / "pid", "--disk", disk]
+    if os.geteuid() == 0:
+        args += ["--net", f"tap=onggi{os.getpid()}k"]
+    with Guest(*args, sh="echo up; sleep 100", start_new_session=True) as vm:
         vm.wait_for("up")
-        children = subprocess.run(["pgrep", "-P", str(vm.process.pid)],
-                                  capture_output=True, check=False).stdout
-        assert children == b""
+        session = ["pgrep", "-s", str(vm.process.pid)]
+        assert subprocess.run(session, check=False, text=True,
+                              capture_output=True).stdout.split() == [
+                                  str(vm.process.pid)]
         vm.process.kill()
         vm.process.wait()
+        assert subprocess.run(session, check=False).returncode == 1
+    result = run(*args, sh="exit 3")
+    assert result.returncode == 3, result.stderr
+    assert not (tmp_path / "pid").exists()
 
 
 def test_guest_memory_is_not_touched_before_the_guest_does(tuned):
@@ -182,6 +215,27 @@ def test_guest_memory_is_not_touched_before_the_guest_does(tuned):
             rss = int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
         # the kernel's page structs for 4 GiB are 64 MiB of it
         assert rss < 400 * 1024
+
+
+# --- ACPI ---
+
+def test_acpi_kernel_finds_its_devices_and_the_power_button(images, tmp_path):
+    """The tuned kernel's variant with ACPI; a script takes the button's event,
+    of 24 bytes."""
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    for kernel in (images.vmlinux_acpi, images.bzImage_acpi):
+        with Guest("run", "--kernel", kernel, "--initrd", images.initramfs,
+                   "--disk", disk, "--stop-timeout", 60, sh="""
+                cat /sys/block/vda/size /sys/bus/acpi/devices/PNP0C0C:00/hid
+                exec 3</dev/input/event0
+                echo up
+                head -c 24 <&3 | wc -c
+                exit 5""") as vm:
+            vm.wait_for("up")
+            vm.signal()
+            assert vm.finish() == 5
+            assert vm.text.split() == ["2048", "PNP0C0C", "up", "24"]
 
 
 # --- a stock distribution ---
@@ -196,14 +250,33 @@ def stock_kernel(images):
 
 def test_stock_debian_reaches_a_login_prompt_and_powers_off(stock):
     """systemd from start to login, devices by ACPI, and its own power-off."""
-    with Guest(*stock, "--cmdline", "systemd.volatile=overlay") as vm:
+    with Guest(*stock) as vm:
         vm.wait_for("login:", 400)
         vm.send("root\n")
         vm.wait_for("root@onggi:~#", 100)
         vm.send("ls /sys/bus/acpi/devices\n")
         vm.wait_for("PNP0C0C", 60)
+        vm.send("systemctl is-active systemd-logind\n")
+        vm.wait_for("\ractive\r\n", 60)
         vm.send("systemctl poweroff\n")
         assert vm.finish(250) == 0, vm.text[-2000:]
+
+
+def test_stock_debian_obeys_the_power_button(images, tmp_path):
+    """SIGTERM ends it in order, and leaves its file system clean."""
+    root = tmp_path / "root.ext4"
+    subprocess.run(["cp", "--sparse=always", images.debian_root, root],
+                   check=True)
+    with Guest("run", "--kernel", images.debian_vmlinuz, "--initrd",
+               images.debian_initrd, "--disk", f"{root},root", "--memory",
+               "512M", "--stop-timeout", 200) as vm:
+        vm.wait_for("login:", 400)
+        vm.signal()
+        vm.wait_for("Power down", 200)
+        assert vm.finish() == 0, vm.text[-2000:]
+    check = subprocess.run(["e2fsck", "-n", root], capture_output=True,
+                           text=True, check=False)
+    assert check.returncode == 0 and ": clean," in check.stdout, check
 
 
 def test_stock_debian_runs_one_command(stock):
