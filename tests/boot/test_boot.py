@@ -219,6 +219,8 @@ def test_guest_memory_is_not_touched_before_the_guest_does(tuned):
 
 # --- ACPI ---
 
+@pytest.mark.skipif(not (onggi.images_dir() / "vmlinux-acpi").exists(),
+                    reason="guest-images/build kernel-acpi was not run")
 def test_acpi_kernel_finds_its_devices_and_the_power_button(images, tmp_path):
     """The tuned kernel's variant with ACPI; a script takes the button's event,
     of 24 bytes."""
