@@ -61,6 +61,17 @@ set -eu
 cd "$1"
 install -D -m 755 usr/lib/onggi-init usr/lib/onggi/init
 rm usr/lib/onggi-init
+# systemd's commands of these names want systemd; init takes a signal.
+for name in poweroff:USR2 halt:USR1 reboot:TERM; do
+    cat >usr/local/sbin/${name%:*} <<SCRIPT
+#!/bin/sh
+if [ -d /run/systemd/system ] || [ \$# -gt 0 ]; then
+    exec /usr/sbin/${name%:*} "\$@"
+fi
+kill -${name#*:} 1
+SCRIPT
+    chmod 755 usr/local/sbin/${name%:*}
+done
 # An empty password: a guest is reached by its console alone.
 sed -i 's/^root:[^:]*:/root::/' etc/shadow
 echo onggi >etc/hostname

@@ -30,8 +30,12 @@
 #endif
 
 enum { ENOENT = 2, EACCES = 13 };
-enum { SIGKILL = 9, SIGCHLD = 17, SIGTTOU = 22 };
+enum {
+	SIGKILL = 9, SIGUSR1 = 10, SIGUSR2 = 12, SIGTERM = 15, SIGCHLD = 17,
+	SIGTTOU = 22,
+};
 enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1 };
+enum { WNOHANG = 1 };
 enum { AF_INET_ = 2, SOCK_DGRAM_ = 2 };
 
 #define call1(n, a) system_call(n, (long)(a), 0, 0, 0, 0)
@@ -219,7 +223,16 @@ static long execute(const char *name, char **arguments, char **environment)
 	return -result;
 }
 
-static const unsigned long terminal_output = 1UL << (SIGTTOU - 1);
+#define BIT(signal) (1UL << ((signal) - 1))
+
+/* What busybox's halt, poweroff and reboot send, and the end of a child. */
+static const unsigned long awaited =
+	BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGTERM) | BIT(SIGCHLD);
+
+/* Blocked in init alone. SIGTTOU is, so that init may use a terminal whose
+ * foreground process group is the command's. */
+static const unsigned long blocked =
+	BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGTERM) | BIT(SIGCHLD) | BIT(SIGTTOU);
 
 /*
  * The console that the kernel gave us was opened before /dev was mounted:
@@ -240,16 +253,14 @@ static void reopen_console(void)
 /*
  * The console's session is init's own. If it were the command's, the command's
  * end would hang up the console, and Linux would drop what waits in its buffer.
- * SIGTTOU is blocked, so that init may use a terminal whose foreground process
- * group is the command's.
  */
 static void take_console(void)
 {
 	call1(SYS_setsid, 0);
 	reopen_console();
 	call3(SYS_ioctl, 0, TIOCSCTTY, 1);
-	call5(SYS_rt_sigprocmask, SIG_BLOCK, &terminal_output, NULL,
-	      sizeof(terminal_output), 0);
+	call5(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, NULL,
+	      sizeof(blocked), 0);
 }
 
 /* In the child: never returns. */
@@ -264,8 +275,8 @@ static void run(char **arguments, char **environment)
 	int group = (int)call1(SYS_getpid, 0);
 
 	call3(SYS_ioctl, 0, TIOCSPGRP, &group);
-	call5(SYS_rt_sigprocmask, SIG_UNBLOCK, &terminal_output, NULL,
-	      sizeof(terminal_output), 0);
+	call5(SYS_rt_sigprocmask, SIG_UNBLOCK, &blocked, NULL,
+	      sizeof(blocked), 0);
 
 	if (arguments[0]) {
 		reason = execute(arguments[0], arguments, environment);
@@ -280,20 +291,39 @@ static void run(char **arguments, char **environment)
 	call1(SYS_exit_group, reason == ENOENT ? 127 : 126);
 }
 
-/* Waits for the child and reaps whoever else was left to us. */
-static unsigned char wait_for(long child)
+static unsigned char exit_code(int status)
+{
+	if ((status & 0x7f) == 0)
+		return (unsigned char)(status >> 8);
+	return (unsigned char)(128 + (status & 0x7f));
+}
+
+/*
+ * Waits for the child and reaps whoever else was left to us, until the child
+ * ends or somebody asks for another end. Returns whether that is a restart.
+ */
+static int wait_for(long child, unsigned char *code)
 {
 	int status = 0;
 	long who;
 
-	do
-		who = call5(SYS_wait4, -1, &status, 0, 0, 0);
-	while (who > 0 && who != child);
-	if (who < 0)
-		return 126;
-	if ((status & 0x7f) == 0)
-		return (unsigned char)(status >> 8);
-	return (unsigned char)(128 + (status & 0x7f));
+	*code = 0;
+	for (;;) {
+		long signal = call5(SYS_rt_sigtimedwait, &awaited, NULL, NULL,
+				    sizeof(awaited), 0);
+
+		if (signal == SIGTERM)
+			return 1;
+		if (signal == SIGUSR1 || signal == SIGUSR2)
+			return 0;
+		do {
+			who = call5(SYS_wait4, -1, &status, WNOHANG, 0, 0);
+			if (who == child) {
+				*code = exit_code(status);
+				return 0;
+			}
+		} while (who > 0);
+	}
 }
 
 /*
@@ -311,12 +341,17 @@ static char **complete_environment(char **environment, int has_home)
 	if (has_home)
 		result[1] = "HOME=/root";
 	for (; *environment && count < 79; environment++)
-		if (!after(*environment, "HOME=") && !after(*environment, "ONGGI="))
+		/* PATH is an initrd's, whose programs are gone */
+		if (!after(*environment, "HOME=") &&
+		    !after(*environment, "ONGGI=") &&
+		    !after(*environment, "PATH="))
 			result[count++] = *environment;
 	return result;
 }
 
-static unsigned char run_command(char **arguments, char **environment)
+/* Returns whether the machine is to start again. */
+static int run_command(char **arguments, char **environment,
+		       unsigned char *code)
 {
 	static char *shell[] = { "sh", "-c", NULL, NULL };
 	const char *encoded = arguments[0] ? after(arguments[0], "--sh64=") : NULL;
@@ -326,7 +361,8 @@ static unsigned char run_command(char **arguments, char **environment)
 		shell[2] = (char *)encoded;
 		if (decode_base64(shell[2])) {
 			complain("--sh64", "not base64");
-			return 125;
+			*code = 125;
+			return 0;
 		}
 		arguments = shell;
 	}
@@ -338,7 +374,11 @@ static unsigned char run_command(char **arguments, char **environment)
 
 	if (child == 0)
 		run(arguments, environment);
-	return child < 0 ? 125 : wait_for(child);
+	if (child < 0) {
+		*code = 125;
+		return 0;
+	}
+	return wait_for(child, code);
 }
 
 /* -- The end -------------------------------------------------------------- */
@@ -382,6 +422,7 @@ __attribute__((noreturn, used)) void start(long *stack)
 	char **environment = arguments + count + 1;
 	int under_onggi = get_environment(environment, "ONGGI") != NULL;
 	unsigned char code;
+	int restart;
 
 	if (count > 1 && equal(arguments[1], "--quick-exit")) {
 		if (under_onggi) {
@@ -396,14 +437,15 @@ __attribute__((noreturn, used)) void start(long *stack)
 		machine_mark_boot();
 	loopback_up();
 	set_hostname();
-	code = run_command(count > 0 ? arguments + 1 : arguments, environment);
+	restart = run_command(count > 0 ? arguments + 1 : arguments, environment,
+			      &code);
 	settle_disks();
 	drain_console();
-	if (under_onggi) {
+	if (under_onggi && !restart) {
 		machine_set_exit_code(code);
 		machine_power_off();
 	}
-	reboot(can_power_off() ? LINUX_REBOOT_CMD_POWER_OFF :
+	reboot(!restart && can_power_off() ? LINUX_REBOOT_CMD_POWER_OFF :
 	       LINUX_REBOOT_CMD_RESTART);
 	for (;;)
 		call1(SYS_pause, 0);

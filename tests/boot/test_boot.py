@@ -99,6 +99,14 @@ def guest_on_pty(*args, sh=None):
         yield vm
 
 
+def test_init_obeys_poweroff_and_reboot(tuned):
+    assert run(*tuned, sh="poweroff; sleep 60; exit 3").returncode == 0
+    with Guest(*tuned, sh="echo booted; reboot; sleep 60") as vm:
+        vm.wait_for("booted")
+        vm.text = vm.text.split("booted", 1)[1]
+        vm.wait_for("booted")
+
+
 def test_pty_console_carries_a_session_with_job_control(tuned):
     with guest_on_pty(*tuned) as vm:
         # what cat repeats shows that it is in the foreground
@@ -288,3 +296,9 @@ def test_stock_debian_runs_one_command(stock):
     assert result.returncode == 3, result.stderr
     assert "cloud-amd64" in result.stdout and "\n2" in result.stdout.replace(
         "\r", "")
+
+
+def test_stock_debian_without_systemd_obeys_poweroff(stock):
+    result = run(*stock, "--cmdline", "init=/usr/lib/onggi/init",
+                 sh="poweroff; sleep 100; exit 3", timeout=200)
+    assert result.returncode == 0, result.stderr
