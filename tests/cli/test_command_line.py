@@ -290,6 +290,37 @@ def test_a_directory_is_no_disk(tmp_path, kernel):
 
 
 @needs_kvm
+@pytest.mark.parametrize("option, value", [
+    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+@pytest.mark.parametrize("role, words", [
+    ("kernel", "the kernel"), ("initrd", "the initrd"), ("disk", "disk0")])
+def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
+                                                  role, words):
+    files = {}
+    for name in ("kernel", "initrd", "disk"):
+        files[name] = guest(tmp_path, onggi.POWER_OFF_42).rename(
+            tmp_path / name)
+        os.truncate(files[name], 1 << 20)
+    before = files[role].read_bytes()
+    link = tmp_path / "link"
+    link.symlink_to(files[role])
+    for path in (files[role], link):
+        refused(run("run", "--kernel", files["kernel"], "--initrd",
+                    files["initrd"], "--disk", files["disk"], option,
+                    value.format(path)),
+                onggi.EXIT_USAGE, option[2:], str(path), words)
+    assert files[role].read_bytes() == before
+
+
+@needs_kvm
+def test_the_console_does_not_go_into_the_pidfile(tmp_path, kernel):
+    path = tmp_path / "file"
+    refused(run("run", "--kernel", kernel, "--no-reboot", "--pidfile", path,
+                "--console", f"file={path}"),
+            onggi.EXIT_USAGE, "console", str(path), "pidfile")
+
+
+@needs_kvm
 def test_a_disk_in_use_is_locked(tmp_path):
     disk = tmp_path / "disk"
     disk.touch()
