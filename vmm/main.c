@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "vmm/commands.h"
 #include "vmm/config.h"
 
@@ -89,9 +90,6 @@ int main(int argc, char **argv)
 		if (strcmp(name, commands[i].name) == 0)
 			return commands[i].run(argc > 2 ? argc - 2 : 0,
 					       argv + (argc > 2 ? 2 : argc));
-	fprintf(stderr,
-		"onggi: error: unknown command '%s' (see 'onggi help')"
-		"\n",
-		name);
+	log_error("unknown command '%s' (see 'onggi help')", name);
 	return ERROR_USAGE;
 }
