@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "devices/net_tap.h"
 #include "vmm/config_fields.h"
 
 #define MIB (1ULL << 20)
@@ -156,10 +157,22 @@ int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
 static int validate_memory(const struct config_memory *memory,
 			   struct error *err)
 {
-	if (memory->size < MEMORY_MIN)
+	unsigned long long size = memory->size;
+
+	/* a number without its unit is in bytes, and hardly meant so */
+	if (size > 0 && size <= 32768)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu bytes is less than 8 MiB "
+				 "(%lluM?)",
+				 size, size);
+	if (size < MEMORY_MIN)
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: %llu KiB is less than 8 MiB",
-				 (unsigned long long)memory->size >> 10);
+				 size >> 10);
+	if (size > CONFIG_MEMORY_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu GiB is more than %llu GiB",
+				 size >> 30, CONFIG_MEMORY_MAX >> 30);
 	if (memory->size % 4096)
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: not a multiple of 4 KiB");
@@ -207,7 +220,7 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 		if (!net->tap)
 			return error_set(err, ERROR_USAGE, 0,
 					 "net: needs tap=NAME");
-		if (strlen(net->tap) > 15 || strpbrk(net->tap, "/% \t"))
+		if (!net_tap_is_name(net->tap))
 			return error_set(err, ERROR_USAGE, 0,
 					 "net: '%s' is not an interface name",
 					 net->tap);

@@ -87,7 +87,7 @@ const struct field config_fields[] = {
 	  .max = CONFIG_CPUS_MAX, .arg = "N", .help = "vCPUs, 1 to 64 (1)" },
 	{ "memory", FIELD_GROUP, AT(vm_config, memory), .group = memory_fields,
 	  .arg = "SIZE[,hugepages]",
-	  .help = "guest memory with K, M or G (256M); on 2 MiB pages" },
+	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
 	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]",

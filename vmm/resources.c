@@ -70,6 +70,26 @@ static int refuse_own_file(const struct resources *resources,
 	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
 }
 
+/* disk_open() cannot know whose the lock is that it meets. */
+static int refuse_disk_twice(const struct resources *resources,
+			     const struct vm_config *config, unsigned index,
+			     struct error *err)
+{
+	const struct config_disk *disk = &config->disks[index];
+	struct stat st;
+
+	if (stat(disk->path, &st))
+		return 0; /* which disk_open() will say */
+	for (unsigned i = 0; i < index; i++)
+		if (is_open_as(&st, resources->disks[i].fd) &&
+		    !(disk->readonly && config->disks[i].readonly))
+			return error_set(err, ERROR_USAGE, 0,
+					 "disk %s: is %s already, and shared "
+					 "only if both are readonly",
+					 disk->path, config->disks[i].id);
+	return 0;
+}
+
 static int open_disks(struct resources *resources,
 		      const struct vm_config *config, struct error *err)
 {
@@ -81,7 +101,8 @@ static int open_disks(struct resources *resources,
 			.direct = disk->direct,
 		};
 
-		if (disk_open(&wanted, &resources->disks[i], err))
+		if (refuse_disk_twice(resources, config, i, err) ||
+		    disk_open(&wanted, &resources->disks[i], err))
 			return error_wrap(err, "%s", disk->id);
 	}
 	return 0;

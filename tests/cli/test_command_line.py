@@ -64,7 +64,11 @@ def test_unknown_command_is_refused():
     (["--memory", "0"], ["memory", "8 MiB"]),
     (["--memory", "12X"], ["memory", "12X"]),
     (["--memory", "99999999999999999999G"], ["memory"]),
-    (["--memory", "1048576T"], ["memory", "physical addresses"]),
+    (["--memory", "512"], ["memory: 512 bytes", "8 MiB", "512M?"]),
+    (["--memory", "4M"], ["memory: 4096 KiB", "8 MiB"]),
+    (["--memory", "1025G"], ["memory: 1025 GiB", "1024 GiB"]),
+    (["--memory", "40T"], ["memory: 40960 GiB", "1024 GiB"]),
+    (["--memory", "1048576T"], ["memory", "1024 GiB"]),
     (["--memory", "16777220K,hugepages"], ["memory", "2 MiB"]),
     (["--memory", "64M,bigpages"], ["memory", "bigpages"]),
     (["--disk", ""], ["disk", "path"]),
@@ -75,7 +79,9 @@ def test_unknown_command_is_refused():
     (["--net", "tap=t0,mac=02:00"], ["mac", "02:00"]),
     (["--net", "tap=t0,mac=03:00:00:00:00:01"], ["mac", "multicast"]),
     (["--net", "tap=t0,mtu=60"], ["mtu", "60"]),
-    (["--net", "tap=a/b"], ["net", "a/b"]),
+    *((["--net", f"tap={name}"], ["net", "not an interface name"])
+      for name in ("a/b", ".", "..", "a:b", "a b", "voilà", "a\nb",
+                   "sixteen-letters-")),
     (["--net", "tap=t0", "--net", "tap=t0"], ["t0", "twice"]),
     (["--console", "stdio,pty"], ["console"]),
     (["--console", "tcp"], ["console", "tcp"]),
@@ -235,6 +241,19 @@ def test_missing_files_are_named(tmp_path, kernel):
             onggi.EXIT_IO, "disk0", "/no/disk", "No such file")
 
 
+@pytest.mark.parametrize("name, shown, reason", [
+    ("two\nlines", "two\\nlines", "No such file"),
+    ("red\x1b[31m", "red\\x1b[31m", "No such file"),
+    ("n" * 5000, "nnn...nnn", "File name too long"),
+    ("d/" * 2040, "d/" * 2040, "No such file")],
+    ids=["two lines", "escape", "long name", "long path"])
+def test_a_message_is_one_line_with_its_reason(kernel, name, shown, reason):
+    refused(run("run", "--kernel", kernel, "--initrd", name),
+            onggi.EXIT_IMAGE, "initrd: ", shown, reason)
+    if "/" not in name:
+        refused(run(name[:100]), onggi.EXIT_USAGE, "unknown command")
+
+
 def test_named_pipes_are_no_images(tmp_path, kernel):
     """And are not waited for."""
     fifo = tmp_path / "fifo"
@@ -273,7 +292,8 @@ def test_an_initrd_larger_than_memory_is_refused(tmp_path, kernel):
     initrd.touch()
     os.truncate(initrd, 100 << 20)
     refused(run("run", "--kernel", kernel, "--initrd", initrd, "--memory",
-                "64M"), onggi.EXIT_IMAGE, "initrd", "100 MiB", "64 MiB")
+                "64M"), onggi.EXIT_IMAGE, f"initrd: {initrd}", "100 MiB",
+            "64 MiB")
 
 
 @needs_kvm
@@ -333,6 +353,19 @@ def test_a_disk_in_use_is_locked(tmp_path):
                 onggi.EXIT_IO, "disk0", str(disk), "locked")
         refused(run("run", "--kernel", kernel, "--disk", f"{disk},readonly"),
                 onggi.EXIT_IO, "locked")
+
+
+@needs_kvm
+def test_a_disk_named_twice_is_not_somebody_elses(tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    link = tmp_path / "link"
+    link.symlink_to(disk)
+    args = ("run", "--kernel", guest(tmp_path, onggi.POWER_OFF_42), "--disk")
+    refused(run(*args, disk, "--disk", f"{link},readonly"), onggi.EXIT_USAGE,
+            "disk1", str(link), "is disk0 already")
+    result = run(*args, f"{disk},readonly", "--disk", f"{link},readonly")
+    assert (result.returncode, result.stderr) == (42, "")
 
 
 def as_nobody(*args):
