@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
 
 #define MIB (1ULL << 20)
@@ -247,20 +248,6 @@ static int validate_console(struct config_console *console, struct error *err)
 	return 0;
 }
 
-/* The kernel splits its command line at blanks and knows double quotes but no
- * escapes, so an argument holding both cannot be passed. */
-static int validate_args(const struct vm_config *config, struct error *err)
-{
-	for (unsigned i = 0; i < config->arg_count; i++)
-		if (strpbrk(config->args[i], "\"\n"))
-			return error_set(err, ERROR_USAGE, 0,
-					 "args: %s: a kernel command line "
-					 "cannot carry a double quote or a "
-					 "line break",
-					 config->args[i]);
-	return 0;
-}
-
 int config_validate(struct vm_config *config, struct error *err)
 {
 	if (config->cmdline && config->cmdline_only)
@@ -269,7 +256,7 @@ int config_validate(struct vm_config *config, struct error *err)
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
 	    validate_console(&config->console, err) ||
-	    validate_args(config, err))
+	    cmdline_validate(config, err))
 		return -1;
 	return 0;
 }

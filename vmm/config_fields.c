@@ -132,7 +132,8 @@ const struct field config_fields[] = {
 	{ "dry-run", FIELD_FLAG, AT(vm_config, dry_run),
 	  .help = "print the complete command line and the memory map, start "
 		  "nothing" },
-	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX) },
+	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX),
+	  .may_be_empty = true },
 	{ .name = NULL },
 };
 

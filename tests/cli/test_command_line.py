@@ -88,6 +88,13 @@ def test_unknown_command_is_refused():
     (["--cmdline", "a", "--cmdline-only", "b"], ["cmdline"]),
     (["--log-level", "loud"], ["log-level", "loud"]),
     (["--", 'say "hi"'], ["args", "double quote"]),
+    (["--", "two\nlines"], ["args", "two\\nlines", "line break"]),
+    (["--", "git", "log", "--", "file"], ["args", "drops", "--"]),
+    (["--"] + ["x"] * 33, ["args", "more than 32"]),
+    (["--cmdline", 'a="b c'], ["cmdline", "quote"]),
+    (["--cmdline-only", '"'], ["cmdline-only", "quote"]),
+    (["--cmdline", "a\nb"], ["cmdline", "line break"]),
+    (["--cmdline", "a --", "--", "b"], ["cmdline", "--", "drop"]),
 ])
 def test_bad_usage_names_the_option_and_the_reason(args, words):
     refused(run("run", *args), onggi.EXIT_USAGE, *words)
@@ -178,6 +185,28 @@ def test_a_kernel_command_line_may_be_empty(kernel):
     first, rest = shown("--cmdline-only", "")
     assert "--cmdline-only ''" in first
     assert rest.startswith("\nkernel command line:\n\n")
+
+
+@pytest.mark.parametrize("arg, word", [
+    ("plain", "plain"), ("a b", '"a b"'), ("a\tb", '"a\tb"'), ("", '""'),
+    ("--x", "--x"), ("voilà", '"voilà"'), ("été", "été"),
+    ("a\vb", '"a\vb"'), ("a=b c", '"a=b c"')])
+def test_arguments_are_quoted_where_linux_sees_a_blank(kernel, arg, word):
+    shown = run("run", "--kernel", kernel, "--dry-run", "--", "sh", arg, "z")
+    assert shown.returncode == 0, shown.stderr
+    assert f" -- sh {word} z\n\nmemory map:" in shown.stdout
+
+
+def test_as_many_arguments_as_linux_takes(kernel):
+    result = run("run", "--kernel", kernel, "--dry-run", "--", *["x"] * 32)
+    assert result.returncode == 0, result.stderr
+
+
+def test_quotes_that_are_closed_and_dashes_of_ones_own_are_fine(kernel):
+    for args in (['a="b -- c"', "--", "sh"], ["a -- b"], ["--x --y", "--", "z"]):
+        result = run("run", "--kernel", kernel, "--dry-run", "--cmdline",
+                     *args)
+        assert result.returncode == 0, result.stderr
 
 
 # --- dry run ---
