@@ -42,7 +42,8 @@ struct option {
 static int next_option(int argc, char **argv, int *index, struct option *option,
 		       struct error *err)
 {
-	char *word = argv[(*index)++];
+	const char *given = argv[(*index)++];
+	const char *word = strcmp(given, "-h") == 0 ? "--help" : given;
 	char name[32];
 	size_t len = strcspn(word, "=");
 	bool needs_value;

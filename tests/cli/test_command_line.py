@@ -34,6 +34,34 @@ def test_help_is_everywhere():
     assert "--kernel FILE" in run("run", "--help").stdout
 
 
+def test_short_help_is_help():
+    for args in (["-h"], ["run", "-h"], ["doctor", "-h"]):
+        result = run(*args)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout == run(*args[:-1], "--help").stdout
+
+
+@pytest.mark.parametrize("command", [
+    ["help"], ["--help"], ["version"], ["doctor"], ["doctor", "--quiet"],
+    ["doctor", "--help"]])
+def test_a_word_too_many_is_refused(command):
+    refused(run(*command, "surplus"), onggi.EXIT_USAGE, "surplus")
+
+
+@pytest.mark.parametrize("args", [
+    ["version"], ["help"], ["run", "--help"], ["complete", "run"],
+    ["run", "--kernel", "/bin/true", "--dry-run"]])
+@pytest.mark.parametrize("output", [">/dev/full", ">&-"])
+def test_lost_output_is_an_error(args, output):
+    result = subprocess.run(
+        ["sh", "-c", f'exec "$@" {output}', "sh", onggi.ONGGI, *args],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        check=False)
+    assert result.returncode == onggi.EXIT_IO, result.stderr
+    assert result.stderr.startswith("onggi: error: standard output: ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_version_is_one_line():
     assert re.fullmatch(r"onggi \S+\n", run("version").stdout)
     assert run("--version").stdout == run("version").stdout
