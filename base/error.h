@@ -3,10 +3,12 @@
  * A function that can fail takes a `struct error *err` last, fills it once and
  * returns -1; each caller on the way up may put its own context in front
  * ("disk0: open root.ext4: Permission denied"). Only main prints it. No
- * memory is allocated; a text that does not fit is cut. Any thread, one
- * struct per call chain.
+ * memory is allocated; a text that does not fit loses its middle. Any thread,
+ * one struct per call chain.
  */
 #pragma once
+
+#include <limits.h>
 
 /* What went wrong, as the process's exit status. The values follow
  * sysexits.h where it has a fitting one; README.md documents them. */
@@ -22,7 +24,7 @@ enum error_class {
 
 struct error {
 	enum error_class class;
-	char text[480];
+	char text[PATH_MAX + 400]; /* a path, and what is wrong with it */
 };
 
 /* Sets the text, followed by ": " and strerror(errnum) unless errnum is 0.

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/error.h"
+
 static enum log_level log_threshold = LOG_WARN;
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
@@ -14,21 +16,43 @@ void log_set_level(enum log_level level)
 	log_threshold = level;
 }
 
+/* Appends text to line[used]. Control characters, which may come from a file
+ * name, become visible: a message is one line and steers no terminal. */
+static size_t append_escaped(char *line, size_t used, size_t size,
+			     const char *text)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (; *text && used + 4 <= size; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= ' ' && c != 0x7f) {
+			line[used++] = *text;
+			continue;
+		}
+		line[used++] = '\\';
+		line[used++] = c == '\n' ? 'n' : 'x';
+		if (c == '\n')
+			continue;
+		line[used++] = hex[c >> 4];
+		line[used++] = hex[c & 0xf];
+	}
+	return used;
+}
+
 /* One write per line, so that lines of several threads do not mix. */
 __attribute__((format(printf, 2, 0))) static void
 write_line(enum log_level level, const char *fmt, va_list args)
 {
-	char line[512];
-	int used =
-		snprintf(line, sizeof(line), "onggi: %s: ", level_names[level]);
-	int more =
-		vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, args);
+	char text[sizeof(((struct error *)0)->text)];
+	char line[sizeof(text) + 256];
+	size_t used = (size_t)snprintf(line, sizeof(line),
+				       "onggi: %s: ", level_names[level]);
 
-	used += more > 0 ? more : 0;
-	if ((size_t)used > sizeof(line) - 1)
-		used = (int)sizeof(line) - 1;
+	vsnprintf(text, sizeof(text), fmt, args);
+	used = append_escaped(line, used, sizeof(line) - 1, text);
 	line[used++] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)used) < 0)
+	if (write(STDERR_FILENO, line, used) < 0)
 		return; /* nowhere left to say it */
 }
 

@@ -1,4 +1,5 @@
-/* Log lines on stderr: "onggi: LEVEL: text".
+/* Log lines on stderr: "onggi: LEVEL: text". Control characters in the text
+ * are printed as \n or \xNN.
  *
  * The level is a global that is set once, before any thread starts. What a
  * guest can trigger again and again goes through log_guest(), which lets a

@@ -32,6 +32,13 @@ static int explain(const char *name, int errnum, struct error *err)
 	return error_set(err, ERROR_IO, errnum, "tap %s", name);
 }
 
+/* dev_valid_name() of Linux, whose isspace() also knows 0xa0. */
+bool net_tap_is_name(const char *name)
+{
+	return *name && strlen(name) < IFNAMSIZ && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0 && !strpbrk(name, "%/: \t\n\v\f\r\xa0");
+}
+
 int net_tap_open(const char *name, struct error *err)
 {
 	struct ifreq request = {
@@ -40,8 +47,7 @@ int net_tap_open(const char *name, struct error *err)
 	int header = VNET_HEADER, little_endian = 1;
 	autoclose int fd = -1;
 
-	/* the kernel would make up a name for "" and "tap%d" */
-	if (!*name || strlen(name) >= IFNAMSIZ || strpbrk(name, "%/"))
+	if (!net_tap_is_name(name))
 		return error_set(err, ERROR_USAGE, 0,
 				 "tap %s: not an interface name", name);
 	memcpy(request.ifr_name, name, strlen(name));

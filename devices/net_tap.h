@@ -6,11 +6,16 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 
 #define NET_MAC_LEN 6
+
+/* Whether Linux takes this name for an interface; "tap%d" is none here, as the
+ * kernel would make up a number. */
+bool net_tap_is_name(const char *name);
 
 /* Opens the named tap, or creates one that lives as long as the descriptor.
  * Returns the descriptor, the caller's to close, or -1 with err set ("tap

@@ -40,7 +40,7 @@ static void write_byte(struct power *power, uint64_t offset, uint8_t value)
 	case POWER_BOOT_MARK:
 		if (!s->boot_marked) {
 			s->boot_marked = 1;
-			power->ops->boot_mark(power->ctx, value);
+			power->ops->boot_mark(power->ctx);
 		}
 		break;
 	case POWER_EXIT_CODE:

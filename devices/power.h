@@ -49,7 +49,7 @@
 struct power_ops {
 	void (*power_off)(void *ctx, uint8_t exit_code);
 	void (*reset)(void *ctx);
-	void (*boot_mark)(void *ctx, uint8_t value);
+	void (*boot_mark)(void *ctx);
 };
 
 /* All that a snapshot keeps. */

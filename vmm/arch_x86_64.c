@@ -213,7 +213,7 @@ int arch_load(struct vm *vm, const char *cmdline, struct error *err)
 		return error_wrap(err, "kernel");
 	if (res->initrd.fd >= 0 &&
 	    initrd_load(&res->initrd, &vm->mem, &kernel, &boot.initrd, err))
-		return -1;
+		return error_wrap(err, "initrd");
 	if (uses_acpi(vm->config)) {
 		if (build_acpi(vm, &boot.rsdp, err))
 			return -1;

@@ -5,6 +5,9 @@
 #include "vmm/config.h"
 #include "vmm/layout.h"
 
+/* Refuses what Linux would read otherwise than it is meant. */
+int cmdline_validate(const struct vm_config *config, struct error *err);
+
 /* The caller frees the string. NULL with err set without memory. What the
  * kernel's own limit says is the loader's business. */
 char *cmdline_build(const struct vm_config *config,

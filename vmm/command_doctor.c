@@ -4,6 +4,7 @@
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,20 +130,24 @@ int command_doctor(int argc, char **argv)
 	struct error err;
 	int status = 0;
 
-	if (argc > 0 && strcmp(argv[0], "--help") == 0) {
+	bool help = argc > 0 && (strcmp(argv[0], "--help") == 0 ||
+				 strcmp(argv[0], "-h") == 0);
+	bool quiet = argc > 0 && strcmp(argv[0], "--quiet") == 0;
+
+	if (argc > help + quiet) {
+		log_error("doctor: unexpected '%s'", argv[help + quiet]);
+		return ERROR_USAGE;
+	}
+	if (help) {
 		puts("usage: onggi doctor [--quiet]\n\n"
 		     "Tries what this host allows. Exit status 0 when guests "
 		     "can boot, 69 when not;\n--quiet prints nothing.");
 		return 0;
 	}
-	if (argc > 0 && strcmp(argv[0], "--quiet") == 0) {
+	if (quiet) {
 		autoclose int fd = kvm_open(&err);
 
 		return fd < 0 || probe_kernel_mode(fd, &err) ? ERROR_KVM : 0;
-	}
-	if (argc > 0) {
-		log_error("doctor: unknown option '%s'", argv[0]);
-		return ERROR_USAGE;
 	}
 	if (check_kvm(&err))
 		status = ERROR_KVM;

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "devices/net_tap.h"
+#include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
 
 #define MIB (1ULL << 20)
@@ -40,7 +42,8 @@ struct option {
 static int next_option(int argc, char **argv, int *index, struct option *option,
 		       struct error *err)
 {
-	char *word = argv[(*index)++];
+	const char *given = argv[(*index)++];
+	const char *word = strcmp(given, "-h") == 0 ? "--help" : given;
 	char name[32];
 	size_t len = strcspn(word, "=");
 	bool needs_value;
@@ -156,10 +159,22 @@ int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
 static int validate_memory(const struct config_memory *memory,
 			   struct error *err)
 {
-	if (memory->size < MEMORY_MIN)
+	unsigned long long size = memory->size;
+
+	/* a number without its unit is in bytes, and hardly meant so */
+	if (size > 0 && size <= 32768)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu bytes is less than 8 MiB "
+				 "(%lluM?)",
+				 size, size);
+	if (size < MEMORY_MIN)
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: %llu KiB is less than 8 MiB",
-				 (unsigned long long)memory->size >> 10);
+				 size >> 10);
+	if (size > CONFIG_MEMORY_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu GiB is more than %llu GiB",
+				 size >> 30, CONFIG_MEMORY_MAX >> 30);
 	if (memory->size % 4096)
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: not a multiple of 4 KiB");
@@ -207,7 +222,7 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 		if (!net->tap)
 			return error_set(err, ERROR_USAGE, 0,
 					 "net: needs tap=NAME");
-		if (strlen(net->tap) > 15 || strpbrk(net->tap, "/% \t"))
+		if (!net_tap_is_name(net->tap))
 			return error_set(err, ERROR_USAGE, 0,
 					 "net: '%s' is not an interface name",
 					 net->tap);
@@ -234,20 +249,6 @@ static int validate_console(struct config_console *console, struct error *err)
 	return 0;
 }
 
-/* The kernel splits its command line at blanks and knows double quotes but no
- * escapes, so an argument holding both cannot be passed. */
-static int validate_args(const struct vm_config *config, struct error *err)
-{
-	for (unsigned i = 0; i < config->arg_count; i++)
-		if (strpbrk(config->args[i], "\"\n"))
-			return error_set(err, ERROR_USAGE, 0,
-					 "args: %s: a kernel command line "
-					 "cannot carry a double quote or a "
-					 "line break",
-					 config->args[i]);
-	return 0;
-}
-
 int config_validate(struct vm_config *config, struct error *err)
 {
 	if (config->cmdline && config->cmdline_only)
@@ -256,7 +257,7 @@ int config_validate(struct vm_config *config, struct error *err)
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
 	    validate_console(&config->console, err) ||
-	    validate_args(config, err))
+	    cmdline_validate(config, err))
 		return -1;
 	return 0;
 }

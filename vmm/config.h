@@ -16,7 +16,10 @@
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
 #define CONFIG_NETS_MAX 8
-#define CONFIG_ARGS_MAX 64
+#define CONFIG_ARGS_MAX 32 /* Linux panics at more */
+/* KVM prepares its tables for all of it at once, deaf to signals: seconds per
+ * TiB where it shadows page tables. More than 8 TiB it does not take at all. */
+#define CONFIG_MEMORY_MAX (1ULL << 40)
 
 struct config_memory {
 	uint64_t size; /* bytes */

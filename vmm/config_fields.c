@@ -87,7 +87,7 @@ const struct field config_fields[] = {
 	  .max = CONFIG_CPUS_MAX, .arg = "N", .help = "vCPUs, 1 to 64 (1)" },
 	{ "memory", FIELD_GROUP, AT(vm_config, memory), .group = memory_fields,
 	  .arg = "SIZE[,hugepages]",
-	  .help = "guest memory with K, M or G (256M); on 2 MiB pages" },
+	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
 	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]",
@@ -132,7 +132,8 @@ const struct field config_fields[] = {
 	{ "dry-run", FIELD_FLAG, AT(vm_config, dry_run),
 	  .help = "print the complete command line and the memory map, start "
 		  "nothing" },
-	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX) },
+	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX),
+	  .may_be_empty = true },
 	{ .name = NULL },
 };
 

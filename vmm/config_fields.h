@@ -19,7 +19,7 @@ enum field_type {
 	FIELD_STRING, /* char * */
 	FIELD_FLAG,   /* bool */
 	FIELD_UINT,   /* uint64_t, min to max */
-	FIELD_SIZE,   /* uint64_t bytes, with K, M, G */
+	FIELD_SIZE,   /* uint64_t bytes, with K, M, G, T */
 	FIELD_MAC,    /* struct config_mac */
 	FIELD_CHOICE, /* int, index into choices */
 	FIELD_GROUP,  /* struct described by group */

@@ -48,6 +48,35 @@ static int read_object(const struct field *fields, void *base, json_t *object,
 	return 0;
 }
 
+/* A number or a flag where a path is wanted would become the path "true". */
+static int check_type(const struct field *field, const json_t *value,
+		      struct error *err)
+{
+	static const char *const wanted[] = {
+		[FIELD_STRING] = "a string",
+		[FIELD_FLAG] = "true or false",
+		[FIELD_UINT] = "a whole number",
+		[FIELD_SIZE] = "a whole number or a string",
+		[FIELD_MAC] = "a string",
+		[FIELD_CHOICE] = "a string",
+		[FIELD_GROUP] = "a string or an object",
+	};
+	enum field_type type = field->type;
+	bool number = type == FIELD_UINT || type == FIELD_SIZE;
+
+	/* "memory": 536870912 */
+	if (type == FIELD_GROUP)
+		number = field->group->type == FIELD_SIZE;
+	if (type == FIELD_FLAG && json_is_boolean(value))
+		return 0;
+	if (type != FIELD_FLAG && json_is_string(value))
+		return 0;
+	if (number && json_is_integer(value))
+		return 0;
+	return error_set(err, ERROR_USAGE, 0, "%s: must be %s", field->name,
+			 wanted[field->type]);
+}
+
 /* Strings, booleans and whole numbers as the command line would spell them. */
 static int read_value(const struct field *field, void *at, json_t *value,
 		      struct error *err)
@@ -63,6 +92,8 @@ static int read_value(const struct field *field, void *at, json_t *value,
 			return error_wrap(err, "%s", field->name);
 		return 0;
 	}
+	if (check_type(field, value, err))
+		return -1;
 	switch (json_typeof(value)) {
 	case JSON_STRING:
 		text = json_string_value(value);
@@ -73,23 +104,15 @@ static int read_value(const struct field *field, void *at, json_t *value,
 	case JSON_TRUE:
 		text = "true";
 		break;
-	case JSON_FALSE:
-		text = "false";
-		break;
 	case JSON_INTEGER:
 		snprintf(number, sizeof(number), "%lld",
 			 (long long)json_integer_value(value));
 		text = number;
 		break;
 	default:
-		return error_set(err, ERROR_USAGE, 0,
-				 "%s: must be a string, a whole number, true "
-				 "or false",
-				 field->name);
+		text = "false";
+		break;
 	}
-	if (field->type == FIELD_FLAG && !json_is_boolean(value))
-		return error_set(err, ERROR_USAGE, 0,
-				 "%s: must be true or false", field->name);
 	return field_parse(field, at, text, err);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/container_of.h"
 #include "base/log.h"
 #include "vmm/terminal.h"
 
@@ -118,8 +119,7 @@ static void drain(struct console *console)
 static void out_ready(struct event_source *source, uint32_t events)
 {
 	(void)events;
-	drain((struct console *)((char *)source -
-				 offsetof(struct console, source_out)));
+	drain(container_of(source, struct console, source_out));
 }
 
 /* --- escape keys --- */
@@ -256,8 +256,7 @@ static void on_room(void *ctx)
 static void in_ready(struct event_source *source, uint32_t events)
 {
 	struct console *console =
-		(struct console *)((char *)source -
-				   offsetof(struct console, source_in));
+		container_of(source, struct console, source_in);
 
 	(void)events;
 	if (!read_input(console))

@@ -105,6 +105,7 @@ int kvm_set_memory(int vm_fd, const struct guest_mem *mem, struct error *err)
 
 		if (ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &slot))
 			return error_set(err, ERROR_KVM, errno,
+					 "memory: "
 					 "KVM_SET_USER_MEMORY_REGION at %#llx",
 					 (unsigned long long)region->gpa);
 	}

@@ -1,4 +1,5 @@
 /* onggi: a lightweight KVM virtual machine monitor. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "vmm/commands.h"
 #include "vmm/config.h"
 
@@ -13,10 +15,21 @@
 #define ONGGI_VERSION "unknown"
 #endif
 
+/* For commands that take none. */
+static int refuse_arguments(const char *command, int argc, char **argv)
+{
+	if (argc == 0)
+		return 0;
+	log_error("%s: unexpected '%s'", command, argv[0]);
+	return ERROR_USAGE;
+}
+
 static int command_version(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	int status = refuse_arguments("version", argc, argv);
+
+	if (status)
+		return status;
 	puts("onggi " ONGGI_VERSION);
 	return 0;
 }
@@ -40,8 +53,10 @@ static const struct {
 
 static int command_help(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	int status = refuse_arguments("help", argc, argv);
+
+	if (status)
+		return status;
 	puts("onggi boots a Linux kernel in a lightweight KVM virtual machine."
 	     "\n\nusage: onggi COMMAND [OPTIONS]\n");
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
@@ -64,16 +79,28 @@ static int command_complete(int argc, char **argv)
 }
 
 /* A file that is opened must not become standard output: the guest's console
- * would be written into a disk image. */
+ * would be written into a disk image. Reading finds the end, writing fails. */
 static void occupy_standard_files(void)
 {
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDONLY);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* What was printed but did not arrive is an error: a script would go on with
+ * half of it. */
+static int check_output(int status)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	log_error("standard output: %s",
+		  errno ? strerror(errno) : "could not be written");
+	return status ? status : ERROR_IO;
 }
 
 int main(int argc, char **argv)
@@ -87,11 +114,9 @@ int main(int argc, char **argv)
 		name = "version";
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc > 2 ? argc - 2 : 0,
-					       argv + (argc > 2 ? 2 : argc));
-	fprintf(stderr,
-		"onggi: error: unknown command '%s' (see 'onggi help')"
-		"\n",
-		name);
+			return check_output(
+				commands[i].run(argc > 2 ? argc - 2 : 0,
+						argv + (argc > 2 ? 2 : argc)));
+	log_error("unknown command '%s' (see 'onggi help')", name);
 	return ERROR_USAGE;
 }

@@ -31,6 +31,65 @@ static int open_image(struct boot_file *file, const char *path,
 	return 0;
 }
 
+/* Block devices may have several nodes, and then several inodes. */
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool is_open_as(const struct stat *st, int fd)
+{
+	struct stat open;
+
+	return fd >= 0 && fstat(fd, &open) == 0 && same_file(&open, st);
+}
+
+/* Refuses to write over what this VM reads: nobody means to. */
+static int refuse_own_file(const struct resources *resources,
+			   const struct vm_config *config, const char *path,
+			   struct error *err)
+{
+	const char *use = NULL;
+	struct stat st;
+
+	if (stat(path, &st))
+		return 0; /* a new file, or open() will say what is wrong */
+	if (is_open_as(&st, resources->kernel.fd))
+		use = "the kernel";
+	if (is_open_as(&st, resources->initrd.fd))
+		use = "the initrd";
+	for (unsigned i = 0; i < config->disk_count; i++)
+		if (is_open_as(&st, resources->disks[i].fd))
+			use = config->disks[i].id;
+	if (is_open_as(&st, resources->pidfile_fd))
+		use = "the pidfile";
+	if (!use)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
+}
+
+/* disk_open() cannot know whose the lock is that it meets. */
+static int refuse_disk_twice(const struct resources *resources,
+			     const struct vm_config *config, unsigned index,
+			     struct error *err)
+{
+	const struct config_disk *disk = &config->disks[index];
+	struct stat st;
+
+	if (stat(disk->path, &st))
+		return 0; /* which disk_open() will say */
+	for (unsigned i = 0; i < index; i++)
+		if (is_open_as(&st, resources->disks[i].fd) &&
+		    !(disk->readonly && config->disks[i].readonly))
+			return error_set(err, ERROR_USAGE, 0,
+					 "disk %s: is %s already, and shared "
+					 "only if both are readonly",
+					 disk->path, config->disks[i].id);
+	return 0;
+}
+
 static int open_disks(struct resources *resources,
 		      const struct vm_config *config, struct error *err)
 {
@@ -42,7 +101,8 @@ static int open_disks(struct resources *resources,
 			.direct = disk->direct,
 		};
 
-		if (disk_open(&wanted, &resources->disks[i], err))
+		if (refuse_disk_twice(resources, config, i, err) ||
+		    disk_open(&wanted, &resources->disks[i], err))
 			return error_wrap(err, "%s", disk->id);
 	}
 	return 0;
@@ -83,17 +143,36 @@ static int lock_pidfile(const char *path, struct error *err)
 
 static bool is_file_at(int fd, const char *path)
 {
-	struct stat ours, there;
+	struct stat there;
 
-	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 &&
-	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+	return stat(path, &there) == 0 && is_open_as(&there, fd);
 }
 
-static int write_pidfile(struct resources *resources, const char *path,
-			 struct error *err)
+/* An old pidfile is taken over; anything else was named by mistake. */
+static int check_old_content(int fd, const char *path, struct error *err)
 {
+	char text[64];
+	ssize_t len = pread(fd, text, sizeof(text), 0);
+
+	if (len < 0)
+		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
+	for (ssize_t i = 0; i < len; i++)
+		if (!strchr("0123456789\n", text[i]) || !text[i])
+			return error_set(err, ERROR_IO, 0,
+					 "pidfile %s: is another file: it "
+					 "holds no process id",
+					 path);
+	return 0;
+}
+
+static int write_pidfile(struct resources *resources,
+			 const struct vm_config *config, struct error *err)
+{
+	const char *path = config->pidfile;
 	autoclose int fd = -1;
 
+	if (refuse_own_file(resources, config, path, err))
+		return error_wrap(err, "pidfile");
 	do {
 		cleanup_close(&fd);
 		fd = lock_pidfile(path, err);
@@ -101,6 +180,8 @@ static int write_pidfile(struct resources *resources, const char *path,
 			return -1;
 		/* its owner may have removed it between open and lock */
 	} while (!is_file_at(fd, path));
+	if (check_old_content(fd, path, err))
+		return -1;
 	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0) {
 		int errnum = errno;
 
@@ -110,6 +191,18 @@ static int write_pidfile(struct resources *resources, const char *path,
 	resources->pidfile = path;
 	resources->pidfile_fd = take_fd(&fd);
 	return 0;
+}
+
+static int open_console(struct resources *resources,
+			const struct vm_config *config,
+			struct timeline *timeline, struct error *err)
+{
+	const char *file = config->console.file;
+
+	if (file && refuse_own_file(resources, config, file, err))
+		return error_wrap(err, "console");
+	resources->console = console_open(&config->console, timeline, err);
+	return resources->console ? 0 : -1;
 }
 
 int resources_open(struct resources *resources, const struct vm_config *config,
@@ -141,10 +234,9 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	timeline_mark(timeline, TIMELINE_KVM_OPENED);
 	/* before the console, whose file belongs to the other VM if there is
 	 * one */
-	if (config->pidfile && write_pidfile(resources, config->pidfile, err))
+	if (config->pidfile && write_pidfile(resources, config, err))
 		goto fail;
-	resources->console = console_open(&config->console, timeline, err);
-	if (!resources->console)
+	if (open_console(resources, config, timeline, err))
 		goto fail;
 	return 0;
 fail:
@@ -154,7 +246,9 @@ fail:
 
 void resources_close(struct resources *resources)
 {
-	if (resources->pidfile)
+	/* unless somebody has put another file there */
+	if (resources->pidfile &&
+	    is_file_at(resources->pidfile_fd, resources->pidfile))
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
 	console_close(resources->console);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/container_of.h"
 #include "base/log.h"
 #include "vmm/cmdline.h"
 #include "vmm/kvm.h"
@@ -62,11 +63,10 @@ static void on_reset(void *ctx)
 	vm_stop(ctx, VM_STOP_REBOOT, 0, "the guest reset the machine");
 }
 
-static void on_boot_mark(void *ctx, uint8_t value)
+static void on_boot_mark(void *ctx)
 {
 	struct vm *vm = ctx;
 
-	(void)value;
 	timeline_mark(vm->timeline, TIMELINE_USER_SPACE);
 }
 
@@ -90,8 +90,7 @@ static void quit_by_signal(struct vm *vm, int signal)
 
 static void on_stop_timeout(struct event_source *source, uint32_t events)
 {
-	struct vm *vm =
-		(struct vm *)((char *)source - offsetof(struct vm, stop_timer));
+	struct vm *vm = container_of(source, struct vm, stop_timer);
 
 	(void)events;
 	event_loop_remove(vm->loop, source);
@@ -105,8 +104,7 @@ static void on_stop_timeout(struct event_source *source, uint32_t events)
  * is no button: waiting would bring nothing. */
 static void on_signal(struct event_source *source, uint32_t events)
 {
-	struct vm *vm =
-		(struct vm *)((char *)source - offsetof(struct vm, signals));
+	struct vm *vm = container_of(source, struct vm, signals);
 	struct itimerspec timeout = {
 		.it_value.tv_sec = (time_t)vm->config->stop_timeout,
 	};

@@ -34,6 +34,34 @@ def test_help_is_everywhere():
     assert "--kernel FILE" in run("run", "--help").stdout
 
 
+def test_short_help_is_help():
+    for args in (["-h"], ["run", "-h"], ["doctor", "-h"]):
+        result = run(*args)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout == run(*args[:-1], "--help").stdout
+
+
+@pytest.mark.parametrize("command", [
+    ["help"], ["--help"], ["version"], ["doctor"], ["doctor", "--quiet"],
+    ["doctor", "--help"]])
+def test_a_word_too_many_is_refused(command):
+    refused(run(*command, "surplus"), onggi.EXIT_USAGE, "surplus")
+
+
+@pytest.mark.parametrize("args", [
+    ["version"], ["help"], ["run", "--help"], ["complete", "run"],
+    ["run", "--kernel", "/bin/true", "--dry-run"]])
+@pytest.mark.parametrize("output", [">/dev/full", ">&-"])
+def test_lost_output_is_an_error(args, output):
+    result = subprocess.run(
+        ["sh", "-c", f'exec "$@" {output}', "sh", onggi.ONGGI, *args],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        check=False)
+    assert result.returncode == onggi.EXIT_IO, result.stderr
+    assert result.stderr.startswith("onggi: error: standard output: ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_version_is_one_line():
     assert re.fullmatch(r"onggi \S+\n", run("version").stdout)
     assert run("--version").stdout == run("version").stdout
@@ -64,7 +92,11 @@ def test_unknown_command_is_refused():
     (["--memory", "0"], ["memory", "8 MiB"]),
     (["--memory", "12X"], ["memory", "12X"]),
     (["--memory", "99999999999999999999G"], ["memory"]),
-    (["--memory", "1048576T"], ["memory", "physical addresses"]),
+    (["--memory", "512"], ["memory: 512 bytes", "8 MiB", "512M?"]),
+    (["--memory", "4M"], ["memory: 4096 KiB", "8 MiB"]),
+    (["--memory", "1025G"], ["memory: 1025 GiB", "1024 GiB"]),
+    (["--memory", "40T"], ["memory: 40960 GiB", "1024 GiB"]),
+    (["--memory", "1048576T"], ["memory", "1024 GiB"]),
     (["--memory", "16777220K,hugepages"], ["memory", "2 MiB"]),
     (["--memory", "64M,bigpages"], ["memory", "bigpages"]),
     (["--disk", ""], ["disk", "path"]),
@@ -75,13 +107,22 @@ def test_unknown_command_is_refused():
     (["--net", "tap=t0,mac=02:00"], ["mac", "02:00"]),
     (["--net", "tap=t0,mac=03:00:00:00:00:01"], ["mac", "multicast"]),
     (["--net", "tap=t0,mtu=60"], ["mtu", "60"]),
-    (["--net", "tap=a/b"], ["net", "a/b"]),
+    *((["--net", f"tap={name}"], ["net", "not an interface name"])
+      for name in ("a/b", ".", "..", "a:b", "a b", "voilà", "a\nb",
+                   "sixteen-letters-")),
     (["--net", "tap=t0", "--net", "tap=t0"], ["t0", "twice"]),
     (["--console", "stdio,pty"], ["console"]),
     (["--console", "tcp"], ["console", "tcp"]),
     (["--cmdline", "a", "--cmdline-only", "b"], ["cmdline"]),
     (["--log-level", "loud"], ["log-level", "loud"]),
     (["--", 'say "hi"'], ["args", "double quote"]),
+    (["--", "two\nlines"], ["args", "two\\nlines", "line break"]),
+    (["--", "git", "log", "--", "file"], ["args", "drops", "--"]),
+    (["--"] + ["x"] * 33, ["args", "more than 32"]),
+    (["--cmdline", 'a="b c'], ["cmdline", "quote"]),
+    (["--cmdline-only", '"'], ["cmdline-only", "quote"]),
+    (["--cmdline", "a\nb"], ["cmdline", "line break"]),
+    (["--cmdline", "a --", "--", "b"], ["cmdline", "--", "drop"]),
 ])
 def test_bad_usage_names_the_option_and_the_reason(args, words):
     refused(run("run", *args), onggi.EXIT_USAGE, *words)
@@ -101,6 +142,17 @@ def test_too_many_disks_are_refused():
     ('{"cpus": 1.5}', ["cpus"]),
     ('{"cpus": 1000}', ["cpus", "1 to 64"]),
     ('{"no-reboot": "yes"}', ["no-reboot", "true"]),
+    ('{"kernel": true}', ["kernel", "must be a string"]),
+    ('{"kernel": 5}', ["kernel", "must be a string"]),
+    ('{"kernel": null}', ["kernel", "must be a string"]),
+    ('{"pidfile": ["a"]}', ["pidfile", "must be a string"]),
+    ('{"cpus": true}', ["cpus", "whole number"]),
+    ('{"memory": true}', ["memory", "string or an object"]),
+    ('{"memory": {"size": true}}', ["memory: size", "whole number"]),
+    ('{"disk": [1]}', ["disk", "string or an object"]),
+    ('{"disk": [{"path": false}]}', ["disk: path", "string"]),
+    ('{"log-level": 1}', ["log-level", "must be a string"]),
+    ('{"args": [1]}', ["args", "must be a string"]),
     ('{"kernel": "a\\u0000b"}', ["line 1"]),
     ('{"kernel": "a", "kernel": "b"}', ["line 1"]),
     ('["kernel"]', ["object"]),
@@ -174,6 +226,28 @@ def test_a_kernel_command_line_may_be_empty(kernel):
     assert rest.startswith("\nkernel command line:\n\n")
 
 
+@pytest.mark.parametrize("arg, word", [
+    ("plain", "plain"), ("a b", '"a b"'), ("a\tb", '"a\tb"'), ("", '""'),
+    ("--x", "--x"), ("voilà", '"voilà"'), ("été", "été"),
+    ("a\vb", '"a\vb"'), ("a=b c", '"a=b c"')])
+def test_arguments_are_quoted_where_linux_sees_a_blank(kernel, arg, word):
+    shown = run("run", "--kernel", kernel, "--dry-run", "--", "sh", arg, "z")
+    assert shown.returncode == 0, shown.stderr
+    assert f" -- sh {word} z\n\nmemory map:" in shown.stdout
+
+
+def test_as_many_arguments_as_linux_takes(kernel):
+    result = run("run", "--kernel", kernel, "--dry-run", "--", *["x"] * 32)
+    assert result.returncode == 0, result.stderr
+
+
+def test_quotes_that_are_closed_and_dashes_of_ones_own_are_fine(kernel):
+    for args in (['a="b -- c"', "--", "sh"], ["a -- b"], ["--x --y", "--", "z"]):
+        result = run("run", "--kernel", kernel, "--dry-run", "--cmdline",
+                     *args)
+        assert result.returncode == 0, result.stderr
+
+
 # --- dry run ---
 
 def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
@@ -235,6 +309,19 @@ def test_missing_files_are_named(tmp_path, kernel):
             onggi.EXIT_IO, "disk0", "/no/disk", "No such file")
 
 
+@pytest.mark.parametrize("name, shown, reason", [
+    ("two\nlines", "two\\nlines", "No such file"),
+    ("red\x1b[31m", "red\\x1b[31m", "No such file"),
+    ("n" * 5000, "nnn...nnn", "File name too long"),
+    ("d/" * 2040, "d/" * 2040, "No such file")],
+    ids=["two lines", "escape", "long name", "long path"])
+def test_a_message_is_one_line_with_its_reason(kernel, name, shown, reason):
+    refused(run("run", "--kernel", kernel, "--initrd", name),
+            onggi.EXIT_IMAGE, "initrd: ", shown, reason)
+    if "/" not in name:
+        refused(run(name[:100]), onggi.EXIT_USAGE, "unknown command")
+
+
 def test_named_pipes_are_no_images(tmp_path, kernel):
     """And are not waited for."""
     fifo = tmp_path / "fifo"
@@ -273,7 +360,8 @@ def test_an_initrd_larger_than_memory_is_refused(tmp_path, kernel):
     initrd.touch()
     os.truncate(initrd, 100 << 20)
     refused(run("run", "--kernel", kernel, "--initrd", initrd, "--memory",
-                "64M"), onggi.EXIT_IMAGE, "initrd", "100 MiB", "64 MiB")
+                "64M"), onggi.EXIT_IMAGE, f"initrd: {initrd}", "100 MiB",
+            "64 MiB")
 
 
 @needs_kvm
@@ -290,6 +378,37 @@ def test_a_directory_is_no_disk(tmp_path, kernel):
 
 
 @needs_kvm
+@pytest.mark.parametrize("option, value", [
+    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+@pytest.mark.parametrize("role, words", [
+    ("kernel", "the kernel"), ("initrd", "the initrd"), ("disk", "disk0")])
+def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
+                                                  role, words):
+    files = {}
+    for name in ("kernel", "initrd", "disk"):
+        files[name] = guest(tmp_path, onggi.POWER_OFF_42).rename(
+            tmp_path / name)
+        os.truncate(files[name], 1 << 20)
+    before = files[role].read_bytes()
+    link = tmp_path / "link"
+    link.symlink_to(files[role])
+    for path in (files[role], link):
+        refused(run("run", "--kernel", files["kernel"], "--initrd",
+                    files["initrd"], "--disk", files["disk"], option,
+                    value.format(path)),
+                onggi.EXIT_USAGE, option[2:], str(path), words)
+    assert files[role].read_bytes() == before
+
+
+@needs_kvm
+def test_the_console_does_not_go_into_the_pidfile(tmp_path, kernel):
+    path = tmp_path / "file"
+    refused(run("run", "--kernel", kernel, "--no-reboot", "--pidfile", path,
+                "--console", f"file={path}"),
+            onggi.EXIT_USAGE, "console", str(path), "pidfile")
+
+
+@needs_kvm
 def test_a_disk_in_use_is_locked(tmp_path):
     disk = tmp_path / "disk"
     disk.touch()
@@ -302,6 +421,19 @@ def test_a_disk_in_use_is_locked(tmp_path):
                 onggi.EXIT_IO, "disk0", str(disk), "locked")
         refused(run("run", "--kernel", kernel, "--disk", f"{disk},readonly"),
                 onggi.EXIT_IO, "locked")
+
+
+@needs_kvm
+def test_a_disk_named_twice_is_not_somebody_elses(tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    link = tmp_path / "link"
+    link.symlink_to(disk)
+    args = ("run", "--kernel", guest(tmp_path, onggi.POWER_OFF_42), "--disk")
+    refused(run(*args, disk, "--disk", f"{link},readonly"), onggi.EXIT_USAGE,
+            "disk1", str(link), "is disk0 already")
+    result = run(*args, f"{disk},readonly", "--disk", f"{link},readonly")
+    assert (result.returncode, result.stderr) == (42, "")
 
 
 def as_nobody(*args):

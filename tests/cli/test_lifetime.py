@@ -98,6 +98,35 @@ def test_a_pidfile_that_is_no_file_is_refused(tmp_path, kernel):
 
 
 @needs_kvm
+@pytest.mark.parametrize("content", ["# my notes\n", "1234\nand more\n",
+                                     "1" * 60 + "x", "\0"])
+def test_a_pidfile_that_holds_something_else_is_refused(tmp_path, kernel,
+                                                        content):
+    path = tmp_path / "notes"
+    console = tmp_path / "console"
+    path.write_text(content)
+    console.write_text("of the VM before")
+    refused(run("run", "--kernel", kernel, "--pidfile", path, "--no-reboot",
+                "--console", f"file={console}"),
+            onggi.EXIT_IO, str(path), "process id")
+    assert path.read_text() == content
+    assert console.read_text() == "of the VM before"
+
+
+@needs_kvm
+def test_only_the_own_pidfile_is_removed(tmp_path):
+    path = tmp_path / "pid"
+    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
+               path) as vm:
+        wait_for_file(path)
+        path.rename(tmp_path / "moved")
+        path.write_text("somebody else's")
+        vm.signal(signal.SIGINT)
+        vm.finish()
+    assert path.read_text() == "somebody else's"
+
+
+@needs_kvm
 @pytest.mark.parametrize("args, signals", [
     (["--stop-timeout", "0"], 1), (["--stop-timeout", "1"], 1),
     (["--stop-timeout", "1000"], 2)])

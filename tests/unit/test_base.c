@@ -31,7 +31,14 @@ static void an_error_carries_class_text_and_reason(void **state)
 	assert_string_equal(err.text, "plain");
 }
 
-static void an_error_that_does_not_fit_is_cut_and_terminated(void **state)
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), want = strlen(end);
+
+	return len >= want && strcmp(text + len - want, end) == 0;
+}
+
+static void an_error_that_does_not_fit_loses_its_middle(void **state)
 {
 	struct error err;
 	char text[sizeof(err.text) + 20];
@@ -43,10 +50,19 @@ static void an_error_that_does_not_fit_is_cut_and_terminated(void **state)
 		error_set(&err, ERROR_IO, ENOENT, "%.*s", (int)len, text);
 		assert_true(strnlen(err.text, sizeof(err.text)) <
 			    sizeof(err.text));
+		assert_true(ends_with(err.text, ": No such file or directory"));
 		error_wrap(&err, "%.*s", (int)len, text);
 		assert_true(strnlen(err.text, sizeof(err.text)) <
 			    sizeof(err.text));
+		assert_true(ends_with(err.text, ": No such file or directory"));
 	}
+	error_set(&err, ERROR_IO, 0, "open %s: is a directory", text);
+	error_wrap(&err, "disk0");
+	assert_int_equal(strncmp(err.text, "disk0: open xxx", 15), 0);
+	assert_non_null(strstr(err.text, "xxx...xxx"));
+	assert_true(ends_with(err.text, "xxx: is a directory"));
+	error_wrap(&err, "%s%s%s", text, text, text);
+	assert_true(ends_with(err.text, "xxx: is a directory"));
 }
 
 /* --- log --- */
@@ -71,6 +87,23 @@ static void guest_lines_beyond_a_burst_are_dropped(void **state)
 		lines += text[i] == '\n';
 	assert_int_equal(lines, LOG_BURST);
 	assert_int_equal(strncmp(text, "onggi: warn: line 0\n", 20), 0);
+	close(saved);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void a_line_shows_control_characters(void **state)
+{
+	int saved = dup(STDERR_FILENO), pipes[2];
+	char text[200] = "";
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	dup2(pipes[1], STDERR_FILENO);
+	log_warn("a\nb\t\x1b[31m\x7f ö");
+	dup2(saved, STDERR_FILENO);
+	assert_true(read(pipes[0], text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "onggi: warn: a\\nb\\x09\\x1b[31m\\x7f ö\n");
 	close(saved);
 	close(pipes[0]);
 	close(pipes[1]);
@@ -314,8 +347,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test(name)
 	const struct CMUnitTest tests[] = {
 		TEST(an_error_carries_class_text_and_reason),
-		TEST(an_error_that_does_not_fit_is_cut_and_terminated),
+		TEST(an_error_that_does_not_fit_loses_its_middle),
 		TEST(guest_lines_beyond_a_burst_are_dropped),
+		TEST(a_line_shows_control_characters),
 		TEST(guest_ranges_must_lie_inside_one_region),
 		TEST(guest_copies_are_whole_or_not_at_all),
 		TEST(bad_regions_are_refused),

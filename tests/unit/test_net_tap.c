@@ -25,8 +25,10 @@ static void derived_macs_are_local_unicast_stable_and_differ(void **state)
 
 static void names_that_are_none_are_refused(void **state)
 {
-	static const char *const names[] = { "", "tap%d", "a/b",
-					     "sixteen-letters-" };
+	static const char *const names[] = {
+		"",    "tap%d", "a/b",	"sixteen-letters-", ".", "..",
+		"a:b", " ",	"a\nb", "voil\xc3\xa0",
+	};
 	struct error err;
 
 	(void)state;
