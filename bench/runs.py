@@ -120,11 +120,12 @@ def kvm_boots_kernels():
 def run_counted(script, arguments, json_path):
     """The script once more, in the emulated machine whose clock counts
     instructions; returns its exit status."""
-    with tempfile.TemporaryDirectory() as results:
+    # In the checkout, which the emulated machine shows wherever it lies.
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as results:
         rows = Path(results) / "rows.json"
         status = subprocess.call([
             ROOT / "tests/testbed/run", "--counted", "--timeout", "900",
-            "--results", results, "--", sys.executable, "-B", script,
+            "--results", ROOT, "--", sys.executable, "-B", script,
             *arguments, "--json", rows], cwd=ROOT)
         if json_path and rows.exists():
             shutil.copyfile(rows, json_path)

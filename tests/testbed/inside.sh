@@ -59,7 +59,9 @@ run_on_ports() {
 run_on_terminal() {
     local hvc
     find_device hvc /dev/hvc0
-    stty sane "${settings[@]}" <"$hvc"
+    # Held open: the last close would undo the settings.
+    exec 3<>"$hvc"
+    stty sane "${settings[@]}" <&3
     : >$control/terminal
     (run_command_on_terminal)
     finish $?
