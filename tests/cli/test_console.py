@@ -116,6 +116,15 @@ def test_a_reader_that_goes_away_does_not_end_the_guest(tmp_path):
 
 # --- nobody reads ---
 
+def interrupt(vm, timeout):
+    """The exit status after SIGINT; a VM that does not end is killed."""
+    vm.send_signal(signal.SIGINT)
+    try:
+        return vm.wait(timeout)
+    finally:
+        vm.kill()
+
+
 @needs_kvm
 def test_a_socket_that_nobody_reads_blocks_nothing(tmp_path):
     """It must not be waited for under the lock that input needs too."""
@@ -151,11 +160,7 @@ def test_a_signal_ends_a_guest_that_waits_for_a_socket(tmp_path):
         vm.stdin.write(b"input")
         vm.stdin.flush()
         time.sleep(0.2)
-        vm.send_signal(signal.SIGINT)
-        try:
-            assert vm.wait(5) == 128 + signal.SIGINT
-        finally:
-            vm.kill()
+        assert interrupt(vm, 5) == 128 + signal.SIGINT
     ours.close()
     theirs.close()
 
@@ -185,11 +190,7 @@ def test_a_signal_ends_the_wait_for_a_stuck_reader(tmp_path):
             assert vm.poll() is None
         time.sleep(0.5)
         assert vm.poll() is None
-        vm.send_signal(signal.SIGINT)
-        try:
-            assert vm.wait(4) == 42
-        finally:
-            vm.kill()
+        assert interrupt(vm, 4) == 42
     os.close(reader)
     os.close(writer)
 
@@ -203,11 +204,7 @@ def test_who_quits_does_not_wait_for_a_stuck_reader(tmp_path):
                           stdin=subprocess.DEVNULL, stdout=writer) as vm:
         wait_for_file(tmp_path / "pid")
         time.sleep(0.5)
-        vm.send_signal(signal.SIGINT)
-        try:
-            assert vm.wait(4) == 128 + signal.SIGINT
-        finally:
-            vm.kill()
+        assert interrupt(vm, 4) == 128 + signal.SIGINT
     os.close(reader)
     os.close(writer)
 

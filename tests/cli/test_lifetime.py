@@ -161,6 +161,15 @@ def test_a_storm_of_reboots_does_not_flood_the_log(tmp_path, kernel):
         assert 0 < sum(text in line for line in lines) <= 12
 
 
+def status_after_sigterm(tmp_path, kernel, *args):
+    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+               *args) as vm:
+        wait_for_file(tmp_path / "pid")
+        time.sleep(0.2)  # the guest runs by then
+        vm.signal(signal.SIGTERM)
+        return vm.finish(20)
+
+
 # mov dx, 0x603; in al, dx; test al, 1; jz back: until the button is pressed
 WAIT_FOR_BUTTON = b"\x66\xba\x03\x06\xec\xa8\x01\x74\xfb"
 
@@ -171,32 +180,22 @@ WAIT_FOR_BUTTON = b"\x66\xba\x03\x06\xec\xa8\x01\x74\xfb"
     ids=["power-off", "reset"])
 def test_sigterm_ends_the_vm_whatever_the_guest_makes_of_it(tmp_path, then,
                                                             status):
-    with Guest("run", "--kernel", guest(tmp_path, WAIT_FOR_BUTTON + then),
-               "--pidfile", tmp_path / "pid") as vm:
-        wait_for_file(tmp_path / "pid")
-        time.sleep(0.2)
-        vm.signal(signal.SIGTERM)
-        assert vm.finish(20) == status
+    kernel = guest(tmp_path, WAIT_FOR_BUTTON + then)
+    assert status_after_sigterm(tmp_path, kernel) == status
 
 
 @needs_kvm
 def test_sigterm_ends_a_guest_that_resets_for_ever(tmp_path, kernel):
-    with Guest("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
-               "--stop-timeout", "1") as vm:
-        wait_for_file(tmp_path / "pid")
-        time.sleep(0.2)
-        vm.signal(signal.SIGTERM)
-        assert vm.finish(20) == 128 + signal.SIGTERM
+    assert status_after_sigterm(tmp_path, kernel, "--stop-timeout", "1") == \
+        128 + signal.SIGTERM
 
 
 @needs_kvm
 def test_sigterm_does_not_wait_where_there_is_no_button(tmp_path):
-    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--tables",
-               "mptable", "--stop-timeout", "1000", "--pidfile",
-               tmp_path / "pid") as vm:
-        wait_for_file(tmp_path / "pid")
-        vm.signal(signal.SIGTERM)
-        assert vm.finish(20) == 128 + signal.SIGTERM
+    kernel = guest(tmp_path, onggi.SLEEP)
+    assert status_after_sigterm(tmp_path, kernel, "--tables", "mptable",
+                                "--stop-timeout", "1000") == \
+        128 + signal.SIGTERM
 
 
 # mov eax, LEAF; cpuid; shr ecx, BIT; and cl, 1; mov al, cl; mov dx, 0x605; out;
