@@ -226,13 +226,12 @@ static long execute(const char *name, char **arguments, char **environment)
 #define BIT(signal) (1UL << ((signal) - 1))
 
 /* What busybox's halt, poweroff and reboot send, and the end of a child. */
-static const unsigned long awaited =
-	BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGTERM) | BIT(SIGCHLD);
+#define AWAITED (BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGTERM) | BIT(SIGCHLD))
+static const unsigned long awaited = AWAITED;
 
 /* Blocked in init alone. SIGTTOU is, so that init may use a terminal whose
  * foreground process group is the command's. */
-static const unsigned long blocked =
-	BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGTERM) | BIT(SIGCHLD) | BIT(SIGTTOU);
+static const unsigned long blocked = AWAITED | BIT(SIGTTOU);
 
 /*
  * The console that the kernel gave us was opened before /dev was mounted:
