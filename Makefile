@@ -10,7 +10,7 @@
 #   make format, make lint, make clean
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0.1.0)
-ARCH ?= $(shell uname -m)
+ARCH ?= $(patsubst aarch64,arm64,$(shell uname -m))
 PREFIX ?= /usr/local
 BUILD ?= build
 # static (needs the libraries' .a files) or dynamic
@@ -19,7 +19,8 @@ LINK ?= static
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wcast-qual -Wvla -Wformat=2 -Wpointer-arith -Wundef -Werror
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong \
+INCLUDES := -I. -Ivmm/$(ARCH) -Iboot/$(ARCH)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(INCLUDES) $(WARNINGS) -fstack-protector-strong \
 	-fPIE -pthread -MMD -MP \
 	-DONGGI_DATADIR='"$(PREFIX)/share/onggi"' $(CFLAGS) $(EXTRA_CFLAGS)
 LINK_MODE_static := -static-pie
@@ -30,11 +31,9 @@ LIBS := -luring -ljansson
 
 Q := $(if $(V),,@)
 
-# Files of other architectures are named after them and left out.
-ARCHS := x86_64 aarch64
-OTHER := $(filter-out $(ARCH),$(ARCHS))
-SOURCES := $(filter-out $(foreach a,$(OTHER),%_$(a).c %_$(a)_cpu.c boot/$(a)_%), \
-	$(sort $(wildcard base/*.c devices/*.c boot/*.c vmm/*.c)))
+# What belongs to one architecture stands in folders named after it.
+ROOMS := base devices boot vmm
+SOURCES := $(sort $(wildcard $(ROOMS:=/*.c) $(ROOMS:=/$(ARCH)/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libonggi.a
 LINKED = $(filter %.o %.a,$^)
@@ -96,10 +95,10 @@ images:
 
 # --- tests ---
 
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%, \
-	$(wildcard tests/unit/test_*.c))
-FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%, \
-	$(wildcard tests/fuzz/fuzz_*.c))
+UNIT_NAMES := $(basename $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c))
+FUZZ_NAMES := $(basename $(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCH)/fuzz_*.c))
+UNIT_TESTS := $(UNIT_NAMES:%=$(BUILD)/%)
+FUZZERS := $(FUZZ_NAMES:%=$(BUILD)/%)
 TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
 
 unit: $(UNIT_TESTS)
@@ -138,13 +137,22 @@ format:
 lint:
 	tests/check lint
 
-FORMATTED := $(wildcard base/*.[ch] devices/*.[ch] boot/*.[ch] vmm/*.[ch] \
-	bench/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+FORMATTED := $(sort $(filter-out %/arch_fields.h, $(foreach room, \
+	$(ROOMS) bench tests,$(wildcard $(room)/*.[ch] $(room)/*/*.[ch] \
+	$(room)/*/*/*.[ch]))))
 
 list-sources:
 	@echo $(SOURCES)
 list-formatted:
 	@echo $(FORMATTED)
+list-arch:
+	@echo $(ARCH)
+list-includes:
+	@echo $(INCLUDES)
+list-unit:
+	@echo $(UNIT_NAMES)
+list-fuzzers:
+	@echo $(FUZZ_NAMES)
 
 clean:
 	rm -rf $(BUILD)
@@ -153,5 +161,5 @@ clean:
 
 .PHONY: all static install run images unit fuzzers check format lint \
 	bench-start bench-boot \
-	list-sources list-formatted clean FORCE
+	list-sources list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
 .SECONDARY:

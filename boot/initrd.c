@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-/* x86 pages */
+/* the smallest pages that kernels have */
 #define INITRD_ALIGN 4096
 
 /* One past the last byte the initrd may use. */

@@ -106,6 +106,6 @@ void kernel_read_build(const struct boot_file *file, char *text, size_t size)
 	if (read_head(file, head, &len, &ignored) < 0)
 		return;
 	format = find_format(head, len);
-	if (format)
+	if (format && format->read_build)
 		format->read_build(file, text, size);
 }

@@ -1,7 +1,7 @@
 /* The kernel image formats of one architecture: internal to boot/.
  *
  * kernel.c asks each format in turn; which ones there are is said by the
- * architecture's file (x86_64_kernel.c).
+ * architecture's file (ARCH/kernel.c).
  */
 #pragma once
 
@@ -10,8 +10,7 @@
 
 #include "boot/kernel.h"
 
-/* As many bytes as any probe wants to see: a bzImage has its magic at 0x202,
- * the longest of all. */
+/* As many bytes as any probe wants to see. */
 #define KERNEL_HEAD_SIZE 0x210
 
 struct kernel_format {
@@ -21,8 +20,8 @@ struct kernel_format {
 	int (*load)(const struct boot_file *file, const struct guest_mem *mem,
 		    enum kernel_protocol want, struct kernel_image *out,
 		    struct error *err);
-	/* kernel_read_build() for a file that probe has accepted. Leaves text
-	 * alone when there is nothing to read. */
+	/* kernel_read_build() for a file that probe has accepted, or NULL.
+	 * Leaves text alone when there is nothing to read. */
 	void (*read_build)(const struct boot_file *file, char *text,
 			   size_t size);
 };
@@ -30,19 +29,5 @@ struct kernel_format {
 extern const struct kernel_format kernel_formats[];
 extern const unsigned kernel_format_count;
 
-/* What the architecture calls its kernels, for messages: "an x86-64 vmlinux
- * or bzImage". */
+/* What the architecture calls its kernels, for messages: "an a.out". */
 extern const char kernel_formats_wanted[];
-
-bool elf_probe(const uint8_t *head, size_t len);
-int elf_load(const struct boot_file *file, const struct guest_mem *mem,
-	     enum kernel_protocol want, struct kernel_image *out,
-	     struct error *err);
-
-void elf_read_build(const struct boot_file *file, char *text, size_t size);
-
-bool bzimage_probe(const uint8_t *head, size_t len);
-int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
-		 enum kernel_protocol want, struct kernel_image *out,
-		 struct error *err);
-void bzimage_read_build(const struct boot_file *file, char *text, size_t size);

@@ -1,6 +1,6 @@
-/* Power registers: one 8-byte window of byte registers, for PIO or MMIO; on
- * x86-64 the ports 0x600 to 0x607. This is their reference. boot/ (ACPI tables)
- * and guest-images/ (init) cannot include it and repeat what they use.
+/* Power registers: one 8-byte window of byte registers, for PIO or MMIO. This
+ * is their reference. boot/ (ACPI tables) and guest-images/ (init) cannot
+ * include it and repeat what they use.
  *
  *	0  sleep control  ACPI 6.5, 4.8.3.7. Writing SLP_EN (bit 5) with
  *	                  SLP_TYP (bits 4:2) of 5, which is 0x34, turns the VM

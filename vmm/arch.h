@@ -1,5 +1,7 @@
-/* What the machine asks of an architecture. One file per architecture
- * implements it (arch_x86_64.c); everything else in vmm/ serves all of them.
+/* What the machine asks of an architecture. A folder for each implements it,
+ * and says in arch_config.h, arch_fields.h and arch_state.h what it adds to
+ * configuration and VM; everything else in vmm/ serves all of them. Set-up
+ * thread, but where another is named.
  */
 #pragma once
 
@@ -14,6 +16,14 @@
 struct vm;
 struct vcpu;
 
+/* The kernel that guest-images/ builds, and what its folder is called below
+ * that of all images. */
+extern const char arch_kernel_name[];
+extern const char arch_images_suffix[];
+
+/* Settles what config->arch has left open and the kernel file decides. */
+void arch_settle_config(struct vm_config *config);
+
 /* Fills the memory map and the device slots; opens nothing. -1 when the
  * configuration does not fit into the address space. */
 int arch_layout(const struct vm_config *config, struct vm_layout *layout,
@@ -23,31 +33,35 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 void arch_print_cmdline(const struct vm_config *config,
 			const struct vm_layout *layout, FILE *out);
 
-/* Interrupt controller and whatever else must exist before vCPUs. */
+/* What must exist before memory and vCPUs, the interrupt controller above
+ * all. */
 int arch_create_irqchip(struct vm *vm, struct error *err);
 
-/* Platform devices besides serial, power and virtio; and where serial and
- * power registers are found. */
+/* Features and identity of one vCPU, which was just created; no registers. */
+int arch_init_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err);
+
+/* With all vCPUs there: makes the interrupt controller ready for lines, then
+ * puts serial port, power registers and what else the platform has on their
+ * buses. */
 int arch_create_devices(struct vm *vm, struct error *err);
 
-/* Loads kernel and initrd and writes the tables that describe the machine;
- * remembers the entry state in vm->arch. */
+/* Loads kernel and initrd, writes the tables that describe the machine, and
+ * sets the registers of the first vCPU. The others wait for it. */
 int arch_load(struct vm *vm, const char *cmdline, struct error *err);
-
-/* Registers of one vCPU, ready to run. */
-int arch_setup_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err);
 
 /* Frees what the calls above left in vm->arch. */
 void arch_destroy(struct vm *vm);
 
-/* An exit that the common loop does not know. False: nobody knows it. */
+/* An exit that the common loop does not know. False: nobody knows it. On the
+ * vCPU's thread. */
 bool arch_handle_exit(struct vcpu *vcpu);
 
-/* Whether the machine has a power button for SIGTERM to press. */
-bool arch_has_power_button(const struct vm_config *config);
+/* Presses the power button; false when the machine has none. Event loop. */
+bool arch_press_power_button(struct vm *vm);
 
-/* Whether the guest's last restart was a panic's. */
+/* Whether the guest's last restart was a panic's. All vCPUs have ended. */
 bool arch_reset_was_panic(const struct vm *vm);
 
-/* One line on where a vCPU stands: instruction pointer and bytes. */
+/* One line on where a vCPU stands: instruction pointer and bytes. On its
+ * thread. */
 void arch_describe_vcpu(struct vcpu *vcpu, char *text, size_t size);

@@ -48,7 +48,7 @@ static int check_kvm(struct error *err)
 		    "tests/testbed/run");
 		return -1;
 	}
-	say(OK, "kernel mode", "a vCPU runs kernel code in long mode");
+	say(OK, "kernel mode", "a vCPU runs kernel code");
 	return 0;
 }
 

@@ -81,7 +81,7 @@ static int run(int argc, char **argv, struct vm_config *config,
 	vm_block_signals();
 	if (kernel_search(config, err))
 		return -1;
-	kernel_choose_tables(config);
+	arch_settle_config(config);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);
 	if (config->name)

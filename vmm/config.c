@@ -63,6 +63,8 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 		return error_set(err, ERROR_USAGE, 0, "--help takes no value");
 	if (option->help)
 		return 0;
+	if (!option->field && field_is_foreign(name, err))
+		return -1;
 	if (!option->field && strcmp(name, "config") != 0)
 		return error_set(err, ERROR_USAGE, 0,
 				 "unknown option --%s (see 'onggi run --help')",

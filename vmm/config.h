@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "arch_config.h"
 #include "base/error.h"
 
 #define CONFIG_CPUS_MAX 64
@@ -54,11 +55,6 @@ struct config_console {
 	char *file;
 };
 
-/* How the kernel finds its devices. */
-enum config_tables { TABLES_AUTO, TABLES_ACPI, TABLES_MPTABLE };
-
-enum config_boot { BOOT_AUTO, BOOT_PVH, BOOT_LINUX64 };
-
 struct vm_config {
 	char *name;
 	char *kernel;
@@ -72,9 +68,7 @@ struct vm_config {
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
 	struct config_console console;
-	int tables; /* enum config_tables */
-	int boot;   /* enum config_boot */
-	bool pit;
+	struct arch_config arch;
 	bool no_rng;
 	bool no_reboot;
 	char *pidfile;

@@ -9,18 +9,6 @@
 #include "base/log.h"
 #include "vmm/config.h"
 
-static const char *const tables_names[] = {
-	[TABLES_AUTO] = "auto",
-	[TABLES_ACPI] = "acpi",
-	[TABLES_MPTABLE] = "mptable",
-	NULL,
-};
-static const char *const boot_names[] = {
-	[BOOT_AUTO] = "auto",
-	[BOOT_PVH] = "pvh",
-	[BOOT_LINUX64] = "linux64",
-	NULL,
-};
 static const char *const log_names[] = {
 	[LOG_ERROR] = "error",
 	[LOG_WARN] = "warn",
@@ -103,16 +91,7 @@ const struct field config_fields[] = {
 		  "Ctrl-A h lists the keys" },
 	{ "name", FIELD_STRING, AT(vm_config, name), .arg = "S",
 	  .help = "name of the process in ps" },
-	{ "tables", FIELD_CHOICE, AT(vm_config, tables),
-	  .choices = tables_names, .arg = "auto|acpi|mptable",
-	  .help = "how the kernel finds its devices: ACPI, or MP table and "
-		  "virtio_mmio.device= (auto)" },
-	{ "boot", FIELD_CHOICE, AT(vm_config, boot), .choices = boot_names,
-	  .arg = "auto|pvh|linux64",
-	  .help = "how a vmlinux is entered (auto: PVH where it has the "
-		  "note)" },
-	{ "pit", FIELD_FLAG, AT(vm_config, pit),
-	  .help = "add the 8254 timer, for kernels that insist" },
+#include "arch_fields.h"
 	{ "no-rng", FIELD_FLAG, AT(vm_config, no_rng),
 	  .help = "leave out the entropy device" },
 	{ "no-reboot", FIELD_FLAG, AT(vm_config, no_reboot),
@@ -143,6 +122,17 @@ const struct field *field_find(const struct field *fields, const char *name)
 		if (strcmp(fields->name, name) == 0)
 			return fields;
 	return NULL;
+}
+
+bool field_is_foreign(const char *name, struct error *err)
+{
+	for (const struct foreign_option *o = foreign_options; o->name; o++) {
+		if (strcmp(o->name, name) == 0) {
+			error_set(err, ERROR_USAGE, 0, "%s: %s", name, o->why);
+			return true;
+		}
+	}
+	return false;
 }
 
 void *field_append(const struct field *field, void *base, struct error *err)

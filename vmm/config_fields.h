@@ -48,6 +48,18 @@ extern const struct field config_fields[];
 
 const struct field *field_find(const struct field *fields, const char *name);
 
+/* Options that onggi has for another architecture's machine, and why not for
+ * this one's; ends with a NULL name. Each architecture's own list. */
+struct foreign_option {
+	const char *name;
+	const char *why;
+};
+
+extern const struct foreign_option foreign_options[];
+
+/* Whether name is such an option; err then says so. */
+bool field_is_foreign(const char *name, struct error *err);
+
 /* Where the field's value stands; for lists, of element index. */
 static inline void *field_at(const struct field *field, void *base,
 			     unsigned index)

@@ -24,6 +24,8 @@ static int read_object(const struct field *fields, void *base, json_t *object,
 		size_t index;
 		json_t *element;
 
+		if (!field && field_is_foreign(key, err))
+			return -1;
 		if (!field)
 			return error_set(err, ERROR_USAGE, 0,
 					 "unknown key \"%s\"", key);

@@ -1,16 +1,14 @@
 #include "vmm/kernel_search.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "boot/kernel.h"
+#include "vmm/arch.h"
 
 #ifndef ONGGI_DATADIR
 #define ONGGI_DATADIR "/usr/local/share/onggi"
@@ -26,11 +24,13 @@ static char *built_images_dir(void)
 	int ret = -1;
 
 	if (cache && *cache)
-		ret = asprintf(&dir, "%s/images", cache);
+		ret = asprintf(&dir, "%s/images%s", cache, arch_images_suffix);
 	else if (xdg && *xdg)
-		ret = asprintf(&dir, "%s/onggi/images", xdg);
+		ret = asprintf(&dir, "%s/onggi/images%s", xdg,
+			       arch_images_suffix);
 	else if (home && *home)
-		ret = asprintf(&dir, "%s/.cache/onggi/images", home);
+		ret = asprintf(&dir, "%s/.cache/onggi/images%s", home,
+			       arch_images_suffix);
 	return ret < 0 ? NULL : dir;
 }
 
@@ -42,7 +42,7 @@ static bool has_root(const struct vm_config *config)
 	return false;
 }
 
-/* Takes dir/vmlinux, and dir/initramfs.cpio with it; appends what was not
+/* Takes the kernel in dir, and its initramfs.cpio with it; appends what was not
  * there to tried. */
 static bool try_images(struct vm_config *config, const char *dir, char *tried,
 		       size_t size)
@@ -50,7 +50,7 @@ static bool try_images(struct vm_config *config, const char *dir, char *tried,
 	autofree char *kernel = NULL;
 	autofree char *initramfs = NULL;
 
-	if (!dir || asprintf(&kernel, "%s/vmlinux", dir) < 0)
+	if (!dir || asprintf(&kernel, "%s/%s", dir, arch_kernel_name) < 0)
 		return false;
 	if (access(kernel, R_OK)) {
 		snprintf(tried + strlen(tried), size - strlen(tried), " %s",
@@ -87,23 +87,4 @@ int kernel_search(struct vm_config *config, struct error *err)
 	if (!config->kernel)
 		return error_set(err, ERROR_IMAGE, ENOMEM, "kernel");
 	return 0;
-}
-
-void kernel_choose_tables(struct vm_config *config)
-{
-	autoclose int fd =
-		open(config->kernel, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	struct boot_file file = { .fd = fd, .name = config->kernel };
-	char build[128];
-	struct stat st;
-
-	if (config->tables != TABLES_AUTO)
-		return;
-	config->tables = TABLES_ACPI;
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
-		return;
-	file.size = (uint64_t)st.st_size;
-	kernel_read_build(&file, build, sizeof(build));
-	if (strstr(build, "mptable"))
-		config->tables = TABLES_MPTABLE;
 }

@@ -1,4 +1,4 @@
-/* Which kernel to boot when the user names none, and how it finds devices. */
+/* Which kernel to boot when the user names none. Main thread. */
 #pragma once
 
 #include "base/error.h"
@@ -10,9 +10,3 @@
  * beside them, unless an initrd or a root disk was given. -1 with ERROR_IMAGE
  * and the paths tried when there is none. */
 int kernel_search(struct vm_config *config, struct error *err);
-
-/* Settles TABLES_AUTO: a kernel whose version string or build salt has the
- * word "mptable", as onggi's tuned kernel does, gets an MP table, any other
- * ACPI. A kernel that cannot be read is left to kernel_load(), which says
- * why. */
-void kernel_choose_tables(struct vm_config *config);

@@ -88,11 +88,9 @@ static int create_device(struct vm *vm, const struct device_slot *slot,
 		.ops = &virtio_mmio_bus_ops,
 	};
 
-	device->irq_fd = vm_create_irq(vm, slot->gsi, err);
-	if (device->irq_fd < 0 ||
+	if (vm_create_irq(vm, slot->gsi, &config.irq, err) ||
 	    creators[slot->kind](vm, slot->index, device, err))
 		return -1;
-	config.irq = (struct irq_line){ device->irq_fd };
 	device->mmio = virtio_mmio_create(device->dev, &config, err);
 	if (!device->mmio)
 		return -1;
@@ -103,8 +101,6 @@ static int create_device(struct vm *vm, const struct device_slot *slot,
 
 int machine_create_devices(struct vm *vm, struct error *err)
 {
-	for (unsigned i = 0; i < vm->layout->slot_count; i++)
-		vm->devices[i].irq_fd = -1;
 	for (unsigned i = 0; i < vm->layout->slot_count; i++)
 		if (create_device(vm, &vm->layout->slots[i], &vm->devices[i],
 				  err))
@@ -120,6 +116,5 @@ void machine_destroy_devices(struct vm *vm)
 		virtio_mmio_destroy(device->mmio);
 		if (device->dev)
 			device->destroy(device->dev);
-		cleanup_close(&device->irq_fd);
 	}
 }

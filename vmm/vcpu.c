@@ -38,7 +38,7 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index,
 		return error_set(err, ERROR_KVM, errno, "map vCPU %u", index);
 	vcpu->run = run;
 	vcpu->run_size = (size_t)size;
-	return arch_setup_vcpu(vm, vcpu, err);
+	return arch_init_vcpu(vm, vcpu, err);
 }
 
 static void internal_error(struct vcpu *vcpu)
@@ -50,21 +50,6 @@ static void internal_error(struct vcpu *vcpu)
 		"vCPU %u: KVM internal error %u: %s (does 'onggi doctor' find "
 		"this KVM fit?)",
 		vcpu->index, vcpu->run->internal.suberror, where);
-}
-
-static void handle_io(struct vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
-
-	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-		if (run->io.direction == KVM_EXIT_IO_IN)
-			bus_read(&vcpu->vm->pio, run->io.port, data,
-				 run->io.size);
-		else
-			bus_write(&vcpu->vm->pio, run->io.port, data,
-				  run->io.size);
-	}
 }
 
 static void handle_mmio(struct vcpu *vcpu)
@@ -82,21 +67,12 @@ static void handle_mmio(struct vcpu *vcpu)
 static void handle_exit(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	char where[160];
 
 	switch (run->exit_reason) {
-	case KVM_EXIT_IO:
-		handle_io(vcpu);
-		return;
 	case KVM_EXIT_MMIO:
 		handle_mmio(vcpu);
 		return;
 	case KVM_EXIT_INTR:
-		return;
-	case KVM_EXIT_SHUTDOWN:
-		arch_describe_vcpu(vcpu, where, sizeof(where));
-		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_TRIPLE_FAULT,
-			"vCPU %u: triple fault: %s", vcpu->index, where);
 		return;
 	case KVM_EXIT_INTERNAL_ERROR:
 		internal_error(vcpu);

@@ -114,12 +114,11 @@ static void on_signal(struct event_source *source, uint32_t events)
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
-	    !vm->config->stop_timeout || !arch_has_power_button(vm->config)) {
+	    !vm->config->stop_timeout || !arch_press_power_button(vm)) {
 		quit_by_signal(vm, (int)info.ssi_signo);
 		return;
 	}
 	vm->stop_asked = true;
-	power_press_button(&vm->power);
 	timerfd_settime(vm->stop_timer.fd, 0, &timeout, NULL);
 }
 
@@ -185,7 +184,6 @@ static int create_kvm(struct vm *vm, struct error *err)
 
 static void destroy_kvm(struct vm *vm)
 {
-	arch_destroy(vm);
 	kvm_close_vm(vm->fd);
 }
 
@@ -230,15 +228,16 @@ static void destroy_memory(struct vm *vm)
 		munmap(vm->memory, vm->memory_size);
 }
 
-int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err)
+int vm_create_irq(struct vm *vm, uint32_t gsi, struct irq_line *line,
+		  struct error *err)
 {
-	autoclose int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	if (fd < 0)
 		return error_set(err, ERROR_IO, errno, "interrupt %u", gsi);
-	if (kvm_attach_irq(vm->fd, gsi, fd, err))
-		return -1;
-	return take_fd(&fd);
+	vm->irq_fds[vm->irq_count++] = fd;
+	line->fd = fd;
+	return kvm_attach_irq(vm->fd, gsi, fd, err);
 }
 
 static int create_platform(struct vm *vm, struct error *err)
@@ -247,19 +246,15 @@ static int create_platform(struct vm *vm, struct error *err)
 	serial_init(&vm->serial, (struct irq_line){ -1 }, &console_backend,
 		    vm->resources->console);
 	power_init(&vm->power, (struct irq_line){ -1 }, &power_ops, vm);
-	if (arch_create_irqchip(vm, err) || arch_create_devices(vm, err))
-		return -1;
-	vm->serial.irq.fd = vm->serial_irq_fd;
-	vm->power.irq.fd = vm->power_irq_fd;
-	return 0;
+	return arch_create_devices(vm, err);
 }
 
 static void destroy_platform(struct vm *vm)
 {
 	power_destroy(&vm->power);
 	serial_destroy(&vm->serial);
-	cleanup_close(&vm->serial_irq_fd);
-	cleanup_close(&vm->power_irq_fd);
+	while (vm->irq_count > 0)
+		close(vm->irq_fds[--vm->irq_count]);
 }
 
 static int load_kernel(struct vm *vm, struct error *err)
@@ -305,8 +300,9 @@ static void detach_console(struct vm *vm)
 }
 
 /* In this order; undone in reverse. Each destroy also takes what a failed
- * create left half done. Memory comes after the interrupt controller: the
- * other way round, KVM takes 10 ms longer to close the VM. */
+ * create left half done. vCPUs want the interrupt controller, and its lines
+ * want vCPUs. Memory comes after the controller: the other way round, KVM takes
+ * 10 ms longer to close the VM. */
 static const struct {
 	const char *name;
 	int (*create)(struct vm *vm, struct error *err);
@@ -314,11 +310,12 @@ static const struct {
 } stages[] = {
 	{ "event loop", create_loop, destroy_loop },
 	{ "VM", create_kvm, destroy_kvm },
-	{ "platform", create_platform, destroy_platform },
+	{ "interrupt controller", arch_create_irqchip, arch_destroy },
 	{ "memory", create_memory, destroy_memory },
+	{ "vCPUs", create_vcpus, destroy_vcpus },
+	{ "platform", create_platform, destroy_platform },
 	{ "virtio devices", machine_create_devices, machine_destroy_devices },
 	{ "kernel", load_kernel, NULL },
-	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "signals", watch_signals, unwatch_signals },
 	{ "console", attach_console, detach_console },
 };
@@ -341,8 +338,6 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 		.resources = resources,
 		.timeline = timeline,
 		.fd = -1,
-		.serial_irq_fd = -1,
-		.power_irq_fd = -1,
 		.signals.fd = -1,
 		.stop_timer.fd = -1,
 	};

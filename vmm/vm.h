@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "arch_state.h"
 #include "base/error.h"
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
@@ -18,7 +19,6 @@
 #include "devices/serial_16550.h"
 #include "devices/virtio_mmio.h"
 #include "vmm/arch.h"
-#include "vmm/arch_state.h"
 #include "vmm/resources.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
@@ -37,11 +37,13 @@ struct vm_stop {
 	char text[sizeof(((struct error *)0)->text)];
 };
 
+/* Interrupt lines of a platform besides those of its virtio devices. */
+#define VM_PLATFORM_IRQS 2
+
 struct vm_device {
 	struct virtio_device *dev;
 	void (*destroy)(struct virtio_device *dev);
 	struct virtio_mmio *mmio;
-	int irq_fd;
 };
 
 struct vm {
@@ -55,12 +57,11 @@ struct vm {
 	size_t memory_size;
 	struct guest_mem mem;
 	struct event_loop *loop;
-	struct bus pio;
 	struct bus mmio;
 	struct serial serial;
-	int serial_irq_fd;
 	struct power power;
-	int power_irq_fd;
+	int irq_fds[LAYOUT_SLOTS_MAX + VM_PLATFORM_IRQS];
+	unsigned irq_count;
 	struct vm_device devices[LAYOUT_SLOTS_MAX];
 	struct arch_state arch;
 	struct vcpu *vcpus;
@@ -97,5 +98,6 @@ static inline bool vm_stopping(struct vm *vm)
 	return atomic_load_explicit(&vm->stopping, memory_order_acquire);
 }
 
-/* For whoever creates devices: an eventfd that raises gsi, -1 with err set. */
-int vm_create_irq(struct vm *vm, uint32_t gsi, struct error *err);
+/* For whoever creates devices: line raises gsi, until the VM is destroyed. */
+int vm_create_irq(struct vm *vm, uint32_t gsi, struct irq_line *line,
+		  struct error *err);

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/guest_mem.h"
-#include "boot/elf_abi.h"
+#include "boot/x86_64/elf_abi.h"
 #include "boot/kernel.h"
 #include "boot/load.h"
 

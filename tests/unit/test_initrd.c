@@ -6,7 +6,6 @@
 static struct kernel_image kernel_make(void)
 {
 	return (struct kernel_image){
-		.protocol = KERNEL_LINUX64,
 		.entry = 0x1000200,
 		.start = 0x1000000,
 		.end = 0x1800000,

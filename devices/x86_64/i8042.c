@@ -1,4 +1,4 @@
-#include "devices/i8042.h"
+#include "devices/x86_64/i8042.h"
 
 #define STATUS_OUTPUT_FULL 0x01
 #define COMMAND_PULSE_RESET 0xfe

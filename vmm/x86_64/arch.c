@@ -1,18 +1,21 @@
 /* The x86-64 machine: an I/O APIC platform without legacy timers, described
  * by ACPI (hardware-reduced) or an MP table. Registers, CPUID and MSRs are in
- * arch_x86_64_cpu.c. */
+ * cpu.c. */
 #include <cpuid.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "boot/acpi.h"
-#include "boot/mptable.h"
+#include "boot/x86_64/acpi.h"
+#include "boot/x86_64/mptable.h"
 #include "vmm/arch.h"
 #include "vmm/vm.h"
+#include "vmm/x86_64/cpu.h"
 
 #define GIB (1ULL << 30)
 #define HOLE_START (3 * GIB) /* of 32-bit addresses, for MMIO */
@@ -57,9 +60,34 @@ SAME(ACPI_POWER_OFF_TYPE, POWER_SLP_TYP_OFF);
 SAME(ACPI_RESET_VALUE, POWER_RESET_VALUE);
 SAME(ACPI_EVENT_POWER_BUTTON, POWER_EVENT_BUTTON);
 
+const char arch_kernel_name[] = "vmlinux";
+const char arch_images_suffix[] = "";
+
+/* A kernel whose version string or build salt has the word "mptable", as
+ * onggi's tuned kernel does, gets an MP table, any other ACPI. One that cannot
+ * be read is left to kernel_load(), which says why. */
+void arch_settle_config(struct vm_config *config)
+{
+	autoclose int fd =
+		open(config->kernel, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct boot_file file = { .fd = fd, .name = config->kernel };
+	char build[128];
+	struct stat st;
+
+	if (config->arch.tables != TABLES_AUTO)
+		return;
+	config->arch.tables = TABLES_ACPI;
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return;
+	file.size = (uint64_t)st.st_size;
+	kernel_read_build(&file, build, sizeof(build));
+	if (strstr(build, "mptable"))
+		config->arch.tables = TABLES_MPTABLE;
+}
+
 static bool uses_acpi(const struct vm_config *config)
 {
-	return config->tables != TABLES_MPTABLE;
+	return config->arch.tables != TABLES_MPTABLE;
 }
 
 int arch_layout(const struct vm_config *config, struct vm_layout *layout,
@@ -125,7 +153,7 @@ int arch_create_irqchip(struct vm *vm, struct error *err)
 		return error_set(err, ERROR_KVM, errno, "KVM_SET_TSS_ADDR");
 	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0))
 		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_IRQCHIP");
-	if (vm->config->pit && ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
+	if (vm->config->arch.pit && ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
 		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_PIT2");
 	return 0;
 }
@@ -162,14 +190,11 @@ int arch_create_devices(struct vm *vm, struct error *err)
 	};
 
 	vm->arch.i8042 = (struct i8042){ .reset = on_i8042_reset, .ctx = vm };
-	vm->serial_irq_fd = vm_create_irq(vm, COM1_GSI, err);
-	if (vm->serial_irq_fd < 0)
-		return -1;
-	vm->power_irq_fd = vm_create_irq(vm, POWER_GSI, err);
-	if (vm->power_irq_fd < 0)
-		return -1;
-	if (bus_add(&vm->pio, &serial, err) || bus_add(&vm->pio, &power, err) ||
-	    bus_add(&vm->pio, &i8042, err))
+	if (vm_create_irq(vm, COM1_GSI, &vm->serial.irq, err) ||
+	    vm_create_irq(vm, POWER_GSI, &vm->power.irq, err) ||
+	    bus_add(&vm->arch.pio, &serial, err) ||
+	    bus_add(&vm->arch.pio, &power, err) ||
+	    bus_add(&vm->arch.pio, &i8042, err))
 		return -1;
 	return 0;
 }
@@ -207,9 +232,10 @@ int arch_load(struct vm *vm, const char *cmdline, struct error *err)
 	struct resources *res = vm->resources;
 	struct kernel_image kernel;
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = cmdline };
+	struct x86_64_entry entry;
 
-	if (kernel_load(&res->kernel, &vm->mem, protocols[vm->config->boot],
-			&kernel, err))
+	if (kernel_load(&res->kernel, &vm->mem,
+			protocols[vm->config->arch.boot], &kernel, err))
 		return error_wrap(err, "kernel");
 	if (res->initrd.fd >= 0 &&
 	    initrd_load(&res->initrd, &vm->mem, &kernel, &boot.initrd, err))
@@ -220,19 +246,50 @@ int arch_load(struct vm *vm, const char *cmdline, struct error *err)
 	} else if (mptable_build(&vm->mem, (unsigned)vm->config->cpus, err)) {
 		return -1;
 	}
-	return x86_64_setup_boot(&vm->mem, &boot, &vm->arch.entry, err);
+	if (x86_64_setup_boot(&vm->mem, &boot, &entry, err))
+		return -1;
+	return cpu_set_registers(&vm->vcpus[0], &entry, err);
+}
+
+static void handle_io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (run->io.direction == KVM_EXIT_IO_IN)
+			bus_read(&vcpu->vm->arch.pio, run->io.port, data,
+				 run->io.size);
+		else
+			bus_write(&vcpu->vm->arch.pio, run->io.port, data,
+				  run->io.size);
+	}
 }
 
 bool arch_handle_exit(struct vcpu *vcpu)
 {
-	(void)vcpu;
+	char where[160];
+
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_IO:
+		handle_io(vcpu);
+		return true;
+	case KVM_EXIT_SHUTDOWN:
+		arch_describe_vcpu(vcpu, where, sizeof(where));
+		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_TRIPLE_FAULT,
+			"vCPU %u: triple fault: %s", vcpu->index, where);
+		return true;
+	}
 	return false;
 }
 
 /* ACPI's; the MP table knows of nothing the like. */
-bool arch_has_power_button(const struct vm_config *config)
+bool arch_press_power_button(struct vm *vm)
 {
-	return uses_acpi(config);
+	if (!uses_acpi(vm->config))
+		return false;
+	power_press_button(&vm->power);
+	return true;
 }
 
 bool arch_reset_was_panic(const struct vm *vm)

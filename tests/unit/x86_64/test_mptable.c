@@ -1,8 +1,8 @@
 /* boot/mptable: read back as MP specification 1.4 has a kernel read it. */
 #include "tests/unit/boot_fixture.h"
 
-#include "boot/mptable.h"
-#include "boot/mptable_abi.h"
+#include "boot/x86_64/mptable.h"
+#include "boot/x86_64/mptable_abi.h"
 
 static uint8_t sum_of(const void *data, size_t len)
 {

@@ -52,11 +52,11 @@ static void an_elf_with_a_pvh_note_is_entered_by_pvh(void **state)
 
 	(void)state;
 	load_in(&mem, e, sizeof(*e), KERNEL_AUTO, &image, NULL);
-	assert_int_equal(image.protocol, KERNEL_PVH);
+	assert_int_equal(image.arch.protocol, KERNEL_PVH);
 	assert_int_equal(image.entry, ELF_IMAGE_PVH);
 	assert_int_equal(image.start, ELF_IMAGE_BASE);
 	assert_int_equal(image.end, ELF_IMAGE_BASE + 0x2000);
-	assert_int_equal(image.setup_header_size, 0);
+	assert_int_equal(image.arch.setup_header_size, 0);
 	assert_int_equal(image.cmdline_max, 2047);
 	assert_memory_equal(mem.regions[0].host + ELF_IMAGE_BASE, e->code,
 			    sizeof(e->code));
@@ -121,7 +121,7 @@ static void the_64_bit_protocol_can_be_forced(void **state)
 
 	(void)state;
 	load_in(&mem, e, sizeof(*e), KERNEL_LINUX64, &image, NULL);
-	assert_int_equal(image.protocol, KERNEL_LINUX64);
+	assert_int_equal(image.arch.protocol, KERNEL_LINUX64);
 	assert_int_equal(image.entry, ELF_IMAGE_ENTRY);
 	memory_free(&mem);
 	free(e);
@@ -136,7 +136,7 @@ static void without_a_pvh_note_the_64_bit_protocol_is_used(void **state)
 	(void)state;
 	memcpy(e->pvh_name, "GNU", 4);
 	load_in(&mem, e, sizeof(*e), KERNEL_AUTO, &image, NULL);
-	assert_int_equal(image.protocol, KERNEL_LINUX64);
+	assert_int_equal(image.arch.protocol, KERNEL_LINUX64);
 	check_refused(e, sizeof(*e), KERNEL_PVH, "no PVH entry");
 	memory_free(&mem);
 	free(e);
@@ -272,7 +272,7 @@ static void hostile_notes_do_not_derail_the_search(void **state)
 		e->pvh.namesz = le32(sizes[i / 6]);
 		e->pvh.descsz = le32(sizes[i % 6]);
 		load_in(&mem, e, sizeof(*e), KERNEL_AUTO, &image, NULL);
-		assert_int_equal(image.protocol, KERNEL_LINUX64);
+		assert_int_equal(image.arch.protocol, KERNEL_LINUX64);
 	}
 	e->note.filesz = le64(1 << 20);
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "bytes of ELF notes");

@@ -10,7 +10,7 @@
 
 #include "boot/initrd.h"
 #include "boot/kernel.h"
-#include "boot/x86_64_setup.h"
+#include "boot/x86_64/setup.h"
 
 #define MEMORY_SIZE (8ULL << 20)
 
@@ -27,8 +27,8 @@ static void check_loaded(const struct guest_mem *mem,
 	assert(image->start >= KERNEL_LOWEST);
 	assert(image->start < image->end && image->end <= MEMORY_SIZE);
 	assert(image->entry >= image->start && image->entry < image->end);
-	assert(image->protocol != KERNEL_AUTO);
-	assert(image->setup_header_size <= SETUP_HEADER_MAX);
+	assert(image->arch.protocol != KERNEL_AUTO);
+	assert(image->arch.setup_header_size <= SETUP_HEADER_MAX);
 	if (initrd_load(file, mem, image, &boot.initrd, &err) < 0)
 		boot.initrd.size = 0;
 	assert(boot.initrd.size == 0 || boot.initrd.gpa >= image->end);

@@ -1,6 +1,6 @@
-#include "boot/x86_64_memory_map.h"
+#include "boot/x86_64/memory_map.h"
 
-#include "boot/x86_64_layout.h"
+#include "boot/x86_64/layout.h"
 
 /* Appends the part of region that lies in low to high, both inclusive, as
  * RAM. */

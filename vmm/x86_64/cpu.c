@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "vmm/arch.h"
 #include "vmm/vm.h"
+#include "vmm/x86_64/cpu.h"
 
 /* --- CPUID --- */
 
@@ -235,10 +236,9 @@ static struct kvm_segment flat_segment(uint16_t selector, uint8_t type,
 	};
 }
 
-static int set_registers(const struct vm *vm, struct vcpu *vcpu,
-			 struct error *err)
+int cpu_set_registers(struct vcpu *vcpu, const struct x86_64_entry *entry,
+		      struct error *err)
 {
-	const struct x86_64_entry *entry = &vm->arch.entry;
 	bool long_mode = entry->protocol == KERNEL_LINUX64;
 	struct kvm_segment data =
 		flat_segment(entry->data_selector, SEGMENT_DATA, false);
@@ -278,16 +278,9 @@ static int set_registers(const struct vm *vm, struct vcpu *vcpu,
 	return 0;
 }
 
-int arch_setup_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err)
+int arch_init_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err)
 {
-	if (set_cpuid(vm, vcpu, err))
-		return -1;
-	if (set_msrs(vcpu, err))
-		return -1;
-	/* The others wait for the first one's INIT and SIPI. */
-	if (vcpu->index > 0)
-		return 0;
-	return set_registers(vm, vcpu, err);
+	return set_cpuid(vm, vcpu, err) ? -1 : set_msrs(vcpu, err);
 }
 
 void arch_destroy(struct vm *vm)

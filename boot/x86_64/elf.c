@@ -1,13 +1,13 @@
 /* vmlinux: an x86-64 ELF executable, entered by PVH or by the Linux 64-bit
  * boot protocol. Loaded by physical addresses, without relocation. */
-#include "boot/kernel_format.h"
+#include "boot/x86_64/formats.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "boot/elf_abi.h"
+#include "boot/x86_64/elf_abi.h"
 
 /* Linux has 4 or 5; the limit keeps the table on the stack. */
 #define ELF_PHDRS_MAX 32
@@ -311,7 +311,7 @@ static int elf_set_entry(const struct elf_file *elf, enum kernel_protocol want,
 	if (pvh < 0)
 		return -1;
 	if (pvh) {
-		out->protocol = KERNEL_PVH;
+		out->arch.protocol = KERNEL_PVH;
 		if (entry > UINT32_MAX ||
 		    !elf_find_code(elf, entry, true, &out->entry))
 			return error_set(err, ERROR_IMAGE, 0,
@@ -326,7 +326,7 @@ static int elf_set_entry(const struct elf_file *elf, enum kernel_protocol want,
 				 "%s: the kernel has no PVH entry point "
 				 "(CONFIG_PVH)",
 				 name);
-	out->protocol = KERNEL_LINUX64;
+	out->arch.protocol = KERNEL_LINUX64;
 	/* Linux gives the physical address in e_entry; other kernels the
 	 * virtual one. */
 	if (!elf_find_code(elf, elf->entry, true, &out->entry) &&

@@ -1,5 +1,5 @@
 /* The kernel image formats that an x86-64 guest can start from. */
-#include "boot/kernel_format.h"
+#include "boot/x86_64/formats.h"
 
 #include "base/cleanup.h"
 

@@ -1,4 +1,4 @@
-#include "boot/acpi_dsdt.h"
+#include "boot/x86_64/acpi_dsdt.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 #include "tests/unit/unit.h"
 
-#include "devices/i8042.h"
+#include "devices/x86_64/i8042.h"
 
 static void count_reset(void *ctx)
 {

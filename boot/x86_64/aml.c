@@ -1,4 +1,4 @@
-#include "boot/aml.h"
+#include "boot/x86_64/aml.h"
 
 #include <assert.h>
 #include <string.h>

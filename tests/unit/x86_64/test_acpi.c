@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "boot/acpi.h"
-#include "boot/acpi_abi.h"
-#include "boot/aml.h"
+#include "boot/x86_64/acpi.h"
+#include "boot/x86_64/acpi_abi.h"
+#include "boot/x86_64/aml.h"
 
 static struct acpi_config config_make(unsigned cpus, unsigned virtio)
 {

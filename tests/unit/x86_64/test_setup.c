@@ -2,17 +2,17 @@
  * entry, read back by the layouts the specifications give. */
 #include "tests/unit/boot_fixture.h"
 
-#include "boot/x86_64_abi.h"
-#include "boot/x86_64_layout.h"
-#include "boot/x86_64_memory_map.h"
-#include "boot/x86_64_setup.h"
+#include "boot/x86_64/abi.h"
+#include "boot/x86_64/layout.h"
+#include "boot/x86_64/memory_map.h"
+#include "boot/x86_64/setup.h"
 
 #define GIB (1ULL << 30)
 
 static struct kernel_image kernel_make(enum kernel_protocol protocol)
 {
 	return (struct kernel_image){
-		.protocol = protocol,
+		.arch.protocol = protocol,
 		.entry = 0x1000200,
 		.start = 0x1000000,
 		.end = 0x1800000,
@@ -101,8 +101,8 @@ static void a_bzimage_header_is_kept_where_the_loader_has_no_say(void **state)
 	struct x86_64_entry entry;
 
 	(void)state;
-	memcpy(kernel.setup_header, &hdr, sizeof(hdr));
-	kernel.setup_header_size = sizeof(hdr);
+	memcpy(kernel.arch.setup_header, &hdr, sizeof(hdr));
+	kernel.arch.setup_header_size = sizeof(hdr);
 	assert_int_equal(x86_64_setup_boot(&mem, &boot, &entry, &err), 0);
 	zero = at(&mem, entry.rsi, sizeof(*zero));
 	assert_int_equal(le16_get(zero->hdr.version), 0x20f);
@@ -154,7 +154,7 @@ static void the_gdt_has_the_selectors_of_the_boot_protocol(void **state)
 	assert_int_equal(le64_get(gdt[0]), 0);
 	assert_int_equal(le64_get(gdt[2]), 0x00af9b000000ffff); /* L */
 	assert_int_equal(le64_get(gdt[3]), 0x00cf93000000ffff);
-	kernel.protocol = KERNEL_PVH;
+	kernel.arch.protocol = KERNEL_PVH;
 	assert_int_equal(x86_64_setup_boot(&mem, &boot, &entry, &err), 0);
 	assert_int_equal(le64_get(gdt[2]), 0x00cf9b000000ffff); /* D */
 	memory_free(&mem);

@@ -1,11 +1,11 @@
 /* bzImage: x86 Linux with its own decompressor, entered by the 64-bit boot
  * protocol. Section names are those of the kernel's boot.rst. */
-#include "boot/kernel_format.h"
+#include "boot/x86_64/formats.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "boot/x86_64_abi.h"
+#include "boot/x86_64/abi.h"
 
 #define SECTOR 512
 
@@ -68,13 +68,14 @@ static int bzimage_read_header(const struct boot_file *file,
 	if (boot_file_read(file, SETUP_HEADER_OFFSET, h, size, err) < 0)
 		return -1;
 	size += h->header_length;
-	if (size > sizeof(out->setup_header))
-		size = sizeof(out->setup_header);
-	if (boot_file_read(file, SETUP_HEADER_OFFSET, out->setup_header, size,
-			   err) < 0)
+	if (size > sizeof(out->arch.setup_header))
+		size = sizeof(out->arch.setup_header);
+	if (boot_file_read(file, SETUP_HEADER_OFFSET, out->arch.setup_header,
+			   size, err) < 0)
 		return -1;
-	out->setup_header_size = (uint32_t)size;
-	memcpy(h, out->setup_header, size < sizeof(*h) ? size : sizeof(*h));
+	out->arch.setup_header_size = (uint32_t)size;
+	memcpy(h, out->arch.setup_header,
+	       size < sizeof(*h) ? size : sizeof(*h));
 	return bzimage_check_header(file, h, err);
 }
 
@@ -146,7 +147,7 @@ int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
 				 guest_mem_size(mem) >> 20);
 	if (load_range(mem, out->start, file, offset, len, err) < 0)
 		return -1;
-	out->protocol = KERNEL_LINUX64;
+	out->arch.protocol = KERNEL_LINUX64;
 	out->entry = out->start + ENTRY_OFFSET;
 	out->end = out->start + size;
 	out->initrd_max = le32_get(h.initrd_addr_max);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/guest_mem.h"
-#include "boot/x86_64_abi.h"
+#include "boot/x86_64/abi.h"
 
 /* each region split once, and the reserved ranges */
 #define X86_64_MEMORY_MAP_MAX (2 * GUEST_REGIONS_MAX + 2)

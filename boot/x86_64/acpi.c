@@ -1,13 +1,13 @@
-#include "boot/acpi.h"
+#include "boot/x86_64/acpi.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "boot/acpi_abi.h"
-#include "boot/acpi_dsdt.h"
-#include "boot/aml.h"
-#include "boot/checksum.h"
-#include "boot/x86_64_layout.h"
+#include "boot/x86_64/acpi_abi.h"
+#include "boot/x86_64/acpi_dsdt.h"
+#include "boot/x86_64/aml.h"
+#include "boot/x86_64/checksum.h"
+#include "boot/x86_64/layout.h"
 
 #define OEM_ID "ONGGI "
 #define OEM_TABLE_ID "ONGGIVM "

@@ -2,7 +2,7 @@
 #include "tests/unit/boot_fixture.h"
 
 #include "base/cleanup.h"
-#include "boot/x86_64_abi.h"
+#include "boot/x86_64/abi.h"
 
 #define SETUP_BYTES (5 * 512)
 #define CODE_BYTES 0x1000
@@ -70,15 +70,15 @@ static void a_bzimage_loads_at_its_preferred_address(void **state)
 
 	(void)state;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, NULL);
-	assert_int_equal(image.protocol, KERNEL_LINUX64);
+	assert_int_equal(image.arch.protocol, KERNEL_LINUX64);
 	assert_int_equal(image.start, 0x400000);
 	assert_int_equal(image.end, 0x700000);
 	assert_int_equal(image.entry, 0x400200);
 	assert_int_equal(image.initrd_max, 0x7fffffff);
 	assert_int_equal(image.cmdline_max, 2047);
-	assert_int_equal(image.setup_header_size, 0x26c - 0x1f1);
-	assert_memory_equal(image.setup_header, &b->hdr,
-			    image.setup_header_size);
+	assert_int_equal(image.arch.setup_header_size, 0x26c - 0x1f1);
+	assert_memory_equal(image.arch.setup_header, &b->hdr,
+			    image.arch.setup_header_size);
 	assert_memory_equal(mem.regions[0].host + 0x400000, b->code,
 			    CODE_BYTES);
 	memory_free(&mem);
@@ -196,7 +196,7 @@ static void the_longest_setup_header_is_cut_to_its_place(void **state)
 	(void)state;
 	b->hdr.header_length = 0xff;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, NULL);
-	assert_int_equal(image.setup_header_size, 0x290 - 0x1f1);
+	assert_int_equal(image.arch.setup_header_size, 0x290 - 0x1f1);
 	/* and one too short to have the fields of 2.12 has them zero */
 	b->hdr.header_length = 0x10;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, "64-bit entry");

@@ -1,13 +1,13 @@
-#include "boot/x86_64_setup.h"
+#include "boot/x86_64/setup.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "boot/x86_64_abi.h"
-#include "boot/x86_64_layout.h"
-#include "boot/x86_64_memory_map.h"
+#include "boot/x86_64/abi.h"
+#include "boot/x86_64/layout.h"
+#include "boot/x86_64/memory_map.h"
 
 #define GIB (1ULL << 30)
 #define PAGE 4096
@@ -126,9 +126,10 @@ static void zero_page_fill_header(struct linux_zero_page *zero,
 {
 	struct linux_setup_header *hdr = &zero->hdr;
 
-	if (kernel->setup_header_size > 0) {
+	if (kernel->arch.setup_header_size > 0) {
 		memcpy((uint8_t *)zero + SETUP_HEADER_OFFSET,
-		       kernel->setup_header, kernel->setup_header_size);
+		       kernel->arch.setup_header,
+		       kernel->arch.setup_header_size);
 		hdr->code32_start = le32((uint32_t)kernel->start);
 	} else {
 		hdr->boot_flag = le16(LINUX_BOOT_FLAG);
@@ -214,7 +215,7 @@ int x86_64_setup_boot(const struct guest_mem *mem,
 		      struct error *err)
 {
 	*out = (struct x86_64_entry){
-		.protocol = boot->kernel->protocol,
+		.protocol = boot->kernel->arch.protocol,
 		.rip = boot->kernel->entry,
 		.rsp = X86_64_STACK_TOP,
 	};

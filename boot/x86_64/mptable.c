@@ -1,11 +1,11 @@
-#include "boot/mptable.h"
+#include "boot/x86_64/mptable.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "boot/mptable_abi.h"
-#include "boot/checksum.h"
-#include "boot/x86_64_layout.h"
+#include "boot/x86_64/mptable_abi.h"
+#include "boot/x86_64/checksum.h"
+#include "boot/x86_64/layout.h"
 
 #define MP_SPEC_1_4 4
 #define LOCAL_APIC_VERSION 0x14
