@@ -8,11 +8,28 @@
 #   make images     build all guest images
 #   make bench-start, make bench-boot   measure (JSON=FILE writes the rows)
 #   make format, make lint, make clean
+#   make ARCH=arm64 ...   any of the above for arm64, cross-built elsewhere
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0.1.0)
-ARCH ?= $(patsubst aarch64,arm64,$(shell uname -m))
+HOST := $(patsubst aarch64,arm64,$(shell uname -m))
+ARCH ?= $(HOST)
+override ARCH := $(ARCH:aarch64=arm64)
 PREFIX ?= /usr/local
+# A cross build has its own tools and stands beside the host's.
+ifeq ($(ARCH),$(HOST))
 BUILD ?= build
+STRIP ?= strip
+else
+BUILD ?= build/$(ARCH)
+CROSS_COMPILE ?= $(ARCH:arm64=aarch64)-linux-gnu-
+STRIP ?= $(CROSS_COMPILE)strip
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS_COMPILE)ar
+endif
+endif
 # static (needs the libraries' .a files) or dynamic
 LINK ?= static
 
@@ -27,7 +44,8 @@ LINK_MODE_static := -static-pie
 LINK_MODE_dynamic := -pie
 ALL_LDFLAGS = -pthread -Wl,-z,relro,-z,now -Wl,--gc-sections $(LDFLAGS) \
 	$(EXTRA_CFLAGS)
-LIBS := -luring -ljansson
+LIBS_arm64 := -lfdt -lz -lzstd
+LIBS := -luring -ljansson $(LIBS_$(ARCH))
 
 Q := $(if $(V),,@)
 
@@ -74,7 +92,7 @@ $(BUILD)/onggi: $(BUILD)/vmm/main.o $(LIBRARY) $(BUILD)/flags-link
 static:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/static LINK=static \
 		CFLAGS="-O2" EXTRA_CFLAGS="-ffunction-sections -fdata-sections"
-	$(Q)strip -o $(BUILD)/onggi-static $(BUILD)/static/onggi
+	$(Q)$(STRIP) -o $(BUILD)/onggi-static $(BUILD)/static/onggi
 	@echo "  STATIC  $(BUILD)/onggi-static, $$(stat -c %s $(BUILD)/onggi-static) bytes"
 
 install: $(BUILD)/onggi
