@@ -84,6 +84,16 @@ void power_destroy(struct power *power)
 	pthread_mutex_destroy(&power->lock);
 }
 
+uint8_t power_exit_code(struct power *power)
+{
+	uint8_t code;
+
+	pthread_mutex_lock(&power->lock);
+	code = power->state.exit_code;
+	pthread_mutex_unlock(&power->lock);
+	return code;
+}
+
 void power_press_button(struct power *power)
 {
 	pthread_mutex_lock(&power->lock);

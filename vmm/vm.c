@@ -178,7 +178,12 @@ static void destroy_loop(struct vm *vm)
 
 static int create_kvm(struct vm *vm, struct error *err)
 {
-	vm->fd = kvm_create_vm(vm->resources->kvm_fd, err);
+	int kvm_fd = vm->resources->kvm_fd;
+	unsigned long type;
+
+	if (arch_vm_type(kvm_fd, vm->layout, &type, err))
+		return -1;
+	vm->fd = kvm_create_vm(kvm_fd, type, err);
 	return vm->fd < 0 ? -1 : 0;
 }
 
