@@ -1,5 +1,7 @@
 #include "devices/power.h"
 
+#include "base/fair_lock.h"
+
 #define SLP_EN 0x20
 #define SLP_TYP(value) ((value) >> 2 & 7)
 #define WAK_STS 0x80
@@ -76,7 +78,7 @@ void power_init(struct power *power, struct irq_line irq,
 		const struct power_ops *ops, void *ctx)
 {
 	*power = (struct power){ .irq = irq, .ops = ops, .ctx = ctx };
-	pthread_mutex_init(&power->lock, NULL);
+	fair_lock_init(&power->lock);
 }
 
 void power_destroy(struct power *power)

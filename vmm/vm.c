@@ -187,9 +187,15 @@ static int create_kvm(struct vm *vm, struct error *err)
 	return vm->fd < 0 ? -1 : 0;
 }
 
+/* Where another boot follows, the VM has to be gone first: how many of them
+ * wait for their end must not be up to the guest, and KVM says so in the host's
+ * log when there are two for one process and descriptor. */
 static void destroy_kvm(struct vm *vm)
 {
-	kvm_close_vm(vm->fd);
+	if (vm->stop.reason == VM_STOP_REBOOT && !vm->config->no_reboot)
+		cleanup_close(&vm->fd);
+	else
+		kvm_close_vm(vm->fd);
 }
 
 /* One mapping holds all guest memory. It starts at a multiple of 2 MiB, so
