@@ -36,7 +36,8 @@ LINK ?= static
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wcast-qual -Wvla -Wformat=2 -Wpointer-arith -Wundef -Werror
 CFLAGS ?= -O2 -g
-INCLUDES := -I. -Ivmm/$(ARCH) -Iboot/$(ARCH)
+# for "..." only: a library's <fdt.h> is not boot's
+INCLUDES := -iquote . -iquote vmm/$(ARCH) -iquote boot/$(ARCH)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(INCLUDES) $(WARNINGS) -fstack-protector-strong \
 	-fPIE -pthread -MMD -MP \
 	-DONGGI_DATADIR='"$(PREFIX)/share/onggi"' $(CFLAGS) $(EXTRA_CFLAGS)

@@ -2,9 +2,6 @@
 
 #include <inttypes.h>
 
-/* the smallest pages that kernels have */
-#define INITRD_ALIGN 4096
-
 /* One past the last byte the initrd may use. */
 static uint64_t initrd_limit(const struct guest_mem *mem,
 			     const struct kernel_image *kernel)
@@ -26,7 +23,7 @@ int initrd_load(const struct boot_file *file, const struct guest_mem *mem,
 		const struct kernel_image *kernel, struct initrd *out,
 		struct error *err)
 {
-	const uint64_t mask = INITRD_ALIGN - 1;
+	const uint64_t mask = KERNEL_PAGE_MAX - 1;
 	uint64_t lowest = (kernel->end + mask) & ~mask;
 	uint64_t limit = initrd_limit(mem, kernel);
 

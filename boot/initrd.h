@@ -11,7 +11,7 @@
 #include "boot/load.h"
 
 struct initrd {
-	uint64_t gpa;  /* page aligned */
+	uint64_t gpa;  /* aligned to the largest pages that kernels have */
 	uint64_t size; /* bytes; 0 for none */
 };
 

@@ -28,6 +28,9 @@ static const struct foreign_format foreign_formats[] = {
 	{ 4, MAGIC("zimg"), "a compressed EFI image: unpack the kernel in it" },
 	{ 56, MAGIC("ARM\x64"), "an arm64 kernel Image" },
 	{ 56, MAGIC("RSC\x05"), "a RISC-V kernel Image" },
+	{ 0x202, MAGIC("HdrS"), "an x86-64 kernel, a bzImage" },
+	{ 16, MAGIC("\x02\0\x3e\0"), "an x86-64 kernel, a vmlinux" },
+	{ 1, MAGIC("ELF"), "an ELF file" },
 	{ 0, MAGIC("MZ"), "an EFI or DOS program" },
 	{ 0, MAGIC("#!"), "a script" },
 };

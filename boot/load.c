@@ -75,19 +75,28 @@ static void ask_huge_pages(const struct guest_region *region,
 			      MADV_HUGEPAGE);
 }
 
-int load_range(const struct guest_mem *mem, uint64_t gpa,
-	       const struct boot_file *file, uint64_t offset, uint64_t len,
-	       struct error *err)
+uint8_t *load_place(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 {
 	const struct guest_region *region = region_find(mem, gpa);
 	uint8_t *host = guest_range(mem, gpa, len);
 
 	if (!region || !host)
+		return NULL;
+	if (len >= HUGE_PAGES_MIN)
+		ask_huge_pages(region, host, len);
+	return host;
+}
+
+int load_range(const struct guest_mem *mem, uint64_t gpa,
+	       const struct boot_file *file, uint64_t offset, uint64_t len,
+	       struct error *err)
+{
+	uint8_t *host = load_place(mem, gpa, len);
+
+	if (!host)
 		return error_set(err, ERROR_IMAGE, 0,
 				 "%s: %" PRIu64 " bytes at %#" PRIx64
 				 " lie outside guest memory",
 				 file->name, len, gpa);
-	if (len >= HUGE_PAGES_MIN)
-		ask_huge_pages(region, host, len);
 	return boot_file_read(file, offset, host, len, err);
 }

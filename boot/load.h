@@ -25,10 +25,14 @@ struct boot_file {
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf,
 		   size_t len, struct error *err);
 
-/* Reads len bytes at offset of the file to guest physical address gpa. Large
- * ranges get transparent huge pages where the host has them. No byte outside
- * [gpa, gpa + len) changes. Errors as boot_file_read(), and ERROR_IMAGE for a
- * range outside guest memory. 0 or -1. */
+/* Where guest memory's [gpa, gpa + len) is to be written, as guest_range()
+ * says. Large ranges get transparent huge pages where the host has them. */
+uint8_t *load_place(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/* Reads len bytes at offset of the file to load_place() of guest physical
+ * address gpa. No byte outside [gpa, gpa + len) changes. Errors as
+ * boot_file_read(), and ERROR_IMAGE for a range outside guest memory. 0 or -1.
+ */
 int load_range(const struct guest_mem *mem, uint64_t gpa,
 	       const struct boot_file *file, uint64_t offset, uint64_t len,
 	       struct error *err);

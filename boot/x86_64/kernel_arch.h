@@ -23,3 +23,6 @@ struct kernel_arch {
 
 /* Boot structures live below this address (layout.h): no kernel may. */
 #define KERNEL_LOWEST 0x100000
+
+/* The largest pages of which its kernels make the rest: huge ones aside. */
+#define KERNEL_PAGE_MAX 4096

@@ -1,0 +1,114 @@
+/* Image: the plain arm64 kernel. Names are those of the kernel's booting.rst.
+ */
+#include "boot/arm64/formats.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/le_types.h"
+
+/* "a 2MB aligned base address" */
+#define IMAGE_ALIGN (2ULL << 20)
+
+#define FLAG_BIG_ENDIAN 1
+
+/* An initrd lies "within a 1 GB aligned physical memory window of up to 32 GB
+ * in size that fully covers the kernel Image as well". */
+#define WINDOW_ALIGN (1ULL << 30)
+#define WINDOW_SIZE (32ULL << 30)
+
+struct image_header {
+	le32_t code[2];
+	le64_t text_offset;
+	le64_t image_size;
+	le64_t flags;
+	le64_t reserved[3];
+	uint8_t magic[4];
+	le32_t pe_offset;
+};
+
+static_assert(sizeof(struct image_header) == IMAGE_HEADER_SIZE, "booting.rst");
+static_assert(offsetof(struct image_header, magic) == 56, "booting.rst");
+
+static const uint8_t magic[4] = { 'A', 'R', 'M', 0x64 };
+
+bool image_probe(const uint8_t *head, size_t len)
+{
+	size_t at = offsetof(struct image_header, magic);
+
+	return len >= at + sizeof(magic) &&
+	       memcmp(head + at, magic, sizeof(magic)) == 0;
+}
+
+static int image_check_header(const struct image_header *h, const char *name,
+			      struct error *err)
+{
+	if (memcmp(h->magic, magic, sizeof(magic)) != 0)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: what it unpacks to is not an arm64 Image",
+				 name);
+	if (le64_get(h->image_size) == 0)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: Image too old: no image_size; wanted: "
+				 "Linux 3.17 or later",
+				 name);
+	if (le64_get(h->flags) & FLAG_BIG_ENDIAN)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: Image of a big-endian kernel", name);
+	if (le64_get(h->text_offset) >= IMAGE_ALIGN)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: Image with text_offset %#" PRIx64
+				 "; wanted: less than 2 MiB",
+				 name, le64_get(h->text_offset));
+	return 0;
+}
+
+int image_place(const uint8_t header[static IMAGE_HEADER_SIZE],
+		const char *name, const struct guest_mem *mem,
+		struct kernel_image *out, struct error *err)
+{
+	struct image_header h;
+	uint64_t base, size;
+
+	memcpy(&h, header, sizeof(h));
+	if (image_check_header(&h, name, err) < 0)
+		return -1;
+	/* As low as can be, since older kernels use no memory below. */
+	base = (mem->regions[0].gpa + (IMAGE_ALIGN - 1)) & ~(IMAGE_ALIGN - 1);
+	out->start = base + le64_get(h.text_offset);
+	size = le64_get(h.image_size);
+	if (size < IMAGE_HEADER_SIZE || !guest_range(mem, out->start, size))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: Image needs %" PRIu64 " KiB at %#" PRIx64
+				 " and does not fit into %" PRIu64
+				 " MiB of guest memory",
+				 name, size >> 10, out->start,
+				 guest_mem_size(mem) >> 20);
+	out->entry = out->start;
+	out->end = out->start + size;
+	out->initrd_max =
+		(out->start & ~(WINDOW_ALIGN - 1)) + (WINDOW_SIZE - 1);
+	out->cmdline_max = KERNEL_CMDLINE_MAX;
+	return 0;
+}
+
+int image_load(const struct boot_file *file, const struct guest_mem *mem,
+	       enum kernel_protocol want, struct kernel_image *out,
+	       struct error *err)
+{
+	uint8_t header[IMAGE_HEADER_SIZE];
+	uint64_t size;
+
+	(void)want;
+	if (boot_file_read(file, 0, header, sizeof(header), err) < 0 ||
+	    image_place(header, file->name, mem, out, err) < 0)
+		return -1;
+	size = out->end - out->start;
+	if (file->size > size)
+		return error_set(err, ERROR_IMAGE, 0,
+				 "%s: Image of %" PRIu64
+				 " bytes; its header promises %" PRIu64,
+				 file->name, file->size, size);
+	return load_range(mem, out->start, file, 0, file->size, err);
+}
