@@ -13,17 +13,18 @@ build_kernel_acpi() {
 }
 
 build_tuned_kernel() { # NAME SUFFIX FRAGMENT...
-    local name=$1 version fragments key
+    local name=$1 version fragments key artefacts=() file
     kernel_suffix=$2
     shift 2
     kernel_fragments=("$@")
-    need gcc gcc
+    need_compiler
     version=$(package_version "$kernel_package")
     # Merged, so that a comment does not cost ten minutes.
     fragments=$(merge_fragments)
-    key=$(hash_inputs kernel.sh -- "$version" "$(gcc -dumpfullversion)" "$fragments")
-    build_cached "$name" "$key" make_tuned_kernel \
-        "vmlinux$kernel_suffix" "bzImage$kernel_suffix"
+    key=$(hash_inputs kernel.sh -- "$version" \
+        "$("${cross}gcc" -dumpfullversion)" "$fragments")
+    for file in $(kernel_files); do artefacts+=("$file$kernel_suffix"); done
+    build_cached "$name" "$key" make_tuned_kernel "${artefacts[@]}"
 }
 
 make_tuned_kernel() {
@@ -44,19 +45,29 @@ make_tuned_kernel() {
     merge_fragments >fragment
     adjust_source
     # The same bytes whoever builds, and whenever.
-    make=(make -s -C source -j"$(nproc)" KBUILD_BUILD_USER=onggi KBUILD_BUILD_HOST=onggi
+    make=(make -s -C source -j"$(nproc)" ARCH="${arch/x86_64/x86}" CROSS_COMPILE="$cross"
+        KBUILD_BUILD_USER=onggi KBUILD_BUILD_HOST=onggi
         KBUILD_BUILD_TIMESTAMP='2020-01-01')
     "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig >/dev/null
     check_fragments
-    "${make[@]}" vmlinux bzImage >log 2>&1 || { tail -n30 log >&2; die 'the kernel does not compile'; }
+    # shellcheck disable=SC2046  # one word per target
+    "${make[@]}" $(kernel_files) >log 2>&1 || { tail -n30 log >&2; die 'the kernel does not compile'; }
 
+    "take_kernel_$arch"
+    cp source/System.map source/.config .
+    rm -rf source fragment log
+}
+
+take_kernel_x86_64() {
     # The symbols are two thirds of the file, and a loader reads them all.
-    strip -s -o "vmlinux$kernel_suffix" source/vmlinux
+    "${cross}strip" -s -o "vmlinux$kernel_suffix" source/vmlinux
     readelf -n "vmlinux$kernel_suffix" 2>/dev/null | grep -q '^ *Xen' ||
         die 'vmlinux has lost its PVH note'
     cp source/arch/x86/boot/bzImage "bzImage$kernel_suffix"
-    cp source/System.map source/.config .
-    rm -rf source fragment log
+}
+
+take_kernel_arm64() {
+    cp source/arch/arm64/boot/Image "Image$kernel_suffix"
 }
 
 # What no option switches off.
