@@ -135,7 +135,6 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 {
 	struct block_uring *uring = from_engine(engine);
 	struct block_request *req;
-	struct io_uring_cqe *cqe;
 	ssize_t outcome;
 
 	for (;;) {
@@ -151,8 +150,10 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 			uring_submit(engine);
 		if (!wait || !uring->inflight)
 			return NULL;
-		/* EINTR and spurious wake-ups: look again */
-		io_uring_wait_cqe(&uring->ring, &cqe);
+		/* Does not wait before the kernel has taken the whole queue:
+		 * if it has none of it, nothing would end the wait. EINTR and
+		 * spurious wake-ups: look again. */
+		io_uring_submit_and_wait(&uring->ring, 1);
 	}
 }
 

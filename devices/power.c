@@ -1,5 +1,7 @@
 #include "devices/power.h"
 
+#include "base/fair_lock.h"
+
 #define SLP_EN 0x20
 #define SLP_TYP(value) ((value) >> 2 & 7)
 #define WAK_STS 0x80
@@ -76,12 +78,22 @@ void power_init(struct power *power, struct irq_line irq,
 		const struct power_ops *ops, void *ctx)
 {
 	*power = (struct power){ .irq = irq, .ops = ops, .ctx = ctx };
-	pthread_mutex_init(&power->lock, NULL);
+	fair_lock_init(&power->lock);
 }
 
 void power_destroy(struct power *power)
 {
 	pthread_mutex_destroy(&power->lock);
+}
+
+uint8_t power_exit_code(struct power *power)
+{
+	uint8_t code;
+
+	pthread_mutex_lock(&power->lock);
+	code = power->state.exit_code;
+	pthread_mutex_unlock(&power->lock);
+	return code;
 }
 
 void power_press_button(struct power *power)

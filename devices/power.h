@@ -74,5 +74,9 @@ void power_init(struct power *power, struct irq_line irq,
 		const struct power_ops *ops, void *ctx);
 void power_destroy(struct power *power);
 
+/* What the exit code register holds, for a guest that powers off another way.
+ * Takes the lock; any thread. */
+uint8_t power_exit_code(struct power *power);
+
 /* Presses the guest's power button. Takes the lock; any thread. */
 void power_press_button(struct power *power);

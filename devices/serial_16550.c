@@ -2,6 +2,8 @@
 
 #include <linux/serial_reg.h>
 
+#include "base/fair_lock.h"
+
 #define IER_MASK 0x0f
 #define FCR_KEPT \
 	(UART_FCR_ENABLE_FIFO | UART_FCR_DMA_SELECT | UART_FCR_TRIGGER_MASK)
@@ -371,7 +373,7 @@ void serial_init(struct serial *serial, struct irq_line irq,
 		.backend_ctx = ctx,
 		.state.dll = 1, /* 115200 baud, should anybody look */
 	};
-	pthread_mutex_init(&serial->lock, NULL);
+	fair_lock_init(&serial->lock);
 }
 
 void serial_destroy(struct serial *serial)

@@ -5,6 +5,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
+#include "base/fair_lock.h"
 #include "base/log.h"
 
 void virtio_device_init(struct virtio_device *dev,
@@ -23,7 +24,7 @@ void virtio_device_init(struct virtio_device *dev,
 	dev->queue_count = queue_count;
 	for (unsigned i = 0; i < queue_count; i++)
 		virtqueue_init(&dev->queues[i], queue_size);
-	pthread_mutex_init(&dev->lock, NULL);
+	fair_lock_init(&dev->lock);
 }
 
 void virtio_device_destroy(struct virtio_device *dev)

@@ -81,4 +81,14 @@ static void machine_power_off(void)
 	write_port(PORT_SLEEP_CONTROL, SLEEP_S5);
 }
 
+/*
+ * Whether reboot() can, on any monitor. Without ACPI, x86 would only halt: a
+ * restart ends most monitors as well.
+ */
+static int machine_can_power_off(void)
+{
+	return system_call(SYS_faccessat, AT_FDCWD, (long)"/sys/firmware/acpi",
+			   0, 0, 0) == 0;
+}
+
 #endif

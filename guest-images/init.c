@@ -11,7 +11,7 @@
  *	init			a login shell
  *
  * Without a C library: there is nothing to set up, and every CPUID that a C
- * library asks at its start is an exit from the guest.
+ * library asks at its start is an exit from an x86 guest.
  */
 #include <asm/ioctls.h>
 #include <linux/fcntl.h>
@@ -25,6 +25,8 @@
 
 #if defined(__x86_64__)
 #include "init-x86_64.h"
+#elif defined(__aarch64__)
+#include "init-arm64.h"
 #else
 #error "init: not written for this architecture yet"
 #endif
@@ -403,16 +405,6 @@ static void settle_disks(void)
 	call5(SYS_mount, NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
 }
 
-/* Without ACPI, x86 would only halt: a restart ends most monitors as well. */
-static int can_power_off(void)
-{
-#if defined(__x86_64__)
-	return call3(SYS_faccessat, AT_FDCWD, "/sys/firmware/acpi", 0) == 0;
-#else
-	return 1;
-#endif
-}
-
 /* Called by _start with the stack as the kernel left it: argc, argv, envp. */
 __attribute__((noreturn, used)) void start(long *stack)
 {
@@ -444,8 +436,8 @@ __attribute__((noreturn, used)) void start(long *stack)
 		machine_set_exit_code(code);
 		machine_power_off();
 	}
-	reboot(!restart && can_power_off() ? LINUX_REBOOT_CMD_POWER_OFF :
+	reboot(!restart && machine_can_power_off() ? LINUX_REBOOT_CMD_POWER_OFF :
 	       LINUX_REBOOT_CMD_RESTART);
 	for (;;)
-		call1(SYS_pause, 0);
+		call5(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 }

@@ -4,14 +4,24 @@
 
 build_initramfs() {
     local key busybox
-    need gcc gcc
-    busybox=$(busybox_path)
-    key=$(hash_inputs initramfs.sh init.c init-x86_64.h -- \
-        "$(gcc -dumpfullversion)" "$(sha256sum <"$busybox")")
+    need_compiler
+    if foreign; then
+        busybox=$(package_version busybox-static)
+    else
+        busybox=$(sha256sum <"$(busybox_path)")
+    fi
+    key=$(hash_inputs initramfs.sh init.c "init-$arch.h" -- \
+        "$("${cross}gcc" -dumpfullversion)" "$busybox")
     build_cached initramfs "$key" make_initramfs initramfs.cpio onggi-init
 }
 
+# Of the images' architecture; what is unpacked goes to the folder busybox.
 busybox_path() {
+    if foreign; then
+        unpack_package busybox-static "$(package_version busybox-static)" busybox
+        echo busybox/bin/busybox
+        return
+    fi
     type -P busybox || die 'busybox is missing: install the Debian package busybox-static'
 }
 
@@ -31,14 +41,16 @@ make_initramfs() {
     (cd root && find . -exec touch -hd @0 {} + &&
         find . -print0 | sort -z |
         cpio --null -o -H newc --quiet -R 0:0 --reproducible) >initramfs.cpio
-    rm -r root
+    rm -rf root busybox
 }
 
 compile_init() { # OUTPUT
-    need gcc gcc
+    need_compiler
     # The usual addition of a stack protector and unwind tables needs a C
-    # library, resp. someone to read them.
-    gcc -std=gnu11 -Wall -Wextra -Werror -Os -static -nostdlib -ffreestanding \
+    # library, resp. someone to read them; what is read-only after relocation
+    # would begin on a page of its own, and pages can have 64 KiB.
+    "${cross}gcc" -std=gnu11 -Wall -Wextra -Werror -Os -static -nostdlib -ffreestanding \
         -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -no-pie \
-        -Wl,--build-id=none -Wl,-z,noseparate-code -s -o "$1" "$here/init.c"
+        -Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,norelro -s \
+        -o "$1" "$here/init.c"
 }

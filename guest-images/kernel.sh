@@ -13,17 +13,18 @@ build_kernel_acpi() {
 }
 
 build_tuned_kernel() { # NAME SUFFIX FRAGMENT...
-    local name=$1 version fragments key
+    local name=$1 version fragments key artefacts=() file
     kernel_suffix=$2
     shift 2
     kernel_fragments=("$@")
-    need gcc gcc
+    need_compiler
     version=$(package_version "$kernel_package")
     # Merged, so that a comment does not cost ten minutes.
     fragments=$(merge_fragments)
-    key=$(hash_inputs kernel.sh -- "$version" "$(gcc -dumpfullversion)" "$fragments")
-    build_cached "$name" "$key" make_tuned_kernel \
-        "vmlinux$kernel_suffix" "bzImage$kernel_suffix"
+    key=$(hash_inputs kernel.sh -- "$version" \
+        "$("${cross}gcc" -dumpfullversion)" "$fragments")
+    for file in $(kernel_files); do artefacts+=("$file$kernel_suffix"); done
+    build_cached "$name" "$key" make_tuned_kernel "${artefacts[@]}"
 }
 
 make_tuned_kernel() {
@@ -44,33 +45,61 @@ make_tuned_kernel() {
     merge_fragments >fragment
     adjust_source
     # The same bytes whoever builds, and whenever.
-    make=(make -s -C source -j"$(nproc)" KBUILD_BUILD_USER=onggi KBUILD_BUILD_HOST=onggi
+    make=(make -s -C source -j"$(nproc)" ARCH="${arch/x86_64/x86}" CROSS_COMPILE="$cross"
+        KBUILD_BUILD_USER=onggi KBUILD_BUILD_HOST=onggi
         KBUILD_BUILD_TIMESTAMP='2020-01-01')
     "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig >/dev/null
     check_fragments
-    "${make[@]}" vmlinux bzImage >log 2>&1 || { tail -n30 log >&2; die 'the kernel does not compile'; }
+    # shellcheck disable=SC2046  # one word per target
+    "${make[@]}" $(kernel_files) >log 2>&1 || { tail -n30 log >&2; die 'the kernel does not compile'; }
 
-    # The symbols are two thirds of the file, and a loader reads them all.
-    strip -s -o "vmlinux$kernel_suffix" source/vmlinux
-    readelf -n "vmlinux$kernel_suffix" 2>/dev/null | grep -q '^ *Xen' ||
-        die 'vmlinux has lost its PVH note'
-    cp source/arch/x86/boot/bzImage "bzImage$kernel_suffix"
+    "take_kernel_$arch"
     cp source/System.map source/.config .
     rm -rf source fragment log
 }
 
-# What no option switches off. Each line must still find what it changes.
+take_kernel_x86_64() {
+    # The symbols are two thirds of the file, and a loader reads them all.
+    "${cross}strip" -s -o "vmlinux$kernel_suffix" source/vmlinux
+    readelf -n "vmlinux$kernel_suffix" 2>/dev/null | grep -q '^ *Xen' ||
+        die 'vmlinux has lost its PVH note'
+    cp source/arch/x86/boot/bzImage "bzImage$kernel_suffix"
+}
+
+take_kernel_arm64() {
+    cp source/arch/arm64/boot/Image "Image$kernel_suffix"
+}
+
+# What no option switches off.
 adjust_source() {
-    local slab=source/mm/slab.h layout=source/arch/x86/kernel/vmlinux.lds.S
+    local x86=source/arch/x86/kernel
     # A folder of 25 files for each of 100 caches, in /sys/kernel/slab.
-    sed -i 's/^#if defined(CONFIG_SYSFS) && !defined(CONFIG_SLUB_TINY)$/#if 0/' $slab
-    grep -q '^#if 0$' $slab || die "$slab: not as expected"
-    # 3 MiB of padding that page table isolation and memory encryption want.
-    grep -q '^CONFIG_MITIGATION_PAGE_TABLE_ISOLATION=y' fragment ||
-        sed -i -E '/^#define ALIGN_ENTRY_TEXT_/s/PMD_SIZE/PAGE_SIZE/
-            /^#define BSS_DECRYPTED/,/__end_bss/s/PMD_SIZE/PAGE_SIZE/' $layout
-    grep -q '^#define ALIGN_ENTRY_TEXT_BEGIN.*ALIGN(P' $layout ||
-        die "$layout: not as expected"
+    adjust source/mm/slab.h 's/^#if defined\(CONFIG_SYSFS\) && !defined\(CONFIG_SLUB_TINY\)$/#if 0/'
+    # Blocks of 2 MiB for each kind of page, from the first page on: at boot
+    # each kind takes a few pages from a block of its own. The host pays for
+    # the whole block, and in a guest of less than 256 MiB it buys nothing.
+    adjust source/mm/page_alloc.c \
+        's/^(int page_group_by_mobility_disabled __read_mostly);/\1 = 1;/'
+    adjust source/mm/page_alloc.c \
+        's/vm_total_pages < \(pageblock_nr_pages \* MIGRATE_TYPES\)/vm_total_pages < SZ_256M \/ PAGE_SIZE/'
+    # 2 MiB for the per-CPU areas of a machine with few CPUs.
+    adjust $x86/setup_percpu.c 's/atom_size = PMD_SIZE;/atom_size = PAGE_SIZE;/'
+    # The machine has no 8259 that anything is wired to; without one nothing
+    # is looked for behind the I/O APIC's pins.
+    adjust $x86/i8259.c 's/^(struct legacy_pic \*legacy_pic) = &default_legacy_pic;/\1 = \&null_legacy_pic;/'
+    # 5 MiB of padding that page table isolation and memory encryption want.
+    grep -q '^CONFIG_MITIGATION_PAGE_TABLE_ISOLATION=y' fragment || {
+        adjust $x86/vmlinux.lds.S '/^#define ALIGN_ENTRY_TEXT_/s/PMD_SIZE/PAGE_SIZE/'
+        adjust $x86/vmlinux.lds.S '/^#define BSS_DECRYPTED/,/__end_bss/s/PMD_SIZE/PAGE_SIZE/'
+        adjust $x86/vmlinux.lds.S '/^#define X86_ALIGN_RODATA_/,/^$/s/HPAGE_SIZE/PAGE_SIZE/'
+    }
+}
+
+adjust() { # FILE SED-SCRIPT, which must find something to change
+    sed -E "$2" "$1" >adjusted
+    ! cmp -s adjusted "$1" || die "$1: this has nothing to change: $2"
+    cat adjusted >"$1"
+    rm adjusted
 }
 
 # Later fragments win; kconfig would take the first of two lines.

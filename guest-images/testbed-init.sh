@@ -6,7 +6,10 @@
 #
 # 9p tags: "host" is the whole file system of the development machine,
 # read-only; "control" a folder of tests/testbed/run, read-write; "results",
-# where asked for, the folder of --results.
+# where asked for, the folder of --results. Of another architecture than the
+# development machine, "host" is a tree of programs of that architecture, and
+# "files" the development machine's file system, of which the folders that
+# control/shares names are shown.
 
 bb=/bin/busybox
 share='trans=virtio,version=9p2000.L,msize=512000'
@@ -54,6 +57,17 @@ $bb mount -t cgroup2 cgroup2 sys/fs/cgroup
 # No cache: what is written is on the development machine when write() returns.
 $bb mount -t 9p -o "rw,$share,cache=none" control run/testbed ||
     fail "mount of 9p control failed"
+if [ -s run/testbed/shares ]; then
+    $bb mkdir /files
+    $bb mount -t 9p -o "ro,$share,cache=loose" files /files || fail "mount of 9p files failed"
+    shares=0
+    while IFS= read -r folder; do
+        shares=$((shares + 1))
+        $bb mkdir -p "/upper/files$shares" "/upper/work$shares" ".$folder"
+        $bb mount -t overlay -o "lowerdir=/files$folder,upperdir=/upper/files$shares,workdir=/upper/work$shares" \
+            overlay ".$folder" || fail "mount of the overlay on $folder failed"
+    done <run/testbed/shares
+fi
 if [ -s run/testbed/results ]; then
     IFS= read -r results <run/testbed/results
     $bb mkdir -p ".$results"
@@ -64,7 +78,7 @@ fi
 
 insmod_until end
 exec 3<&-
-# Further modules are loaded on demand, by the development machine's modprobe.
+# Further modules are loaded on demand, by the root's modprobe.
 IFS= read -r modules <run/testbed/modules
 $bb mkdir -p lib/modules
 $bb ln -sfn "$modules" "lib/modules/$($bb uname -r)"

@@ -6,26 +6,32 @@
 # What must be there before the host's root is mounted, and what nearly every
 # test uses. Everything else is loaded on demand from testbed-modules.
 testbed_early_modules='9p 9pnet_virtio overlay'
-testbed_common_modules='kvm-amd tun vhost_net vhost_vsock virtio_net virtio_rng'
+testbed_common_modules='tun vhost_net vhost_vsock virtio_net virtio_rng'
 
 build_testbed() {
-    local version key
-    version=$(package_version linux-image-6.12-amd64)
-    key=$(hash_inputs testbed.sh testbed-init.sh -- "$version")
-    build_cached testbed "$key" make_testbed \
-        testbed-vmlinuz testbed-initramfs testbed-modules
+    local version key artefacts=(testbed-vmlinuz testbed-initramfs testbed-modules)
+    local inputs=(testbed.sh testbed-init.sh) words=()
+    [ "$arch" != x86_64 ] || testbed_common_modules="kvm-amd $testbed_common_modules"
+    version=$(package_version "linux-image-6.12-$debian_arch")
+    if foreign; then
+        inputs+=(testbed-root.sh)
+        artefacts+=(testbed-root)
+        # They stand for all others, as in debian.sh.
+        words+=("$(package_version qemu-system-arm)" "$(package_version python3.11)")
+    fi
+    key=$(hash_inputs "${inputs[@]}" -- "$version" "${words[@]}")
+    build_cached testbed "$key" make_testbed "${artefacts[@]}"
 }
 
 make_testbed() {
-    local image release
+    local image release name=linux-image-6.12-$debian_arch
     need depmod kmod
     need cpio cpio
     need xz xz-utils
-    need busybox busybox-static
     # The package is only a name for the newest one, which carries its release.
-    image=$(apt-cache depends linux-image-6.12-amd64 |
+    image=$(apt-cache "${apt_options[@]}" depends "$name" |
         sed -n 's/^ *Depends: \(linux-image-6\.12\..*\)/\1/p' | head -n1)
-    [ -n "$image" ] || die "linux-image-6.12-amd64: it names no kernel image"
+    [ -n "$image" ] || die "$name: it names no kernel image"
     release=${image#linux-image-}
     unpack_package "$image" "$(package_version "$image")" kernel
 
@@ -43,12 +49,14 @@ make_testbed() {
     make_testbed_initramfs "$release"
     rm -r base
     echo "$release" >testbed-modules/release
+    ! foreign || make_testbed_root
 }
 
 make_testbed_initramfs() {
-    local release=$1 module file
+    local release=$1 module file busybox
     mkdir -p root/{bin,lib,dev,proc,sys,new}
-    cp "$(type -P busybox)" root/bin/busybox
+    busybox=$(busybox_path)
+    cp "$busybox" root/bin/busybox
     install -m 755 "$here/testbed-init.sh" root/init
     # The modules in the order of loading, which init follows blindly:
     # a plain insmod of each needs neither modprobe nor its tables.
@@ -65,5 +73,5 @@ make_testbed_initramfs() {
     # Uncompressed, for the same reason.
     (cd root && find . -print0 | sort -z | cpio --null -o -H newc --quiet -R 0:0) \
         >testbed-initramfs
-    rm -r root order
+    rm -rf root order busybox
 }

@@ -33,6 +33,11 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 void arch_print_cmdline(const struct vm_config *config,
 			const struct vm_layout *layout, FILE *out);
 
+/* The machine type that KVM_CREATE_VM takes for this layout. -1 when the host
+ * has too few address bits for it. */
+int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
+		 unsigned long *type, struct error *err);
+
 /* What must exist before memory and vCPUs, the interrupt controller above
  * all. */
 int arch_create_irqchip(struct vm *vm, struct error *err);

@@ -60,13 +60,13 @@ int kvm_open(struct error *err)
 	return take_fd(&fd);
 }
 
-int kvm_create_vm(int kvm_fd, struct error *err)
+int kvm_create_vm(int kvm_fd, unsigned long type, struct error *err)
 {
 	int fd;
 
 	/* on a busy host creation is interrupted by pending signals */
 	do
-		fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+		fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_VM");

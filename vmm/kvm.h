@@ -13,8 +13,9 @@
  * error says what a user can do. -1 with err set, else the descriptor. */
 int kvm_open(struct error *err);
 
-/* A new VM, ended by kvm_close_vm(). */
-int kvm_create_vm(int kvm_fd, struct error *err);
+/* A new VM of the architecture's machine type, ended by close() or
+ * kvm_close_vm(). */
+int kvm_create_vm(int kvm_fd, unsigned long type, struct error *err);
 
 /* Ends a VM whose vCPUs are closed, and does not wait: the kernel takes it down
  * in a worker of its own, where io_uring is allowed. fd may be -1. */

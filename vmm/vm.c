@@ -178,13 +178,24 @@ static void destroy_loop(struct vm *vm)
 
 static int create_kvm(struct vm *vm, struct error *err)
 {
-	vm->fd = kvm_create_vm(vm->resources->kvm_fd, err);
+	int kvm_fd = vm->resources->kvm_fd;
+	unsigned long type;
+
+	if (arch_vm_type(kvm_fd, vm->layout, &type, err))
+		return -1;
+	vm->fd = kvm_create_vm(kvm_fd, type, err);
 	return vm->fd < 0 ? -1 : 0;
 }
 
+/* Where another boot follows, the VM has to be gone first: how many of them
+ * wait for their end must not be up to the guest, and KVM says so in the host's
+ * log when there are two for one process and descriptor. */
 static void destroy_kvm(struct vm *vm)
 {
-	kvm_close_vm(vm->fd);
+	if (vm->stop.reason == VM_STOP_REBOOT && !vm->config->no_reboot)
+		cleanup_close(&vm->fd);
+	else
+		kvm_close_vm(vm->fd);
 }
 
 /* One mapping holds all guest memory. It starts at a multiple of 2 MiB, so

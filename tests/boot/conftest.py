@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from onggi import images_dir  # noqa: E402
+from onggi import images_dir, machine  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -30,7 +30,15 @@ class Images:
     def __init__(self, directory):
         self.directory = directory
 
+    @property
+    def tuned(self):
+        """The tuned kernel in the form that boots fastest."""
+        return getattr(self, machine.KERNEL)
+
     def __getattr__(self, name):
+        if name in machine.MADE and not (self.directory / name).exists():
+            (self.directory / name).write_bytes(
+                machine.MADE[name](self.tuned.read_bytes()))
         file = {"initramfs": "initramfs.cpio"}.get(name,
                                                    name.replace("_", "-"))
         copy = self.directory / file

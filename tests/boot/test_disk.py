@@ -20,14 +20,14 @@ def scratch_disk(tmp_path):
 @pytest.fixture(name="debian")
 def debian_on_tuned_kernel(images):
     """A Debian root with fio, on the kernel that boots fastest."""
-    return ["run", "--kernel", images.vmlinux, "--memory", "256M", "--disk",
+    return ["run", "--kernel", images.tuned, "--memory", "256M", "--disk",
             f"{images.debian_root},root,readonly", "--cmdline",
             "init=/usr/lib/onggi/init"]
 
 
 @pytest.fixture(name="busybox")
 def busybox_guest(images):
-    return ["run", "--kernel", images.vmlinux, "--initrd", images.initramfs]
+    return ["run", "--kernel", images.tuned, "--initrd", images.initramfs]
 
 
 FIO = ("fio --name=t --filename=/dev/vdb --size=32M --ioengine={engine} "

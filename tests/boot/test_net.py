@@ -48,7 +48,7 @@ UP = f"ip addr add {GUEST}/30 dev eth0; ip link set eth0 up; "
 
 def guest(images, tap, script, *args):
     """Starts a guest whose shell script runs with the network up."""
-    return Guest("run", "--kernel", images.vmlinux, "--initrd",
+    return Guest("run", "--kernel", images.tuned, "--initrd",
                  images.initramfs, "--net", f"tap={tap}", *args,
                  sh=UP + script)
 
@@ -84,7 +84,7 @@ def test_100_mb_come_from_the_guest_whole(images, tap, listener):
 
 
 def test_ping_answers_and_addresses_are_as_given(images, tap):
-    result = run("run", "--kernel", images.vmlinux, "--initrd",
+    result = run("run", "--kernel", images.tuned, "--initrd",
                  images.initramfs, "--net",
                  f"tap={tap},mac=02:11:22:33:44:55,mtu=1400",
                  sh=UP + f"ping -c 3 -W 2 {HOST} | grep -c ttl=; "
@@ -103,14 +103,14 @@ def test_card_survives_unbind_and_bind_under_traffic(images, tap):
             {UP}
         done
         ping -c 2 -W 2 {HOST} | grep -c ttl="""
-    result = run("run", "--kernel", images.vmlinux, "--initrd",
+    result = run("run", "--kernel", images.tuned, "--initrd",
                  images.initramfs, "--net", f"tap={tap}", sh=UP + script)
     assert result.stdout.strip() == "2", result.stdout + result.stderr
 
 
 def test_a_tap_that_is_not_there_is_made_and_goes_away(images):
     name = f"{TAP}b"
-    result = run("run", "--kernel", images.vmlinux, "--initrd",
+    result = run("run", "--kernel", images.tuned, "--initrd",
                  images.initramfs, "--net", f"tap={name}", "--", "ls",
                  "/sys/class/net")
     assert "eth0" in result.stdout.split()
@@ -130,7 +130,7 @@ def for_everybody(*paths):
 def test_a_ready_tap_needs_no_rights(images):
     """A persistent tap that belongs to a user serves a VM of that user."""
     name = f"{TAP}c"
-    files = [onggi.ONGGI, images.vmlinux, images.initramfs]
+    files = [onggi.ONGGI, images.tuned, images.initramfs]
     subprocess.run(["ip", "tuntap", "add", name, "mode", "tap", "vnet_hdr",
                     "user", "65534"], check=True)
     # Opened here: that user may not enter all the folders above.

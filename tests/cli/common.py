@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import onggi  # noqa: E402
+from onggi import machine  # noqa: E402
 
 needs_kvm = pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK),
                                reason="no /dev/kvm")
@@ -16,7 +17,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
 
 
 def guest(tmp_path, code):
-    return onggi.pvh_guest(tmp_path / "guest.elf", code)
+    return machine.tiny_guest(tmp_path / "guest.elf", code)
 
 
 def refused(result, status, *words):
@@ -77,4 +78,4 @@ def printing(count, then):
 # out dx, al; cmp al, 'q'; jne wait
 ECHO = (outb(0x3fa, 1) + outb(0x3fc, 8) + outb(0x3f9, 1) +
         b"\x66\xba\xfd\x03\xec\xa8\x01\x74\xf7"
-        b"\x66\xba\xf8\x03\xec\xee\x3cq\x75\xed" + onggi.POWER_OFF_42)
+        b"\x66\xba\xf8\x03\xec\xee\x3cq\x75\xed" + machine.POWER_OFF_42)

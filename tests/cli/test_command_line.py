@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from common import guest, needs_kvm, needs_root, onggi, refused, wait_for_file
-from onggi import Guest, run
+from onggi import Guest, machine, run
 
 
 @pytest.fixture(name="kernel")
 def null_kernel(tmp_path):
-    return onggi.pvh_guest(tmp_path / "null.elf", onggi.NULL_GUEST)
+    return machine.tiny_guest(tmp_path / "null.elf", machine.NULL_GUEST)
 
 
 # --- help and completion ---
@@ -339,7 +339,7 @@ def test_closed_standard_files_do_not_lead_into_a_disk(tmp_path):
     shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
     result = subprocess.run(
         [*shell, onggi.ONGGI, "run", "--kernel",
-         str(guest(tmp_path, onggi.HELLO)), "--disk", str(disk),
+         str(guest(tmp_path, machine.HELLO)), "--disk", str(disk),
          "--log-level", "debug"], check=False, timeout=60)
     assert result.returncode == 42
     assert not any(disk.read_bytes())
@@ -386,7 +386,7 @@ def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
                                                   role, words):
     files = {}
     for name in ("kernel", "initrd", "disk"):
-        files[name] = guest(tmp_path, onggi.POWER_OFF_42).rename(
+        files[name] = guest(tmp_path, machine.POWER_OFF_42).rename(
             tmp_path / name)
         os.truncate(files[name], 1 << 20)
     before = files[role].read_bytes()
@@ -413,7 +413,7 @@ def test_a_disk_in_use_is_locked(tmp_path):
     disk = tmp_path / "disk"
     disk.touch()
     os.truncate(disk, 1 << 20)
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     with Guest("run", "--kernel", kernel, "--disk", disk, "--pidfile",
                tmp_path / "pid"):
         wait_for_file(tmp_path / "pid")
@@ -429,7 +429,7 @@ def test_a_disk_named_twice_is_not_somebody_elses(tmp_path):
     disk.write_bytes(bytes(1 << 20))
     link = tmp_path / "link"
     link.symlink_to(disk)
-    args = ("run", "--kernel", guest(tmp_path, onggi.POWER_OFF_42), "--disk")
+    args = ("run", "--kernel", guest(tmp_path, machine.POWER_OFF_42), "--disk")
     refused(run(*args, disk, "--disk", f"{link},readonly"), onggi.EXIT_USAGE,
             "disk1", str(link), "is disk0 already")
     result = run(*args, f"{disk},readonly", "--disk", f"{link},readonly")

@@ -13,12 +13,12 @@ import pytest
 
 from common import (ECHO, cpu_share, guest, needs_kvm, onggi, printing,
                     refused, wait_for_file, wait_until)
-from onggi import Guest, run
+from onggi import Guest, machine, run
 
 
 @needs_kvm
 def test_console_output_goes_to_stdout_and_to_a_file(tmp_path):
-    kernel = guest(tmp_path, onggi.HELLO)
+    kernel = guest(tmp_path, machine.HELLO)
     assert run("run", "--kernel", kernel).stdout == "ok"
     result = run("run", "--kernel", kernel, "--console",
                  f"file={tmp_path}/out")
@@ -29,7 +29,7 @@ def test_console_output_goes_to_stdout_and_to_a_file(tmp_path):
 
 @needs_kvm
 def test_pty_console_is_named_and_carries_output(tmp_path):
-    kernel = guest(tmp_path, onggi.HELLO)
+    kernel = guest(tmp_path, machine.HELLO)
     result = run("run", "--kernel", kernel, "--console", "pty")
     assert re.search(r"console is /dev/pts/\d+\n", result.stderr)
 
@@ -40,7 +40,7 @@ def is_cooked(vm):
 
 @needs_kvm
 def test_terminal_is_raw_while_running_and_restored_after(tmp_path):
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     with Guest("run", "--kernel", kernel, terminal=True) as vm:
         wait_until(lambda: not is_cooked(vm), "raw mode")
         vm.send("\x01h")
@@ -63,7 +63,7 @@ SANITIZER_TAKES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE}
 def test_terminal_is_restored_after_a_signal(tmp_path, number):
     if number in SANITIZER_TAKES and "asan" in onggi.ONGGI:
         pytest.skip("the sanitizer takes this signal")
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     with Guest("run", "--kernel", kernel, "--stop-timeout", "0",
                terminal=True) as vm:
         wait_until(lambda: not is_cooked(vm), "raw mode")
@@ -74,7 +74,7 @@ def test_terminal_is_restored_after_a_signal(tmp_path, number):
 
 @needs_kvm
 def test_terminal_is_lent_out_while_the_process_is_stopped(tmp_path):
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     with Guest("run", "--kernel", kernel, terminal=True) as vm:
         for _ in range(2):
             wait_until(lambda: not is_cooked(vm), "raw mode")
@@ -92,7 +92,7 @@ def test_terminal_is_lent_out_while_the_process_is_stopped(tmp_path):
 
 @needs_kvm
 def test_standard_input_that_has_ended_is_no_trouble(tmp_path):
-    kernel = guest(tmp_path, onggi.POWER_OFF_42)
+    kernel = guest(tmp_path, machine.POWER_OFF_42)
     for path in ("/dev/null", kernel):
         with open(path, "rb") as stdin:
             result = subprocess.run(
@@ -103,7 +103,7 @@ def test_standard_input_that_has_ended_is_no_trouble(tmp_path):
 
 @needs_kvm
 def test_a_reader_that_goes_away_does_not_end_the_guest(tmp_path):
-    kernel = guest(tmp_path, printing(0x6000, onggi.POWER_OFF_42))
+    kernel = guest(tmp_path, printing(0x6000, machine.POWER_OFF_42))
     pidfile = tmp_path / "pid"
     with Guest("run", "--kernel", kernel, "--pidfile", pidfile) as vm:
         vm.wait_for("x")
@@ -129,7 +129,7 @@ def interrupt(vm, timeout):
 def test_a_socket_that_nobody_reads_blocks_nothing(tmp_path):
     """It must not be waited for under the lock that input needs too."""
     count = 0x2000
-    kernel = guest(tmp_path, printing(count, onggi.POWER_OFF_42))
+    kernel = guest(tmp_path, printing(count, machine.POWER_OFF_42))
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -150,7 +150,7 @@ def test_a_socket_that_nobody_reads_blocks_nothing(tmp_path):
 
 @needs_kvm
 def test_a_signal_ends_a_guest_that_waits_for_a_socket(tmp_path):
-    kernel = guest(tmp_path, printing(0x100000, onggi.SLEEP))
+    kernel = guest(tmp_path, printing(0x100000, machine.SLEEP))
     ours, theirs = socket.socketpair()
     with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel),
                            "--pidfile", str(tmp_path / "pid")],
@@ -181,7 +181,7 @@ def full_pipe():
 def test_a_signal_ends_the_wait_for_a_stuck_reader(tmp_path):
     """The guest has powered off; what the reader has not taken is given time,
     but not against the user's will."""
-    kernel = guest(tmp_path, onggi.HELLO)
+    kernel = guest(tmp_path, machine.HELLO)
     reader, writer = full_pipe()
     with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel),
                            "--log-level", "info"], stdin=subprocess.DEVNULL,
@@ -197,7 +197,7 @@ def test_a_signal_ends_the_wait_for_a_stuck_reader(tmp_path):
 
 @needs_kvm
 def test_who_quits_does_not_wait_for_a_stuck_reader(tmp_path):
-    kernel = guest(tmp_path, printing(10, onggi.SLEEP))
+    kernel = guest(tmp_path, printing(10, machine.SLEEP))
     reader, writer = full_pipe()
     with subprocess.Popen([onggi.ONGGI, "run", "--kernel", str(kernel),
                            "--pidfile", str(tmp_path / "pid")],
@@ -213,7 +213,7 @@ def test_who_quits_does_not_wait_for_a_stuck_reader(tmp_path):
 
 @needs_kvm
 def test_input_the_guest_does_not_take_yet_costs_no_time(tmp_path):
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     pidfile = tmp_path / "pid"
     with Guest("run", "--kernel", kernel, "--pidfile", pidfile) as vm:
         vm.send("early\n")
@@ -240,7 +240,7 @@ def test_all_input_reaches_the_guest(tmp_path, kind):
 
 @needs_kvm
 def test_escape_keys_work_when_the_guest_does_not_listen(tmp_path):
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     with Guest("run", "--kernel", kernel, terminal=True) as vm:
         wait_until(lambda: not is_cooked(vm), "raw mode")
         for _ in range(20):
@@ -252,7 +252,7 @@ def test_escape_keys_work_when_the_guest_does_not_listen(tmp_path):
 
 @needs_kvm
 def test_a_terminal_for_output_alone_is_left_as_it_is(tmp_path):
-    kernel = guest(tmp_path, onggi.HELLO)
+    kernel = guest(tmp_path, machine.HELLO)
     master, slave = os.openpty()
     modes = termios.tcgetattr(slave)
     result = subprocess.run(
@@ -267,7 +267,7 @@ def test_a_terminal_for_output_alone_is_left_as_it_is(tmp_path):
 
 @needs_kvm
 def test_a_terminal_that_is_gone_costs_no_time(tmp_path):
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     with Guest("run", "--kernel", kernel, terminal=True) as vm:
         wait_until(lambda: not is_cooked(vm), "raw mode")
         os.close(vm.master)
@@ -286,7 +286,7 @@ def pty_path(vm):
 
 @needs_kvm
 def test_a_pty_that_nobody_has_open_costs_no_time(tmp_path):
-    kernel = guest(tmp_path, onggi.SLEEP)
+    kernel = guest(tmp_path, machine.SLEEP)
     with Guest("run", "--kernel", kernel, "--console", "pty") as vm:
         path = pty_path(vm)
         assert cpu_share(vm.process.pid) < 0.4
@@ -298,7 +298,7 @@ def test_a_pty_that_nobody_has_open_costs_no_time(tmp_path):
 
 @needs_kvm
 def test_a_guest_goes_on_when_nobody_has_its_pty_open(tmp_path):
-    kernel = guest(tmp_path, printing(0xc000, onggi.POWER_OFF_42))
+    kernel = guest(tmp_path, printing(0xc000, machine.POWER_OFF_42))
     with Guest("run", "--kernel", kernel, "--console", "pty") as vm:
         pty_path(vm)
         assert vm.finish(30) == 42
@@ -330,7 +330,7 @@ def test_a_pty_can_be_left_and_opened_again(tmp_path):
 
 @needs_kvm
 def test_a_named_pipe_needs_its_reader(tmp_path):
-    kernel = guest(tmp_path, printing(100, onggi.POWER_OFF_42))
+    kernel = guest(tmp_path, printing(100, machine.POWER_OFF_42))
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     args = ("run", "--kernel", kernel, "--console", f"file={fifo}")

@@ -2,13 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/block_backend.h"
@@ -237,6 +243,70 @@ static void another_thread_may_submit_and_end(void **state)
 	assert_ptr_equal(f->engine->ops->reap(f->engine, true), &req);
 }
 
+/* From now on io_uring_enter() takes no request of this thread but together
+ * with waiting for one, as if the kernel was out of memory before. */
+static bool refuse_requests(void)
+{
+#define ARG(n) ((unsigned)offsetof(struct seccomp_data, args[n]))
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_enter, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARG(1)), /* to_submit */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARG(2)), /* min_complete */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	static struct sock_fprog program = {
+		.len = sizeof(code) / sizeof(code[0]),
+		.filter = code,
+	};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+struct refused {
+	struct fixture *f;
+	struct block_request *req, *got;
+	bool filtered;
+};
+
+static void *drain_refused(void *arg)
+{
+	struct refused *refused = arg;
+	struct block_engine *engine = refused->f->engine;
+
+	refused->filtered = refuse_requests();
+	engine->ops->queue(engine, refused->req);
+	engine->ops->submit(engine);
+	refused->got = engine->ops->reap(engine, true);
+	return NULL;
+}
+
+static void a_waiting_reap_does_not_wait_for_what_was_refused(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint8_t data[512];
+	struct iovec iov = { data, sizeof(data) };
+	struct block_request req = request(BLOCK_READ, &iov, 1, 512);
+	struct refused refused = { .f = f, .req = &req };
+	struct timespec end;
+	pthread_t thread;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += 10;
+	pthread_create(&thread, NULL, drain_refused, &refused);
+	assert_int_equal(pthread_timedjoin_np(thread, NULL, &end), 0);
+	assert_ptr_equal(refused.got, &req);
+	assert_int_equal(req.result, 0);
+	assert_int_equal(data[0], 1);
+	if (!refused.filtered)
+		skip(); /* no seccomp here */
+}
+
 /* A file of 20 MiB in place of the small one, where each KiB begins with its
  * number. */
 static void grow_file(struct fixture *f)
@@ -410,6 +480,9 @@ int main(void)
 		TEST(a_long_request_moves_all_its_bytes),
 		cmocka_unit_test_setup_teardown(
 			one_turn_of_io_uring_moves_a_bounded_amount,
+			setup_uring, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_waiting_reap_does_not_wait_for_what_was_refused,
 			setup_uring, teardown),
 		cmocka_unit_test(a_transfer_is_cut_at_its_longest),
 		cmocka_unit_test(steps_continue_retry_and_fail_as_they_should),

@@ -143,6 +143,16 @@ void arch_print_cmdline(const struct vm_config *config,
 			layout->slots[i].gsi);
 }
 
+int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
+		 unsigned long *type, struct error *err)
+{
+	(void)kvm_fd;
+	(void)layout;
+	(void)err;
+	*type = 0;
+	return 0;
+}
+
 int arch_create_irqchip(struct vm *vm, struct error *err)
 {
 	uint64_t identity_map = IDENTITY_MAP_ADDRESS;

@@ -3,16 +3,11 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "base/cleanup.h"
-#include "base/guest_mem.h"
-#include "vmm/kvm.h"
 
-#define MEMORY_SIZE 0x10000
 #define PML4 0x1000
 #define PDPT 0x2000
 #define DIRECTORY 0x3000
@@ -55,7 +50,7 @@ static void write_payload(uint8_t *memory)
 	}
 }
 
-static int set_registers(int vcpu_fd, struct error *err)
+static int set_registers(int vm_fd, int vcpu_fd, struct error *err)
 {
 	const struct kvm_segment code = { .selector = 8,
 					  .type = 11,
@@ -76,6 +71,7 @@ static int set_registers(int vcpu_fd, struct error *err)
 	};
 	struct kvm_sregs sregs;
 
+	(void)vm_fd;
 	if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs))
 		return error_set(err, ERROR_KVM, errno, "KVM_GET_SREGS");
 	sregs.cs = code;
@@ -102,16 +98,10 @@ static const char *instruction_at(uint64_t rip)
 	return "the end";
 }
 
-static int run(int vcpu_fd, const struct kvm_run *run, struct error *err)
+static int judge(int vcpu_fd, const struct kvm_run *run, struct error *err)
 {
 	struct kvm_regs regs = { 0 };
-	int ret;
 
-	do
-		ret = ioctl(vcpu_fd, KVM_RUN, 0);
-	while (ret && errno == EINTR);
-	if (ret)
-		return error_set(err, ERROR_KVM, errno, "KVM_RUN");
 	if (run->exit_reason == KVM_EXIT_IO && run->io.port == DONE_PORT)
 		return 0;
 	ioctl(vcpu_fd, KVM_GET_REGS, &regs);
@@ -120,36 +110,9 @@ static int run(int vcpu_fd, const struct kvm_run *run, struct error *err)
 			 instruction_at(regs.rip), run->exit_reason);
 }
 
-int probe_kernel_mode(int kvm_fd, struct error *err)
-{
-	int size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	autoclose int vm_fd = kvm_create_vm(kvm_fd, err);
-	autoclose int vcpu_fd = -1;
-	struct guest_mem mem = { 0 };
-	void *memory, *shared;
-	int ret = -1;
-
-	if (vm_fd < 0)
-		return -1;
-	memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		return error_set(err, ERROR_KVM, errno, "map memory");
-	guest_mem_add(&mem, 0, MEMORY_SIZE, memory);
-	write_payload(memory);
-	if (kvm_set_memory(vm_fd, &mem, err))
-		goto out;
-	vcpu_fd = ioctl(vm_fd, KVM_CREATE_VCPU, 0);
-	shared = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      vcpu_fd, 0);
-	if (vcpu_fd < 0 || shared == MAP_FAILED) {
-		error_set(err, ERROR_KVM, errno, "KVM_CREATE_VCPU");
-		goto out;
-	}
-	if (set_registers(vcpu_fd, err) == 0)
-		ret = run(vcpu_fd, shared, err);
-	munmap(shared, (size_t)size);
-out:
-	munmap(memory, MEMORY_SIZE);
-	return ret;
-}
+const struct probe_program probe_program = {
+	.base = 0,
+	.write = write_payload,
+	.enter = set_registers,
+	.judge = judge,
+};

@@ -1,0 +1,63 @@
+"""What the tests know of an arm64 machine."""
+
+import gzip
+import struct
+from pathlib import Path
+
+IMAGES = "arm64"  # below the folder of all images
+KERNEL = "Image"
+# Every way to boot the tuned kernel: image and options.
+BOOT_WAYS = [("Image", ()), ("zboot", ())]
+CLOCKS = ("arch_sys_counter",)
+# Says in a guest that it knows whose guest it is.
+KNOWS_HYPERVISOR = "grep -q hvc /proc/device-tree/psci/method"
+STOCK_KERNEL = "cloud-arm64"
+# Where a stock guest finds the power button, and as what.
+BUTTON_PLACE, BUTTON = "/proc/device-tree", "gpio-keys"
+# Tuned kernels that know of a power button.
+BUTTON_KERNELS = ["Image"]
+QEMU = "qemu-system-aarch64"
+
+
+def _zboot(image):
+    """An EFI image that has a compressed kernel in it, as distributions ship
+    them (Linux drivers/firmware/efi/libstub/zboot-header.S)."""
+    payload = gzip.compress(image, 1)
+    header = struct.pack("<4s4sII8x32s", b"MZ\0\0", b"zimg", 64,
+                         len(payload), b"gzip")
+    return header.ljust(64, b"\0") + payload
+
+
+MADE = {"zboot": _zboot}  # images that are made of the tuned kernel
+
+
+def tiny_guest(path, code):
+    """Writes an Image whose first instruction, after the header's two, is
+    that of code."""
+    header = struct.pack("<IIQQQQQQ4sI", 0x14000010, 0, 0, 0x10000, 0xa, 0, 0,
+                         0, b"ARM\x64", 0)
+    Path(path).write_bytes(header + code)
+    return path
+
+
+def _words(*words):
+    return struct.pack(f"<{len(words)}I", *words)
+
+
+# mov x1, #0x9020000 (power registers); mov w0, #1; strb w0, [x1, #2]: reset
+NULL_GUEST = _words(0xd2a12041, 0x52800020, 0x39000820)
+# mov x1, #0x40000000; br x1: to where there is no memory to fetch from
+RUN_FROM_NOWHERE = _words(0xd2a80001, 0xd61f0020)
+# mov x1, #0x9020000; mov w0, #42; strb w0, [x1, #5]; mov w0, #0x34;
+# strb w0, [x1]: power-off with an exit code
+POWER_OFF_42 = _words(0xd2a12041, 0x52800540, 0x39001420, 0x52800680,
+                      0x39000020)
+# wfi; b back: sits there for good
+SLEEP = _words(0xd503207f, 0x17ffffff)
+# mov x1, #0x9000000 (serial port); mov w0, 'o'; strb; mov w0, 'k'; strb, then
+# as POWER_OFF_42
+HELLO = _words(0xd2a12001, 0x52800de0, 0x39000020, 0x52800d60,
+               0x39000020) + POWER_OFF_42
+
+# How tiny guests end: code and onggi's exit status.
+TINY_GUESTS = [(RUN_FROM_NOWHERE, 70), (POWER_OFF_42, 42), (HELLO, 42)]
