@@ -35,6 +35,22 @@ def test_pty_console_is_named_and_carries_output(tmp_path):
     assert re.search(r"console is /dev/pts/\d+\n", result.stderr)
 
 
+@needs_kvm
+def test_a_start_that_fails_leaves_the_console_file_as_it_was(tmp_path):
+    (tmp_path / "text").write_text("no kernel\n")
+    console = tmp_path / "out"
+    for content in (None, "of the VM before"):
+        if content:
+            console.write_text(content)
+        refused(run("run", "--kernel", tmp_path / "text", "--console",
+                    f"file={console}"), onggi.EXIT_IMAGE, "text")
+        assert console.exists() == bool(content)
+    assert console.read_text() == content
+    run("run", "--kernel", guest(tmp_path, onggi.HELLO), "--console",
+        f"file={console}")
+    assert console.read_text() == "ok"
+
+
 def is_cooked(vm):
     return bool(termios.tcgetattr(vm.slave)[3] & termios.ICANON)
 

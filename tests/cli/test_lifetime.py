@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from common import (guest, needs_kvm, onggi, refused, wait_for_file,
-                    wait_until)
+from common import (guest, needs_kvm, onggi, printing, refused,
+                    wait_for_file, wait_until)
 from onggi import Guest, run
 
 
@@ -69,9 +69,10 @@ def test_a_pidfile_belongs_to_one_vm_at_a_time(tmp_path, kernel):
     pidfile = tmp_path / "pid"
     console = tmp_path / "console"
     args = ("--pidfile", pidfile, "--console", f"file={console}")
-    with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), *args) as vm:
+    talking = guest(tmp_path, printing(1, onggi.SLEEP))
+    with Guest("run", "--kernel", talking, *args) as vm:
+        wait_for_file(console)  # it is the guest's own by then
         pid = wait_for_file(pidfile)
-        wait_until(console.exists, console)
         console.write_text("the first one's")
         refused(run("run", "--kernel", kernel, "--no-reboot", *args),
                 onggi.EXIT_IO, str(pidfile), "another VM")
