@@ -401,6 +401,21 @@ def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
     assert files[role].read_bytes() == before
 
 
+@pytest.mark.parametrize("option, value", [
+    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+def test_output_never_goes_into_the_configuration(tmp_path, kernel, option,
+                                                  value):
+    config = tmp_path / "vm.json"
+    config.write_text(json.dumps({"kernel": str(kernel)}))
+    link = tmp_path / "link"
+    link.symlink_to(config)
+    before = config.read_text()
+    for path in (config, link):
+        refused(run("run", option, value.format(path), "--config", config),
+                onggi.EXIT_USAGE, option[2:], str(path), "configuration")
+    assert config.read_text() == before
+
+
 @needs_kvm
 def test_the_console_does_not_go_into_the_pidfile(tmp_path, kernel):
     path = tmp_path / "file"
