@@ -27,8 +27,9 @@ def null_kernel(tmp_path):
 
 def test_help_is_everywhere():
     assert "usage: onggi COMMAND" in run().stdout
-    for args in (["--help"], ["help"], ["run", "--help"],
-                 ["doctor", "--help"]):
+    for args in (["--help"], ["help"], ["help", "--help"], ["version", "-h"],
+                 ["run", "--help"], ["doctor", "--help"],
+                 ["doctor", "--quiet", "--help"]):
         result = run(*args)
         assert result.returncode == 0 and "usage:" in result.stdout
     assert "--kernel FILE" in run("run", "--help").stdout
