@@ -29,10 +29,11 @@ def test_console_output_goes_to_stdout_and_to_a_file(tmp_path):
 
 
 @needs_kvm
-def test_pty_console_is_named_and_carries_output(tmp_path):
+def test_pty_console_is_named_and_nothing_goes_to_stdout(tmp_path):
     kernel = guest(tmp_path, onggi.HELLO)
     result = run("run", "--kernel", kernel, "--console", "pty")
-    assert re.search(r"console is /dev/pts/\d+\n", result.stderr)
+    assert re.fullmatch(r"onggi: console is /dev/pts/\d+\n", result.stderr)
+    assert (result.returncode, result.stdout) == (42, "")
 
 
 @needs_kvm
