@@ -32,6 +32,8 @@ Q := $(if $(V),,@)
 
 # Files of other architectures are named after them and left out.
 ARCHS := x86_64 aarch64
+$(if $(filter $(ARCH),$(ARCHS)),,$(error ARCH=$(ARCH): not one of $(ARCHS)))
+$(if $(LINK_MODE_$(LINK)),,$(error LINK=$(LINK): neither static nor dynamic))
 OTHER := $(filter-out $(ARCH),$(ARCHS))
 SOURCES := $(filter-out $(foreach a,$(OTHER),%_$(a).c %_$(a)_cpu.c boot/$(a)_%), \
 	$(sort $(wildcard base/*.c devices/*.c boot/*.c vmm/*.c)))
@@ -79,17 +81,17 @@ static:
 	@echo "  STATIC  $(BUILD)/onggi-static, $$(stat -c %s $(BUILD)/onggi-static) bytes"
 
 install: $(BUILD)/onggi
-	install -Dm755 $(BUILD)/onggi $(DESTDIR)$(PREFIX)/bin/onggi
-	install -Dm644 docs/onggi.1 $(DESTDIR)$(PREFIX)/share/man/man1/onggi.1
+	install -Dm755 $(BUILD)/onggi '$(DESTDIR)$(PREFIX)/bin/onggi'
+	install -Dm644 docs/onggi.1 '$(DESTDIR)$(PREFIX)/share/man/man1/onggi.1'
 	install -Dm644 docs/onggi.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/onggi
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/onggi'
 
 # --- guests ---
 
 run:
 	$(Q)tools/install-packages run
 	$(Q)$(MAKE) --no-print-directory -s
-	$(Q)tools/run-debian $(if $(CMD),'$(subst ','\'',$(CMD))')
+	$(Q)tools/run-debian $(if $(value CMD),'$(subst ','\'',$(value CMD))')
 
 images:
 	$(Q)guest-images/build all

@@ -1,5 +1,5 @@
-/* What the machine asks of an architecture. One file per architecture
- * implements it (arch_x86_64.c); everything else in vmm/ serves all of them.
+/* What the machine asks of an architecture. Files named after it implement
+ * this (arch_x86_64.c, arch_x86_64_cpu.c).
  */
 #pragma once
 
@@ -19,7 +19,8 @@ struct vcpu;
 int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 		struct error *err);
 
-/* Words every kernel command line starts with, and those the layout needs. */
+/* The architecture's words of the default kernel command line, and those the
+ * layout needs. */
 void arch_print_cmdline(const struct vm_config *config,
 			const struct vm_layout *layout, FILE *out);
 
