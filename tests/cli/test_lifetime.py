@@ -117,6 +117,31 @@ def test_a_pidfile_that_holds_something_else_is_refused(tmp_path, kernel,
 
 
 @needs_kvm
+def test_a_signal_ends_a_vm_whose_stderr_nobody_reads(tmp_path):
+    """Its pipe is full, and there is a line to be written for each stage."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    pid = tmp_path / "pid"
+    with subprocess.Popen(
+            [onggi.ONGGI, "run", "--kernel", guest(tmp_path, onggi.SLEEP),
+             "--log-level", "debug", "--pidfile", pid],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=writer) as vm:
+        try:
+            wait_for_file(pid)
+            vm.send_signal(signal.SIGINT)
+            assert vm.wait(20) == 128 + signal.SIGINT
+        finally:
+            vm.kill()
+    os.close(reader)
+    os.close(writer)
+
+
+@needs_kvm
 def test_only_the_own_pidfile_is_removed(tmp_path):
     path = tmp_path / "pid"
     with Guest("run", "--kernel", guest(tmp_path, onggi.SLEEP), "--pidfile",
