@@ -50,6 +50,10 @@ LIBS := -luring -ljansson $(LIBS_$(ARCH))
 
 Q := $(if $(V),,@)
 
+ARCHS := x86_64 arm64
+$(if $(filter $(ARCH),$(ARCHS)),,$(error ARCH=$(ARCH): not one of $(ARCHS)))
+$(if $(LINK_MODE_$(LINK)),,$(error LINK=$(LINK): neither static nor dynamic))
+
 # What belongs to one architecture stands in folders named after it.
 ROOMS := base devices boot vmm
 SOURCES := $(sort $(wildcard $(ROOMS:=/*.c) $(ROOMS:=/$(ARCH)/*.c)))
@@ -97,17 +101,17 @@ static:
 	@echo "  STATIC  $(BUILD)/onggi-static, $$(stat -c %s $(BUILD)/onggi-static) bytes"
 
 install: $(BUILD)/onggi
-	install -Dm755 $(BUILD)/onggi $(DESTDIR)$(PREFIX)/bin/onggi
-	install -Dm644 docs/onggi.1 $(DESTDIR)$(PREFIX)/share/man/man1/onggi.1
+	install -Dm755 $(BUILD)/onggi '$(DESTDIR)$(PREFIX)/bin/onggi'
+	install -Dm644 docs/onggi.1 '$(DESTDIR)$(PREFIX)/share/man/man1/onggi.1'
 	install -Dm644 docs/onggi.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/onggi
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/onggi'
 
 # --- guests ---
 
 run:
 	$(Q)tools/install-packages run
 	$(Q)$(MAKE) --no-print-directory -s
-	$(Q)tools/run-debian $(if $(CMD),'$(subst ','\'',$(CMD))')
+	$(Q)tools/run-debian $(if $(value CMD),'$(subst ','\'',$(value CMD))')
 
 images:
 	$(Q)guest-images/build all
