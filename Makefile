@@ -132,10 +132,14 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_SUPPORT) $(LIBRARY) \
 	$(if $(V),,@echo "  LINK    $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(LINKED) $(LIBS) -lcmocka
 
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(TEST_SUPPORT) $(LIBRARY) \
-		$(BUILD)/flags-link
+# A cross build has no libFuzzer and only replays what one has found.
+FUZZ_MAIN := $(if $(filter-out $(HOST),$(ARCH)),$(BUILD)/tests/fuzz/replay.o)
+
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(TEST_SUPPORT) \
+		$(LIBRARY) $(BUILD)/flags-link
 	$(if $(V),,@echo "  LINK    $@")
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(LINKED) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ \
+		$(LINKED) $(LIBS)
 
 check:
 	$(Q)tools/install-packages check

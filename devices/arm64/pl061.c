@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "base/fair_lock.h"
+
 /* DDI 0190B, 3.2 */
 enum pl061_register {
 	GPIODATA_END = 0x400, /* 256 addresses: bits 9:2 choose lines */
@@ -164,7 +166,7 @@ const struct bus_ops pl061_bus_ops = {
 void pl061_init(struct pl061 *pl061, struct irq_line irq)
 {
 	*pl061 = (struct pl061){ .irq = irq };
-	pthread_mutex_init(&pl061->lock, NULL);
+	fair_lock_init(&pl061->lock);
 }
 
 void pl061_destroy(struct pl061 *pl061)
