@@ -147,13 +147,16 @@ check:
 
 # --- benchmarks ---
 
+BENCH = $(Q)ONGGI=$(abspath $(BUILD)/onggi) bench/$(1) --arch $(ARCH) \
+	--floor $(abspath $(BUILD)/bench/floor) $(if $(JSON),--json $(JSON))
+
 bench-start: $(BUILD)/onggi $(BUILD)/bench/floor
-	$(Q)bench/start --floor $(BUILD)/bench/floor $(if $(JSON),--json $(JSON))
+	$(call BENCH,start)
 
-bench-boot: $(BUILD)/onggi
-	$(Q)bench/boot $(if $(JSON),--json $(JSON))
+bench-boot: $(BUILD)/onggi $(BUILD)/bench/floor
+	$(call BENCH,boot)
 
-$(BUILD)/bench/floor: bench/floor.c $(BUILD)/flags-compile $(BUILD)/flags-link
+$(BUILD)/bench/floor: bench/$(ARCH)/floor.c $(BUILD)/flags-compile $(BUILD)/flags-link
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LINK    $@")
 	$(Q)$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $<
