@@ -29,6 +29,12 @@ def items(name):
     return found
 
 
+def told():
+    """Of all options, and of those that this architecture alone has."""
+    return {**items("OPTIONS OF RUN"),
+            **items(f"OPTIONS OF RUN ON {onggi.ARCH.upper()}")}
+
+
 def helped():
     """{option and argument: help}, in the order of the help."""
     text = run("run", "--help").stdout
@@ -37,17 +43,17 @@ def helped():
 
 
 def test_the_manual_has_every_option_with_its_argument():
-    assert list(items("OPTIONS OF RUN")) == list(helped())
+    assert list(told()) == list(helped())
 
 
 def test_the_manual_has_the_defaults_of_the_help():
-    told = items("OPTIONS OF RUN")
+    manual = told()
     defaults = {tag: match[1] for tag, text in helped().items()
                 if (match := re.search(r"\((\w+)[:)]", text))}
     assert len(defaults) == 7, defaults
     for tag, default in defaults.items():
         assert re.search(rf"\( ?{default} ?\)|{default} , the default",
-                         told[tag]), tag
+                         manual[tag]), tag
 
 
 def test_all_have_the_same_exit_statuses():
