@@ -58,8 +58,7 @@ write_line(enum log_level level, const char *fmt, va_list args)
 	vsnprintf(text, sizeof(text), fmt, args);
 	used = append_escaped(line, used, sizeof(line) - 1, text);
 	line[used++] = '\n';
-	if (poll(&out, 1, WAIT_MS) == 1 &&
-	    write(STDERR_FILENO, line, used) < 0)
+	if (poll(&out, 1, WAIT_MS) == 1 && write(STDERR_FILENO, line, used) < 0)
 		return; /* nowhere left to say it */
 }
 
