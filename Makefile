@@ -50,6 +50,10 @@ LIBS := -luring -ljansson $(LIBS_$(ARCH))
 
 Q := $(if $(V),,@)
 
+ARCHS := x86_64 arm64
+$(if $(filter $(ARCH),$(ARCHS)),,$(error ARCH=$(ARCH): not one of $(ARCHS)))
+$(if $(LINK_MODE_$(LINK)),,$(error LINK=$(LINK): neither static nor dynamic))
+
 # What belongs to one architecture stands in folders named after it.
 ROOMS := base devices boot vmm
 SOURCES := $(sort $(wildcard $(ROOMS:=/*.c) $(ROOMS:=/$(ARCH)/*.c)))
@@ -97,17 +101,17 @@ static:
 	@echo "  STATIC  $(BUILD)/onggi-static, $$(stat -c %s $(BUILD)/onggi-static) bytes"
 
 install: $(BUILD)/onggi
-	install -Dm755 $(BUILD)/onggi $(DESTDIR)$(PREFIX)/bin/onggi
-	install -Dm644 docs/onggi.1 $(DESTDIR)$(PREFIX)/share/man/man1/onggi.1
+	install -Dm755 $(BUILD)/onggi '$(DESTDIR)$(PREFIX)/bin/onggi'
+	install -Dm644 docs/onggi.1 '$(DESTDIR)$(PREFIX)/share/man/man1/onggi.1'
 	install -Dm644 docs/onggi.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/onggi
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/onggi'
 
 # --- guests ---
 
 run:
 	$(Q)tools/install-packages run
 	$(Q)$(MAKE) --no-print-directory -s
-	$(Q)tools/run-debian $(if $(CMD),'$(subst ','\'',$(CMD))')
+	$(Q)tools/run-debian $(if $(value CMD),'$(subst ','\'',$(value CMD))')
 
 images:
 	$(Q)guest-images/build all
@@ -143,13 +147,16 @@ check:
 
 # --- benchmarks ---
 
+BENCH = $(Q)ONGGI=$(abspath $(BUILD)/onggi) bench/$(1) --arch $(ARCH) \
+	--floor $(abspath $(BUILD)/bench/floor) $(if $(JSON),--json $(JSON))
+
 bench-start: $(BUILD)/onggi $(BUILD)/bench/floor
-	$(Q)bench/start --floor $(BUILD)/bench/floor $(if $(JSON),--json $(JSON))
+	$(call BENCH,start)
 
-bench-boot: $(BUILD)/onggi
-	$(Q)bench/boot $(if $(JSON),--json $(JSON))
+bench-boot: $(BUILD)/onggi $(BUILD)/bench/floor
+	$(call BENCH,boot)
 
-$(BUILD)/bench/floor: bench/floor.c $(BUILD)/flags-compile $(BUILD)/flags-link
+$(BUILD)/bench/floor: bench/$(ARCH)/floor.c $(BUILD)/flags-compile $(BUILD)/flags-link
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LINK    $@")
 	$(Q)$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $<

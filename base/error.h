@@ -2,7 +2,7 @@
  *
  * A function that can fail takes a `struct error *err` last, fills it once and
  * returns -1; each caller on the way up may put its own context in front
- * ("disk0: open root.ext4: Permission denied"). Only main prints it. No
+ * ("disk0: open root.ext4: Permission denied"). Only the command prints it. No
  * memory is allocated; a text that does not fit loses its middle. Any thread,
  * one struct per call chain.
  */

@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -40,6 +41,10 @@ static size_t append_escaped(char *line, size_t used, size_t size,
 	return used;
 }
 
+/* A line that nobody takes for so long is lost: neither the guest nor the
+ * signals that end it wait for a reader of stderr. */
+#define WAIT_MS 200
+
 /* One write per line, so that lines of several threads do not mix. */
 __attribute__((format(printf, 2, 0))) static void
 write_line(enum log_level level, const char *fmt, va_list args)
@@ -48,11 +53,12 @@ write_line(enum log_level level, const char *fmt, va_list args)
 	char line[sizeof(text) + 256];
 	size_t used = (size_t)snprintf(line, sizeof(line),
 				       "onggi: %s: ", level_names[level]);
+	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
 
 	vsnprintf(text, sizeof(text), fmt, args);
 	used = append_escaped(line, used, sizeof(line) - 1, text);
 	line[used++] = '\n';
-	if (write(STDERR_FILENO, line, used) < 0)
+	if (poll(&out, 1, WAIT_MS) == 1 && write(STDERR_FILENO, line, used) < 0)
 		return; /* nowhere left to say it */
 }
 

@@ -1,5 +1,6 @@
 /* Log lines on stderr: "onggi: LEVEL: text". Control characters in the text
- * are printed as \n or \xNN.
+ * are printed as \n or \xNN. A line that stderr does not take within 200 ms is
+ * dropped.
  *
  * The level is a global that is set once, before any thread starts. What a
  * guest can trigger again and again goes through log_guest(), which lets a

@@ -13,9 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from onggi import ONGGI, images_dir  # noqa: E402
+from onggi import ARCH, ONGGI, images_dir, machine  # noqa: E402
 
-QEMU = shutil.which("qemu-system-x86_64")
+QEMU = shutil.which(machine.QEMU)
 CRUN = shutil.which("crun")
 LONGEST_RUN = 30  # seconds until a run counts as hung
 
@@ -89,10 +89,21 @@ def copy_program(program, directory):
     return shutil.copy(program, directory)
 
 
-def qemu_microvm(directory):
-    """QEMU's leanest machine, its files copied; without option ROMs and
-    devices that the guest does not need."""
+def qemu(directory):
+    """QEMU's leanest machine for the guest, its files copied; without option
+    ROMs and devices that the guest does not need."""
     program = copy_program(QEMU, directory)
+    machines = {"x86_64": _microvm, "arm64": _virt}
+    return [program, *machines[ARCH](directory), "-accel", "kvm",
+            "-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio",
+            "-no-reboot"]
+
+
+def _virt(_):
+    return ["-M", "virt,gic-version=host"]
+
+
+def _microvm(directory):
     firmware = directory / "firmware"
     firmware.mkdir()
     folders = subprocess.run([QEMU, "-L", "help"], text=True, check=True,
@@ -101,10 +112,9 @@ def qemu_microvm(directory):
         for name in ("bios-microvm.bin", "qboot.rom", "kvmvapic.bin"):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy(Path(folder) / name, firmware)
-    return [program, "-L", firmware, "-M",
+    return ["-L", firmware, "-M",
             "microvm,x-option-roms=off,isa-serial=on,rtc=off,pit=off,pic=off,"
-            "acpi=off", "-accel", "kvm", "-nodefaults", "-no-user-config",
-            "-nographic", "-serial", "stdio", "-no-reboot"]
+            "acpi=off"]
 
 
 def inside_testbed():
@@ -112,23 +122,41 @@ def inside_testbed():
     return os.environ.get("ONGGI_TESTBED", "")
 
 
-def kvm_boots_kernels():
+def kvm_boots_kernels(arch):
     """As tests/testbed/run sees it."""
-    return subprocess.call([ROOT / "tests/testbed/run", "--native"]) == 0
+    return subprocess.call([ROOT / "tests/testbed/run", "--arch", arch,
+                            "--native"]) == 0
 
 
-def run_counted(script, arguments, json_path):
+def add_options(parser, default_runs):
+    """Those that every benchmark has."""
+    parser.add_argument("--runs", type=int, metavar="N",
+                        help=f"counted runs of each ({default_runs})")
+    parser.add_argument("--counted", action="store_true",
+                        help="in the emulated machine that counts instructions")
+    parser.add_argument("--arch", default=ARCH,
+                        help="whose emulated machine (this machine's)")
+    parser.add_argument("--floor", metavar="FILE",
+                        default=ROOT / "build/bench/floor",
+                        help="the bare program (build/bench/floor)")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there")
+
+
+def run_counted(script, options):
     """The script once more, in the emulated machine whose clock counts
     instructions; returns its exit status."""
+    script = Path(script).resolve()
+    os.environ["ONGGI"] = ONGGI
     # In the checkout, which the emulated machine shows wherever it lies.
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as results:
         rows = Path(results) / "rows.json"
         status = subprocess.call([
-            ROOT / "tests/testbed/run", "--counted", "--timeout", "900",
-            "--results", ROOT, "--", sys.executable, "-B", script,
-            *arguments, "--json", rows], cwd=ROOT)
-        if json_path and rows.exists():
-            shutil.copyfile(rows, json_path)
+            ROOT / "tests/testbed/run", "--arch", options.arch, "--counted",
+            "--timeout", "900", "--env", "ONGGI", "--results", ROOT, "--",
+            "python3", "-B", script, "--runs", str(options.runs), "--floor",
+            Path(options.floor).resolve(), "--json", rows], cwd=ROOT)
+        if options.json and rows.exists():
+            shutil.copyfile(rows, options.json)
     return status
 
 

@@ -16,7 +16,7 @@
 struct boot_file {
 	int fd;
 	uint64_t size;	  /* bytes, as fstat() says */
-	const char *name; /* for messages: "kernel vmlinux" */
+	const char *name; /* for messages: its path */
 };
 
 /* Reads exactly len bytes at offset. A range past the end of the file is

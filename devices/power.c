@@ -4,15 +4,12 @@
 
 #define SLP_EN 0x20
 #define SLP_TYP(value) ((value) >> 2 & 7)
-#define WAK_STS 0x80
 
 static uint8_t read_byte(struct power_state *s, uint64_t offset)
 {
 	uint8_t events;
 
 	switch (offset) {
-	case POWER_SLEEP_STATUS:
-		return s->sleep_status;
 	case POWER_EVENTS:
 		events = s->events;
 		s->events = 0;
@@ -20,7 +17,7 @@ static uint8_t read_byte(struct power_state *s, uint64_t offset)
 	case POWER_EXIT_CODE:
 		return s->exit_code;
 	}
-	return 0; /* 4.8.3.7: SLP_EN reads as zero */
+	return 0; /* 4.8.3.7: SLP_EN reads as zero, and WAK_STS is never set */
 }
 
 static void write_byte(struct power *power, uint64_t offset, uint8_t value)
@@ -31,9 +28,6 @@ static void write_byte(struct power *power, uint64_t offset, uint8_t value)
 	case POWER_SLEEP_CONTROL:
 		if ((value & SLP_EN) && SLP_TYP(value) == POWER_SLP_TYP_OFF)
 			power->ops->power_off(power->ctx, s->exit_code);
-		break;
-	case POWER_SLEEP_STATUS:
-		s->sleep_status &= (uint8_t) ~(value & WAK_STS);
 		break;
 	case POWER_RESET:
 		if (value == POWER_RESET_VALUE)

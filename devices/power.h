@@ -54,7 +54,6 @@ struct power_ops {
 
 /* All that a snapshot keeps. */
 struct power_state {
-	uint8_t sleep_status;
 	uint8_t events;
 	uint8_t boot_marked;
 	uint8_t exit_code;

@@ -3,7 +3,8 @@
  * Kicks are served in the vCPU thread: what the host's page cache can answer
  * is answered at once, without waking anyone; the rest goes to a block
  * engine, which is made when it is first needed, and finishes in the event
- * loop. Nothing blocks a vCPU but a reset, which waits for what is under way.
+ * loop. Nothing blocks a vCPU but a reset, or the stop of the queue, which
+ * wait for what is under way.
  */
 #pragma once
 

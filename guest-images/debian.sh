@@ -4,8 +4,9 @@
 
 debian_suite=bookworm
 # Beyond a bootable system: what the boot tests and measurements use.
+# The kernel's package is named after the architecture.
 debian_packages='systemd-sysv udev dbus kmod procps iproute2 iputils-ping
-    linux-image-cloud-amd64 initramfs-tools zstd e2fsprogs
+    initramfs-tools zstd e2fsprogs
     fio iperf3 netcat-openbsd'
 
 build_debian_root() { build_debian debian-root.ext4; }
@@ -15,34 +16,43 @@ build_cloud_kernel() { build_debian debian-vmlinuz debian-initrd; }
 build_debian() {
     local key kernel systemd
     # Two packages stand for all: a new point release changes both.
-    kernel=$(package_version linux-image-cloud-amd64)
+    kernel=$(package_version "linux-image-cloud-$debian_arch")
     systemd=$(package_version systemd)
-    key=$(hash_inputs debian.sh initramfs.sh init.c init-x86_64.h -- "$kernel" "$systemd")
+    key=$(hash_inputs debian.sh initramfs.sh init.c "init-$arch.h" -- "$kernel" "$systemd")
     build_cached debian "$key" make_debian debian-root.ext4 debian-vmlinuz debian-initrd |
         grep -E "/($(IFS='|'; echo "$*"))\$"
 }
 
 make_debian() {
-    local packages
+    local packages bootstrap
     need mmdebstrap mmdebstrap
     need mkfs.ext4 e2fsprogs
-    packages=$(xargs <<<"$debian_packages" | tr ' ' ,)
+    packages=$(xargs <<<"$debian_packages linux-image-cloud-$debian_arch" | tr ' ' ,)
     compile_init onggi-init
     write_debian_setup >setup
     chmod 755 setup
     # As root or in a user namespace: what is root's in the tar is root's in the
     # image either way. Documentation is left out before it is unpacked.
-    mmdebstrap --quiet --variant=minbase --include="$packages" \
-        --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --dpkgopt='path-exclude=/usr/share/info/*' \
-        --dpkgopt='force-unsafe-io' \
-        --aptopt='APT::Install-Recommends "false"' \
-        --customize-hook='copy-in onggi-init /usr/lib' \
-        --customize-hook=./setup \
-        --customize-hook='copy-out /boot .' \
-        "$debian_suite" root.tar >&2
+    bootstrap=(mmdebstrap --quiet --variant=minbase --include="$packages"
+        --dpkgopt='path-exclude=/usr/share/doc/*'
+        --dpkgopt='path-exclude=/usr/share/man/*'
+        --dpkgopt='path-exclude=/usr/share/locale/*'
+        --dpkgopt='path-exclude=/usr/share/info/*'
+        --dpkgopt='force-unsafe-io'
+        --aptopt='APT::Install-Recommends "false"'
+        --customize-hook='copy-in onggi-init /usr/lib'
+        --customize-hook=./setup
+        --customize-hook='copy-out /boot .'
+        "$debian_suite" root.tar)
+    if foreign; then
+        # Packages run programs of their own while they are installed.
+        make_debian_mirror "$packages"
+        "$here/../tests/testbed/run" --arch "$arch" --results "$PWD" --timeout 7200 -- \
+            "${bootstrap[@]}" "deb [trusted=yes] copy:$PWD/mirror ./" >&2
+        rm -r mirror
+    else
+        "${bootstrap[@]}" >&2
+    fi
     rm setup
     mv boot/vmlinuz-* debian-vmlinuz
     mv boot/initrd.img-* debian-initrd
@@ -51,6 +61,38 @@ make_debian() {
 
     make_debian_image
     rm root.tar onggi-init
+}
+
+# The testbed has no network: all packages that the root will need, in a folder.
+make_debian_mirror() { # PACKAGE,...
+    local required package
+    mkdir -p mirror/partial
+    required=$(apt-cache "${apt_options[@]}" dumpavail |
+        awk '$1 == "Package:" { name = $2 }
+            $1 == "Essential:" || $0 == "Priority: required" { print name }' | sort -u)
+    # shellcheck disable=SC2086  # one word per package
+    apt-get -qq "${apt_options[@]}" -o Dir::Cache::archives="$PWD/mirror" \
+        -o APT::Install-Recommends=false --yes --download-only \
+        install apt $required ${1//,/ } >&2
+    rm -r mirror/partial mirror/lock
+    (
+        cd mirror
+        for package in *.deb; do
+            decompress_package "$package"
+            dpkg-deb -f "$package"
+            printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$package" \
+                "$(stat -c %s "$package")" "$(sha256sum "$package" | cut -d' ' -f1)"
+        done >Packages
+    )
+}
+
+# The emulated processor is slow: decompress here.
+decompress_package() { # FILE
+    mkdir parts
+    (cd parts && ar x "../$1" && xz -dq data.tar.xz &&
+        ar rc "../$1.new" debian-binary control.tar.* data.tar)
+    mv "$1.new" "$1"
+    rm -r parts
 }
 
 # Runs with the new root as $1.

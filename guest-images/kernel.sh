@@ -1,15 +1,24 @@
 # shellcheck shell=bash
 # The tuned guest kernel, from Debian's source package: everything off, then
-# the fragments on. Two files of each: vmlinux, an ELF file for PVH entry, and
-# bzImage for what can start nothing else.
+# the fragments on. For x86-64 two files of each: vmlinux, an ELF file for PVH
+# entry, and bzImage for what can start nothing else. For arm64 one: Image.
 
 kernel_package=linux-source-6.12
 
-build_kernel() { build_tuned_kernel kernel '' kernel.config kernel-x86_64.config; }
+build_kernel() { build_tuned_kernel kernel '' kernel.config "kernel-$arch.config"; }
 
 build_kernel_acpi() {
+    [ "$arch" = x86_64 ] || die "kernel-acpi: there is none for $arch"
     build_tuned_kernel kernel-acpi -acpi \
         kernel.config kernel-x86_64.config kernel-x86_64-acpi.config
+}
+
+# The files of a kernel, which are also what make is asked for.
+kernel_files() {
+    case $arch in
+    x86_64) echo vmlinux bzImage ;;
+    arm64) echo Image ;;
+    esac
 }
 
 build_tuned_kernel() { # NAME SUFFIX FRAGMENT...
@@ -50,9 +59,8 @@ make_tuned_kernel() {
         KBUILD_BUILD_TIMESTAMP='2020-01-01')
     "${make[@]}" KCONFIG_ALLCONFIG="$PWD/fragment" allnoconfig >/dev/null
     check_fragments
-    # shellcheck disable=SC2046  # one word per target
+    # shellcheck disable=SC2046  # one word per file
     "${make[@]}" $(kernel_files) >log 2>&1 || { tail -n30 log >&2; die 'the kernel does not compile'; }
-
     "take_kernel_$arch"
     cp source/System.map source/.config .
     rm -rf source fragment log

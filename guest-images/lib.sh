@@ -42,8 +42,7 @@ set_architecture() { # x86_64|arm64
     esac
     apt_options=(-o APT::Sandbox::User=root)
     cross=''
-    foreign && set_foreign_architecture
-    return 0
+    if foreign; then set_foreign_architecture; fi
 }
 
 # Whether programs of the images' architecture do not run here.

@@ -17,6 +17,7 @@ BUTTON_PLACE, BUTTON = "/proc/device-tree", "gpio-keys"
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["Image"]
 QEMU = "qemu-system-aarch64"
+QEMU_CMDLINE = "console=ttyAMA0"
 
 
 def _zboot(image):
@@ -58,6 +59,9 @@ SLEEP = _words(0xd503207f, 0x17ffffff)
 # as POWER_OFF_42
 HELLO = _words(0xd2a12001, 0x52800de0, 0x39000020, 0x52800d60,
                0x39000020) + POWER_OFF_42
+
+# For benchmarks.
+ENDS_AT_ONCE = NULL_GUEST
 
 # How tiny guests end: code and onggi's exit status.
 TINY_GUESTS = [(RUN_FROM_NOWHERE, 70), (POWER_OFF_42, 42), (HELLO, 42)]

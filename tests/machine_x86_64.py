@@ -18,6 +18,7 @@ BUTTON_PLACE, BUTTON = "/sys/bus/acpi/devices", "PNP0C0C"
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["vmlinux-acpi", "bzImage-acpi"]
 QEMU = "qemu-system-x86_64"
+QEMU_CMDLINE = "console=ttyS0 reboot=t"
 
 
 def tiny_guest(path, code):
@@ -49,6 +50,9 @@ POWER_OFF_42 = (b"\x66\xba\x05\x06\xb0\x2a\xee"
 SLEEP = b"\xfa\xf4\xeb\xfc"
 # mov dx, 0x3f8; mov al, 'o'; out; mov al, 'k'; out, then as POWER_OFF_42
 HELLO = b"\x66\xba\xf8\x03\xb0\x6f\xee\xb0\x6b\xee" + POWER_OFF_42
+
+# For benchmarks: a reset, and where nobody listens for it a triple fault.
+ENDS_AT_ONCE = NULL_GUEST[:-1] + TRIPLE_FAULT
 
 # How tiny guests end: code and onggi's exit status.
 TINY_GUESTS = [(TRIPLE_FAULT, 81), (RUN_FROM_NOWHERE, 70), (POWER_OFF_42, 42),

@@ -29,7 +29,8 @@ void arch_settle_config(struct vm_config *config);
 int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 		struct error *err);
 
-/* Words every kernel command line starts with, and those the layout needs. */
+/* The architecture's words of the default kernel command line, and those the
+ * layout needs. */
 void arch_print_cmdline(const struct vm_config *config,
 			const struct vm_layout *layout, FILE *out);
 

@@ -127,16 +127,20 @@ static void check_vhost(void)
 
 int command_doctor(int argc, char **argv)
 {
+	bool help = false, quiet = false;
 	struct error err;
 	int status = 0;
 
-	bool help = argc > 0 && (strcmp(argv[0], "--help") == 0 ||
-				 strcmp(argv[0], "-h") == 0);
-	bool quiet = argc > 0 && strcmp(argv[0], "--quiet") == 0;
-
-	if (argc > help + quiet) {
-		log_error("doctor: unexpected '%s'", argv[help + quiet]);
-		return ERROR_USAGE;
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--quiet") == 0) {
+			quiet = true;
+		} else if (strcmp(argv[i], "--help") == 0 ||
+			   strcmp(argv[i], "-h") == 0) {
+			help = true;
+		} else {
+			log_error("doctor: unexpected '%s'", argv[i]);
+			return ERROR_USAGE;
+		}
 	}
 	if (help) {
 		puts("usage: onggi doctor [--quiet]\n\n"

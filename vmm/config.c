@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
@@ -134,16 +135,13 @@ static int apply_option(struct vm_config *config, const struct option *option,
 	return field_parse(field, at, option->value, err);
 }
 
-int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
-		 struct error *err)
+static int apply_options(struct vm_config *config, int argc, char **argv,
+			 struct error *err)
 {
 	struct option option = { 0 };
 	uint64_t seen = 0;
 	int i = 0;
 
-	*help = false;
-	if (load_config_files(config, argc, argv, help, err) || *help)
-		return *help ? 0 : -1;
 	while (i < argc) {
 		if (strcmp(argv[i], "--") == 0)
 			return add_args(config, argc - i - 1, argv + i + 1,
@@ -154,6 +152,53 @@ int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
 			return -1;
 	}
 	return 0;
+}
+
+/* Such as --config vm.json --console file=vm.json. */
+static int refuse_config_file(const char *path, const char *name,
+			      const char *output, struct error *err)
+{
+	struct stat file, out;
+
+	if (!output || stat(path, &file) || stat(output, &out) ||
+	    !S_ISREG(file.st_mode) || file.st_dev != out.st_dev ||
+	    file.st_ino != out.st_ino)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "%s: %s is a configuration file of this VM", name,
+			 output);
+}
+
+/* No output goes into what was read; resources.c sees to the other files. */
+static int check_outputs(const struct vm_config *config, int argc, char **argv,
+			 struct error *err)
+{
+	struct option option = { 0 };
+	int i = 0;
+
+	while (i < argc && strcmp(argv[i], "--") != 0) {
+		if (next_option(argc, argv, &i, &option, err))
+			return -1;
+		if (option.field || !option.value)
+			continue;
+		if (refuse_config_file(option.value, "console",
+				       config->console.file, err) ||
+		    refuse_config_file(option.value, "pidfile", config->pidfile,
+				       err))
+			return -1;
+	}
+	return 0;
+}
+
+int config_parse(struct vm_config *config, int argc, char **argv, bool *help,
+		 struct error *err)
+{
+	*help = false;
+	if (load_config_files(config, argc, argv, help, err) || *help)
+		return *help ? 0 : -1;
+	if (apply_options(config, argc, argv, err))
+		return -1;
+	return check_outputs(config, argc, argv, err);
 }
 
 /* --- rules --- */

@@ -44,7 +44,7 @@ struct config_mac {
 struct config_net {
 	char *tap;
 	struct config_mac mac;
-	uint64_t mtu; /* bytes; 0: the tap's own */
+	uint64_t mtu; /* bytes; 0: left to the guest */
 };
 
 /* Exactly one is set. */

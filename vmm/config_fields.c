@@ -91,7 +91,6 @@ const struct field config_fields[] = {
 		  "Ctrl-A h lists the keys" },
 	{ "name", FIELD_STRING, AT(vm_config, name), .arg = "S",
 	  .help = "name of the process in ps" },
-#include "arch_fields.h"
 	{ "no-rng", FIELD_FLAG, AT(vm_config, no_rng),
 	  .help = "leave out the entropy device" },
 	{ "no-reboot", FIELD_FLAG, AT(vm_config, no_reboot),
@@ -111,6 +110,7 @@ const struct field config_fields[] = {
 	{ "dry-run", FIELD_FLAG, AT(vm_config, dry_run),
 	  .help = "print the complete command line and the memory map, start "
 		  "nothing" },
+#include "arch_fields.h"
 	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX),
 	  .may_be_empty = true },
 	{ .name = NULL },

@@ -75,7 +75,9 @@ static int check_type(const struct field *field, const json_t *value,
 		return 0;
 	if (number && json_is_integer(value))
 		return 0;
-	return error_set(err, ERROR_USAGE, 0, "%s: must be %s", field->name,
+	return error_set(err, ERROR_USAGE, 0, "%s: must be %s%s", field->name,
+			 type == FIELD_GROUP && number ? "a whole number, "
+						       : "",
 			 wanted[field->type]);
 }
 

@@ -31,13 +31,15 @@ struct console {
 	int in, out; /* -1: none */
 	bool owns_in, owns_out;
 	enum out_kind out_kind;
-	bool terminal;	 /* in is the user's terminal: raw, with escape keys */
-	bool pty;	 /* our own, with somebody at the other end or not */
-	bool escaped;	 /* Ctrl-A was the last key */
-	bool pollable;	 /* in can be waited for; regular files cannot */
-	bool read_more;	 /* it cannot, and has not ended */
-	bool out_failed; /* and that has been said */
-	bool waiting;	 /* for source_out: the port is blocked */
+	bool terminal;	  /* in is the user's terminal: raw, with escape keys */
+	bool pty;	  /* our own, with somebody at the other end or not */
+	bool escaped;	  /* Ctrl-A was the last key */
+	bool pollable;	  /* in can be waited for; regular files cannot */
+	bool read_more;	  /* it cannot, and has not ended */
+	bool out_failed;  /* and that has been said */
+	bool waiting;	  /* for source_out: the port is blocked */
+	bool as_was;	  /* out is a file that no VM has written to yet */
+	const char *made; /* its name, if it was not there before */
 	struct event_source source_in, source_out;
 	struct serial *serial;
 	struct event_loop *loop;
@@ -328,10 +330,15 @@ static int open_pty(struct console *console, struct error *err)
 static int open_file(struct console *console, const char *path,
 		     struct error *err)
 {
-	console->out = open(path,
-			    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
-				    O_NONBLOCK | O_NOCTTY,
-			    0666);
+	const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK |
+			  O_NOCTTY;
+
+	console->as_was = true;
+	console->out = open(path, flags | O_EXCL, 0666);
+	if (console->out >= 0)
+		console->made = path;
+	else
+		console->out = open(path, flags, 0666);
 	if (console->out < 0)
 		return error_set(err, ERROR_IO, 0, "console: open %s: %s%s",
 				 path, strerror(errno),
@@ -370,10 +377,23 @@ struct console *console_open(const struct config_console *config,
 	return console;
 }
 
+/* There is a VM now: what another one left in the file goes. */
+static void take_file(struct console *console)
+{
+	bool as_was = console->as_was;
+
+	console->as_was = false;
+	console->made = NULL;
+	if (as_was && ftruncate(console->out, 0))
+		return; /* a pipe or a device: nothing is kept there */
+}
+
 void console_close(struct console *console)
 {
 	if (!console)
 		return;
+	if (console->made)
+		unlink(console->made);
 	if (console->owns_in)
 		close(console->in);
 	if (console->owns_out)
@@ -398,6 +418,7 @@ int console_attach(struct console *console, struct serial *serial,
 	console->source_out = (struct event_source){ .fd = console->out,
 						     .ready = out_ready,
 						     .lock = &serial->lock };
+	take_file(console);
 	if (console->in < 0)
 		return 0;
 	ret = event_loop_add(loop, &console->source_in, EPOLLIN | EPOLLET);

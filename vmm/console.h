@@ -20,6 +20,8 @@
 
 struct console;
 
+/* A file is not emptied before there is a VM to write to it, and if there never
+ * is one, not left behind. The names in config outlive the console. */
 struct console *console_open(const struct config_console *config,
 			     struct timeline *timeline, struct error *err);
 void console_close(struct console *console); /* NULL is fine */

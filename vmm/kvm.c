@@ -39,7 +39,6 @@ int kvm_open(struct error *err)
 		{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
 		{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
 		{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
-		{ KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE" },
 		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
 	};
 	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);

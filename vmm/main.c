@@ -1,6 +1,7 @@
 /* onggi: a lightweight KVM virtual machine monitor. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,11 @@
 #define ONGGI_VERSION "unknown"
 #endif
 
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 /* For commands that take none. */
 static int refuse_arguments(const char *command, int argc, char **argv)
 {
@@ -24,17 +30,20 @@ static int refuse_arguments(const char *command, int argc, char **argv)
 	return ERROR_USAGE;
 }
 
+static int command_help(int argc, char **argv);
+
 static int command_version(int argc, char **argv)
 {
-	int status = refuse_arguments("version", argc, argv);
+	int status;
 
+	if (argc == 1 && is_help(argv[0]))
+		return command_help(0, argv);
+	status = refuse_arguments("version", argc, argv);
 	if (status)
 		return status;
 	puts("onggi " ONGGI_VERSION);
 	return 0;
 }
-
-static int command_help(int argc, char **argv);
 
 /* For the shell completion: every command, or every option of run. */
 static int command_complete(int argc, char **argv);
@@ -53,8 +62,10 @@ static const struct {
 
 static int command_help(int argc, char **argv)
 {
-	int status = refuse_arguments("help", argc, argv);
+	int status = 0;
 
+	if (argc != 1 || !is_help(argv[0]))
+		status = refuse_arguments("help", argc, argv);
 	if (status)
 		return status;
 	puts("onggi boots a Linux kernel in a lightweight KVM virtual machine."
@@ -108,7 +119,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "help";
 
 	occupy_standard_files();
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+	if (is_help(name))
 		name = "help";
 	if (strcmp(name, "--version") == 0)
 		name = "version";

@@ -138,8 +138,10 @@ void vm_block_signals(void)
 	sigset_t set = handled_signals();
 
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	/* a console whose reader goes away must not take the VM with it */
+	/* a console whose reader goes away must not take the VM with it, nor
+	 * a file that may not grow any more (ulimit -f) */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static int watch_signals(struct vm *vm, struct error *err)

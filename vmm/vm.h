@@ -77,7 +77,8 @@ struct vm {
 };
 
 /* Blocks the signals that vm_run() answers, for this thread and those to come,
- * so that none of them ends the process before that; and ignores SIGPIPE. */
+ * so that none of them ends the process before that; and ignores SIGPIPE and
+ * SIGXFSZ, which come as errors instead. */
 void vm_block_signals(void);
 
 int vm_create(struct vm *vm, const struct vm_config *config,

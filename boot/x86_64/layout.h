@@ -13,8 +13,9 @@
  *   0xa0000  no RAM in the memory map: VGA and option ROMs, of old
  *   0xe0000  ACPI: RSDP first, found there without help (ACPI 6.5, 5.2.5.1)
  *
- * The guest may take back all but the last two as soon as it has read them;
- * the memory map tells it so.
+ * The guest may take back all below 0x9f000 as soon as it has read it; the
+ * memory map tells it so. It says the same of the ACPI tables, but not of the
+ * MP table.
  */
 #pragma once
 

@@ -27,8 +27,9 @@ def null_kernel(tmp_path):
 
 def test_help_is_everywhere():
     assert "usage: onggi COMMAND" in run().stdout
-    for args in (["--help"], ["help"], ["run", "--help"],
-                 ["doctor", "--help"]):
+    for args in (["--help"], ["help"], ["help", "--help"], ["version", "-h"],
+                 ["run", "--help"], ["doctor", "--help"],
+                 ["doctor", "--quiet", "--help"]):
         result = run(*args)
         assert result.returncode == 0 and "usage:" in result.stdout
     assert "--kernel FILE" in run("run", "--help").stdout
@@ -147,7 +148,8 @@ def test_too_many_disks_are_refused():
     ('{"kernel": null}', ["kernel", "must be a string"]),
     ('{"pidfile": ["a"]}', ["pidfile", "must be a string"]),
     ('{"cpus": true}', ["cpus", "whole number"]),
-    ('{"memory": true}', ["memory", "string or an object"]),
+    ('{"memory": true}', ["memory", "a whole number, a string or an object"]),
+    ('{"memory": 1e9}', ["memory", "a whole number, a string or an object"]),
     ('{"memory": {"size": true}}', ["memory: size", "whole number"]),
     ('{"disk": [1]}', ["disk", "string or an object"]),
     ('{"disk": [{"path": false}]}', ["disk: path", "string"]),
@@ -398,6 +400,21 @@ def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
                     value.format(path)),
                 onggi.EXIT_USAGE, option[2:], str(path), words)
     assert files[role].read_bytes() == before
+
+
+@pytest.mark.parametrize("option, value", [
+    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+def test_output_never_goes_into_the_configuration(tmp_path, kernel, option,
+                                                  value):
+    config = tmp_path / "vm.json"
+    config.write_text(json.dumps({"kernel": str(kernel)}))
+    link = tmp_path / "link"
+    link.symlink_to(config)
+    before = config.read_text()
+    for path in (config, link):
+        refused(run("run", option, value.format(path), "--config", config),
+                onggi.EXIT_USAGE, option[2:], str(path), "configuration")
+    assert config.read_text() == before
 
 
 @needs_kvm

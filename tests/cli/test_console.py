@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -28,10 +29,27 @@ def test_console_output_goes_to_stdout_and_to_a_file(tmp_path):
 
 
 @needs_kvm
-def test_pty_console_is_named_and_carries_output(tmp_path):
+def test_pty_console_is_named_and_nothing_goes_to_stdout(tmp_path):
     kernel = guest(tmp_path, machine.HELLO)
     result = run("run", "--kernel", kernel, "--console", "pty")
-    assert re.search(r"console is /dev/pts/\d+\n", result.stderr)
+    assert re.fullmatch(r"onggi: console is /dev/pts/\d+\n", result.stderr)
+    assert (result.returncode, result.stdout) == (42, "")
+
+
+@needs_kvm
+def test_a_start_that_fails_leaves_the_console_file_as_it_was(tmp_path):
+    (tmp_path / "text").write_text("no kernel\n")
+    console = tmp_path / "out"
+    for content in (None, "of the VM before"):
+        if content:
+            console.write_text(content)
+        refused(run("run", "--kernel", tmp_path / "text", "--console",
+                    f"file={console}"), onggi.EXIT_IMAGE, "text")
+        assert console.exists() == bool(content)
+    assert console.read_text() == content
+    run("run", "--kernel", guest(tmp_path, machine.HELLO), "--console",
+        f"file={console}")
+    assert console.read_text() == "ok"
 
 
 def is_cooked(vm):
@@ -52,9 +70,9 @@ def test_terminal_is_raw_while_running_and_restored_after(tmp_path):
 
 DEADLY = (signal.valid_signals() - set(range(signal.SIGRTMIN + 1,
                                             signal.SIGRTMAX)) -
-          {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGUSR1,
-           signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT,
-           signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+          {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ,
+           signal.SIGUSR1, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH,
+           signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 SANITIZER_TAKES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE}
 
 
@@ -115,6 +133,24 @@ def test_a_reader_that_goes_away_does_not_end_the_guest(tmp_path):
 
 
 # --- nobody reads ---
+
+def no_file_may_grow():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+@needs_kvm
+def test_a_file_that_may_not_grow_is_an_error_and_no_signal(tmp_path):
+    kernel = guest(tmp_path, machine.HELLO)
+    result = run("run", "--kernel", kernel, "--console",
+                 f"file={tmp_path}/out", preexec_fn=no_file_may_grow)
+    assert result.returncode == 42
+    assert re.fullmatch("onggi: warn: console: write: File too large\n",
+                        result.stderr)
+    refused(run("run", "--kernel", kernel, "--pidfile", tmp_path / "pid",
+                preexec_fn=no_file_may_grow),
+            onggi.EXIT_IO, "pidfile", "File too large")
+    assert not (tmp_path / "pid").exists()
+
 
 def interrupt(vm, timeout):
     """The exit status after SIGINT; a VM that does not end is killed."""

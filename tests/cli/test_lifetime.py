@@ -5,11 +5,12 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from common import (guest, needs_kvm, onggi, refused, wait_for_file,
-                    wait_until)
+from common import (guest, needs_kvm, onggi, printing, refused,
+                    wait_for_file, wait_until)
 from onggi import Guest, machine, run
 
 
@@ -70,9 +71,10 @@ def test_a_pidfile_belongs_to_one_vm_at_a_time(tmp_path, kernel):
     pidfile = tmp_path / "pid"
     console = tmp_path / "console"
     args = ("--pidfile", pidfile, "--console", f"file={console}")
-    with Guest("run", "--kernel", guest(tmp_path, machine.SLEEP), *args) as vm:
+    talking = guest(tmp_path, printing(1, machine.SLEEP))
+    with Guest("run", "--kernel", talking, *args) as vm:
+        wait_for_file(console)  # it is the guest's own by then
         pid = wait_for_file(pidfile)
-        wait_until(console.exists, console)
         console.write_text("the first one's")
         refused(run("run", "--kernel", kernel, "--no-reboot", *args),
                 onggi.EXIT_IO, str(pidfile), "another VM")
@@ -112,6 +114,31 @@ def test_a_pidfile_that_holds_something_else_is_refused(tmp_path, kernel,
             onggi.EXIT_IO, str(path), "process id")
     assert path.read_text() == content
     assert console.read_text() == "of the VM before"
+
+
+@needs_kvm
+def test_a_signal_ends_a_vm_whose_stderr_nobody_reads(tmp_path):
+    """Its pipe is full, and there is a line to be written for each stage."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    pid = tmp_path / "pid"
+    with subprocess.Popen(
+            [onggi.ONGGI, "run", "--kernel", guest(tmp_path, machine.SLEEP),
+             "--log-level", "debug", "--pidfile", pid],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=writer) as vm:
+        try:
+            wait_for_file(pid)
+            vm.send_signal(signal.SIGINT)
+            assert vm.wait(20) == 128 + signal.SIGINT
+        finally:
+            vm.kill()
+    os.close(reader)
+    os.close(writer)
 
 
 @needs_kvm
@@ -229,5 +256,8 @@ def show_cpuid_ecx(leaf, bit):
     ids=["hypervisor", "VMX", "SVM"])
 def test_the_guest_sees_a_hypervisor_but_cannot_be_one(tmp_path, leaf, bit,
                                                        value):
+    flag = {5: "vmx", 2: "svm"}.get(bit)
+    if flag and flag not in Path("/proc/cpuinfo").read_text().split():
+        pytest.skip(f"no {flag} here that could be hidden")
     kernel = guest(tmp_path, show_cpuid_ecx(leaf, bit))
     assert run("run", "--kernel", kernel).returncode == value

@@ -78,6 +78,14 @@ static void only_slp_en_with_type_5_turns_off(void **state)
 	assert_int_equal(in(f, POWER_SLEEP_CONTROL), 0);
 }
 
+static void nothing_wakes_up(void **state)
+{
+	struct fixture *f = *state;
+
+	out(f, POWER_SLEEP_STATUS, 0xff);
+	assert_int_equal(in(f, POWER_SLEEP_STATUS), 0);
+}
+
 static void power_off_hands_the_exit_code_over(void **state)
 {
 	struct fixture *f = *state;
@@ -134,6 +142,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(only_slp_en_with_type_5_turns_off),
+		TEST(nothing_wakes_up),
 		TEST(power_off_hands_the_exit_code_over),
 		TEST(only_1_resets),
 		TEST(the_button_interrupts_and_reading_clears_it),
