@@ -31,6 +31,31 @@ struct image_header {
 static_assert(sizeof(struct image_header) == IMAGE_HEADER_SIZE, "booting.rst");
 static_assert(offsetof(struct image_header, magic) == 56, "booting.rst");
 
+/* Microsoft PE/COFF specification, 3.1, 3.3 and 4 */
+struct pe_header {
+	uint8_t magic[4];
+	le16_t machine;
+	le16_t section_count;
+	uint8_t symbols[12];
+	le16_t optional_size; /* of a header between this and the sections */
+	le16_t characteristics;
+};
+
+struct pe_section {
+	uint8_t name[8];
+	le32_t size;
+	le32_t address;
+	le32_t raw_size; /* in the file, from raw_offset */
+	le32_t raw_offset;
+	uint8_t rest[16];
+};
+
+static_assert(sizeof(struct pe_header) == 24, "PE/COFF 3.3");
+static_assert(sizeof(struct pe_section) == 40, "PE/COFF 4");
+
+/* Linux has two. */
+#define PE_SECTIONS_MAX 16
+
 static const uint8_t magic[4] = { 'A', 'R', 'M', 0x64 };
 
 bool image_probe(const uint8_t *head, size_t len)
@@ -93,16 +118,53 @@ int image_place(const uint8_t header[static IMAGE_HEADER_SIZE],
 	return 0;
 }
 
+/* An Image says nowhere how long its file is, and a part of one would start and
+ * fall silent; but most are EFI programs too, and these do say. */
+static int image_check_length(const struct boot_file *file, uint64_t pe_offset,
+			      struct error *err)
+{
+	static const uint8_t pe_magic[4] = "PE";
+	struct pe_section section;
+	struct pe_header pe;
+	uint64_t at = pe_offset + sizeof(pe), end;
+
+	if (pe_offset == 0)
+		return 0;
+	if (boot_file_read(file, pe_offset, &pe, sizeof(pe), err) < 0)
+		return -1;
+	if (memcmp(pe.magic, pe_magic, sizeof(pe_magic)) != 0 ||
+	    le16_get(pe.section_count) > PE_SECTIONS_MAX)
+		return 0;
+	at += le16_get(pe.optional_size);
+	for (unsigned i = 0; i < le16_get(pe.section_count); i++) {
+		if (boot_file_read(file, at + i * sizeof(section), &section,
+				   sizeof(section), err) < 0)
+			return -1;
+		end = (uint64_t)le32_get(section.raw_offset) +
+		      le32_get(section.raw_size);
+		if (end > file->size)
+			return error_set(err, ERROR_IMAGE, 0,
+					 "%s: truncated Image: %" PRIu64
+					 " bytes of at least %" PRIu64,
+					 file->name, file->size, end);
+	}
+	return 0;
+}
+
 int image_load(const struct boot_file *file, const struct guest_mem *mem,
 	       enum kernel_protocol want, struct kernel_image *out,
 	       struct error *err)
 {
 	uint8_t header[IMAGE_HEADER_SIZE];
+	struct image_header h;
 	uint64_t size;
 
 	(void)want;
 	if (boot_file_read(file, 0, header, sizeof(header), err) < 0 ||
 	    image_place(header, file->name, mem, out, err) < 0)
+		return -1;
+	memcpy(&h, header, sizeof(h));
+	if (image_check_length(file, le32_get(h.pe_offset), err) < 0)
 		return -1;
 	size = out->end - out->start;
 	if (file->size > size)

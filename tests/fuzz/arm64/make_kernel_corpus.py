@@ -9,9 +9,15 @@ import sys
 BODY = bytes(i * (i >> 5) & 0xFF for i in range(600))
 
 
-def image(text_offset=0, size=0x10000, flags=0xA, body=BODY):
+def image(text_offset=0, size=0x10000, flags=0xA, body=BODY, pe=0):
     return struct.pack("<2sHIQQQ24s4sI", b"MZ", 0, 0, text_offset, size, flags,
-                       b"", b"ARM\x64", 64) + body
+                       b"", b"ARM\x64", pe) + body
+
+
+def efi(raw_size):
+    head = struct.pack("<4sHH12sHH", b"PE", 0xAA64, 1, b"", 16, 0)
+    section = struct.pack("<8sIIII16s", b".text", 0, 0, raw_size, 64, b"")
+    return head + bytes(16) + section + BODY
 
 
 def zboot(payload, compression, offset=64, size=None):
@@ -33,6 +39,9 @@ def pack_zstd(data):
 
 def seeds():
     yield "image", image()
+    yield "image-efi", image(body=efi(680), pe=64)
+    yield "image-efi-truncated", image(body=efi(681), pe=64)
+    yield "image-efi-outside", image(pe=1 << 31)
     yield "image-offset", image(text_offset=0x80000)
     yield "image-far-offset", image(text_offset=1 << 63)
     yield "image-old", image(size=0)

@@ -106,6 +106,34 @@ static void short_headers_are_refused(void **state)
 	free(image);
 }
 
+/* As an EFI program, an Image says how long its file is. */
+static void truncated_efi_images_are_refused(void **state)
+{
+	struct image *image = image_make();
+	uint8_t *pe = image->body;
+	const le32_t end[] = { le32(CODE_SIZE - 0x1000), le32(0x1000) };
+	const le32_t beyond[] = { le32(0xffffffff), le32(0xffffffff) };
+
+	(void)state;
+	image->pe_offset = le32(64);
+	check_image_loaded(image, sizeof(*image), image); /* no "PE" there */
+	memset(pe, 0, 24 + 160 + 2 * 40);
+	memcpy(pe, "PE\0\0\x64\xaa\2", 7);
+	pe[20] = 160;
+	memcpy(pe + 24 + 160 + 40 + 16, end, sizeof(end));
+	check_image_loaded(image, sizeof(*image), image);
+	for (size_t len = 64; len < sizeof(*image); len += len < 400 ? 5 : 997)
+		check_image_refused(image, len, "truncated");
+	check_image_refused(image, sizeof(*image) - 1, "truncated Image");
+	memcpy(pe + 24 + 160 + 16, beyond, sizeof(beyond));
+	check_image_refused(image, sizeof(*image), "truncated Image");
+	pe[7] = 0xff; /* so many sections that it can be no Linux */
+	check_image_loaded(image, sizeof(*image), image);
+	image->pe_offset = le32(0xffffffff);
+	check_image_refused(image, sizeof(*image), "truncated");
+	free(image);
+}
+
 static void no_memory_is_no_place(void **state)
 {
 	struct image *image = image_make();
@@ -165,6 +193,7 @@ int main(void)
 		cmocka_unit_test(images_we_cannot_start_are_named),
 		cmocka_unit_test(images_that_do_not_fit_are_refused),
 		cmocka_unit_test(short_headers_are_refused),
+		cmocka_unit_test(truncated_efi_images_are_refused),
 		cmocka_unit_test(no_memory_is_no_place),
 		cmocka_unit_test(foreign_files_are_named),
 		cmocka_unit_test(an_initrd_begins_with_a_large_page),
