@@ -9,25 +9,29 @@
 # a Debian to be installed (debian.sh).
 testbed_root_packages='bash dash coreutils util-linux mount findutils grep sed
     mawk diffutils tar gzip hostname kmod procps iproute2 busybox-static
-    python3 python3-pytest qemu-system-arm fio iperf3 netcat-openbsd
-    e2fsprogs mmdebstrap apt dpkg gpgv'
+    python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs
+    mmdebstrap apt dpkg gpgv'
+
+testbed_root_emulator() {
+    case $arch in
+    x86_64) echo qemu-system-x86 ;;
+    arm64) echo qemu-system-arm ;;
+    esac
+}
 
 # Fills the folder testbed-root.
 make_testbed_root() {
-    local packages keep_owner=()
+    local packages owner=()
     need mmdebstrap mmdebstrap
-    packages=$(xargs <<<"$testbed_root_packages" | tr ' ' ,)
+    packages=$(xargs <<<"$testbed_root_packages $(testbed_root_emulator)" | tr ' ' ,)
     mmdebstrap --quiet --variant=extract --architectures="$debian_arch" \
-        --include="$packages" \
-        --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --dpkgopt='path-exclude=/usr/share/info/*' \
-        --aptopt='APT::Install-Recommends "false"' \
+        --include="$packages" --aptopt='APT::Install-Recommends "false"' \
         "$debian_suite" root.tar >&2
     mkdir testbed-root
-    [ "$(id -u)" = 0 ] || keep_owner=(--no-same-owner)
-    tar -xf root.tar -C testbed-root "${keep_owner[@]}" --exclude='./dev/*'
+    [ "$(id -u)" = 0 ] || owner=(--no-same-owner)
+    # Left out here, for mmdebstrap would start a filter for each package.
+    tar -xf root.tar -C testbed-root "${owner[@]}" --exclude='./dev/*' \
+        --exclude='./usr/share/'{doc,man,locale,info,icons,fonts}'/*'
     rm root.tar
     configure_testbed_root testbed-root
 }

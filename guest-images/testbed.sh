@@ -17,7 +17,7 @@ build_testbed() {
         inputs+=(testbed-root.sh)
         artefacts+=(testbed-root)
         # They stand for all others, as in debian.sh.
-        words+=("$(package_version qemu-system-arm)" "$(package_version python3.11)")
+        words+=("$(package_version "$(testbed_root_emulator)")" "$(package_version python3.11)")
     fi
     key=$(hash_inputs "${inputs[@]}" -- "$version" "${words[@]}")
     build_cached testbed "$key" make_testbed "${artefacts[@]}"
