@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
@@ -207,6 +208,7 @@ static int validate_memory(const struct config_memory *memory,
 			   struct error *err)
 {
 	unsigned long long size = memory->size;
+	unsigned long page = (unsigned long)sysconf(_SC_PAGESIZE);
 
 	/* a number without its unit is in bytes, and hardly meant so */
 	if (size > 0 && size <= 32768)
@@ -222,9 +224,11 @@ static int validate_memory(const struct config_memory *memory,
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: %llu GiB is more than %llu GiB",
 				 size >> 30, CONFIG_MEMORY_MAX >> 30);
-	if (memory->size % 4096)
+	if (memory->size % page)
 		return error_set(err, ERROR_USAGE, 0,
-				 "memory: not a multiple of 4 KiB");
+				 "memory: not a multiple of %lu KiB, this "
+				 "host's page",
+				 page >> 10);
 	if (memory->hugepages && memory->size % HUGE_PAGE)
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: hugepages need a multiple of 2 MiB");

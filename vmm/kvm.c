@@ -15,8 +15,9 @@ static const char *open_hint(int errnum)
 {
 	switch (errnum) {
 	case ENOENT:
-		return " (load the module kvm_intel or kvm_amd; inside a VM, "
-		       "its host must allow nested virtualization)";
+		return " (KVM's module is not loaded, or the processor has no "
+		       "virtualization; inside a VM, its host must allow "
+		       "nested virtualization)";
 	case EACCES:
 	case EPERM:
 		return " (add yourself to the group of /dev/kvm: usermod -aG "

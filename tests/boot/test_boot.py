@@ -255,16 +255,21 @@ def stock_kernel(images):
             f"{images.debian_root},root,readonly", "--memory", "512M"]
 
 
+def log_in(vm):
+    """From the prompt to a shell, and until systemd-logind obeys the button."""
+    vm.wait_for("login:", 400)
+    vm.send("root\n")
+    vm.wait_for("root@onggi:~#", 100)
+    vm.send("until systemctl is-active systemd-logind; do sleep 1; done\n")
+    vm.wait_for("\ractive\r\n", 100)
+
+
 def test_stock_debian_reaches_a_login_prompt_and_powers_off(stock):
     """systemd from start to login, and its own power-off."""
     with Guest(*stock) as vm:
-        vm.wait_for("login:", 400)
-        vm.send("root\n")
-        vm.wait_for("root@onggi:~#", 100)
+        log_in(vm)
         vm.send(f"ls {machine.BUTTON_PLACE}\n")
         vm.wait_for(machine.BUTTON, 60)
-        vm.send("systemctl is-active systemd-logind\n")
-        vm.wait_for("\ractive\r\n", 60)
         vm.send("systemctl poweroff\n")
         assert vm.finish(250) == 0, vm.text[-2000:]
 
@@ -276,10 +281,10 @@ def test_stock_debian_obeys_the_power_button(images, tmp_path):
                    check=True)
     with Guest("run", "--kernel", images.debian_vmlinuz, "--initrd",
                images.debian_initrd, "--disk", f"{root},root", "--memory",
-               "512M", "--stop-timeout", 200) as vm:
-        vm.wait_for("login:", 400)
+               "512M", "--stop-timeout", 400) as vm:
+        log_in(vm)
         vm.signal()
-        vm.wait_for("Power down", 200)
+        vm.wait_for("Power down", 400)
         assert vm.finish() == 0, vm.text[-2000:]
     check = subprocess.run(["e2fsck", "-n", root], capture_output=True,
                            text=True, check=False)
