@@ -2,7 +2,8 @@
 
 Guest memory is one range of addresses, found as the largest mapping of the
 process together with those neighbours that touch it without a gap and are of
-its kind: anonymous, same access, same flags but for the advice on huge pages.
+its kind: anonymous, same access, same flags but for the advice on huge pages;
+or pages of a kernel's file.
 Where its size is not that of the guest's memory, with up to 2 MiB of
 alignment, nothing is said. All other mappings count with their Rss: code, heap,
 stacks, rings, what is shared with the kernel.
@@ -49,15 +50,17 @@ def read(pid):
     return mappings
 
 
-def guest_part(mappings, guest_size):
+def guest_part(mappings, guest_size, kernel):
     """The slice of mappings that is guest memory."""
     first = last = max(range(len(mappings)), key=lambda i: mappings[i].size)
 
     def kind(m):
         return m.access, m.path, m.flags - HUGE_PAGE_ADVICE
 
+    guest = kind(mappings[first])
+
     def belongs(m):
-        return kind(m) == kind(mappings[first])
+        return kind(m) == guest or m.path == str(kernel)
 
     while first > 0 and belongs(mappings[first - 1]) and (
             mappings[first - 1].end == mappings[first].start):
@@ -72,7 +75,7 @@ def guest_part(mappings, guest_size):
     return slice(first, last + 1)
 
 
-def beyond_guest_kib(pid, guest_size):
+def beyond_guest_kib(pid, guest_size, kernel):
     mappings = read(pid)
-    del mappings[guest_part(mappings, guest_size)]
+    del mappings[guest_part(mappings, guest_size, kernel)]
     return sum(m.rss_kib for m in mappings)

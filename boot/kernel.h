@@ -22,6 +22,7 @@ struct kernel_image {
 	uint64_t end;	      /* ...and one past the last: .bss, init_size */
 	uint64_t initrd_max;  /* highest gpa an initrd byte may have */
 	uint32_t cmdline_max; /* bytes of command line without its NUL */
+	struct load_mapping mapped; /* what is not copied of it */
 	struct kernel_arch arch;
 };
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -53,8 +54,7 @@ static const struct guest_region *region_find(const struct guest_mem *mem,
 
 /* Asks for huge pages where the range will lie, and for no part of another
  * region. A fault per 4 KiB page, in the host and again under the guest, costs
- * more than copying the page, and a kernel touches nearly all of its text
- * while patching it. That is also why file pages are not mapped here. */
+ * more than copying the page, where nearly all of them are written. */
 static void ask_huge_pages(const struct guest_region *region,
 			   const uint8_t *host, uint64_t len)
 {
@@ -99,4 +99,50 @@ int load_range(const struct guest_mem *mem, uint64_t gpa,
 				 " lie outside guest memory",
 				 file->name, len, gpa);
 	return boot_file_read(file, offset, host, len, err);
+}
+
+int load_mapped(const struct guest_mem *mem, uint64_t gpa,
+		const struct boot_file *file, uint64_t offset, uint64_t len,
+		struct load_mapping *mapping, struct error *err)
+{
+	const uint64_t mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+	uint8_t *host = guest_range(mem, gpa, len);
+	uint64_t head = -(uintptr_t)host & mask;
+	uint64_t body = len > head ? (len - head) & ~mask : 0;
+
+	*mapping = (struct load_mapping){ 0 };
+	if (!host || !file->steady || body < HUGE_PAGES_MIN ||
+	    offset > file->size || len > file->size - offset ||
+	    ((offset + head) & mask) ||
+	    mmap(host + head, body, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_FIXED, file->fd,
+		 (off_t)(offset + head)) == MAP_FAILED)
+		return load_range(mem, gpa, file, offset, len, err);
+	*mapping = (struct load_mapping){ host + head, body };
+	if (head > 0 && load_range(mem, gpa, file, offset, head, err))
+		return -1;
+	head += body;
+	if (head == len)
+		return 0;
+	return load_range(mem, gpa + head, file, offset + head, len - head,
+			  err);
+}
+
+/* Private copies of single pages would not do: truncating a file takes them
+ * away, too. */
+int load_detach(const struct load_mapping *mapping, struct error *err)
+{
+	void *copy;
+
+	if (mapping->len == 0)
+		return 0;
+	copy = mmap(NULL, mapping->len, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (copy == MAP_FAILED)
+		return error_set(err, ERROR_IO, errno, "copy the kernel");
+	memcpy(copy, mapping->host, mapping->len);
+	if (mremap(copy, mapping->len, mapping->len,
+		   MREMAP_MAYMOVE | MREMAP_FIXED, mapping->host) == MAP_FAILED)
+		return error_set(err, ERROR_IO, errno, "copy the kernel");
+	return 0;
 }

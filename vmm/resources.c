@@ -205,6 +205,21 @@ static int open_console(struct resources *resources,
 	return resources->console ? 0 : -1;
 }
 
+/* A lease is had by who owns the file or is root, while nobody writes to it.
+ * Without one, the kernel is copied. */
+static void lease_kernel(struct resources *resources)
+{
+	struct boot_file *kernel = &resources->kernel;
+
+	kernel->steady = fcntl(kernel->fd, F_SETLEASE, F_RDLCK) == 0;
+}
+
+void resources_release_kernel(struct resources *resources)
+{
+	resources->kernel.steady = false;
+	fcntl(resources->kernel.fd, F_SETLEASE, F_UNLCK);
+}
+
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err)
 {
@@ -220,6 +235,7 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		error_wrap(err, "kernel");
 		goto fail;
 	}
+	lease_kernel(resources);
 	if (config->initrd &&
 	    open_image(&resources->initrd, config->initrd, err)) {
 		error_wrap(err, "initrd");

@@ -6,12 +6,20 @@
  */
 #pragma once
 
+#include <signal.h>
+
 #include "base/error.h"
 #include "boot/load.h"
 #include "devices/disk_file.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/timeline.h"
+
+/* Comes when somebody is about to write to the kernel's file, if it is
+ * steady; who does waits for resources_release_kernel(), /proc/sys/fs/
+ * lease-break-time seconds at most (fcntl(2), F_SETLEASE). Blocked before
+ * resources_open(). */
+#define RESOURCES_LEASE_SIGNAL SIGIO
 
 struct resources {
 	int kvm_fd;
@@ -27,4 +35,5 @@ struct resources {
 /* -1 with err set, and nothing left open or behind. */
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
+void resources_release_kernel(struct resources *resources);
 void resources_close(struct resources *resources);

@@ -98,7 +98,9 @@ static void *vcpu_thread(void *arg)
 	struct vm *vm = vcpu->vm;
 
 	timeline_mark(vm->timeline, TIMELINE_FIRST_RUN);
+	vm_enter_vcpu(vm);
 	while (!vm_stopping(vm)) {
+		vm_wait_while_paused(vm);
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 			handle_exit(vcpu);
 		} else if (errno != EINTR && errno != EAGAIN) {
@@ -111,6 +113,7 @@ static void *vcpu_thread(void *arg)
 				strerror(errnum), where);
 		}
 	}
+	vm_leave_vcpu(vm);
 	return NULL;
 }
 
@@ -142,6 +145,11 @@ void vcpu_kick(struct vcpu *vcpu)
 	/* immediate_exit also catches a thread that is about to enter */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+void vcpu_unkick(struct vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 }
 
 void vcpu_join(struct vcpu *vcpu)

@@ -28,7 +28,9 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index,
 		struct error *err);
 int vcpu_start(struct vcpu *vcpu, struct error *err);
 
-/* Makes the thread leave the guest and look whether the VM has stopped. */
+/* Makes the thread leave the guest and look whether the VM has stopped or is
+ * paused. Until vcpu_unkick() it does not enter again. */
 void vcpu_kick(struct vcpu *vcpu);
+void vcpu_unkick(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
 void vcpu_destroy(struct vcpu *vcpu);

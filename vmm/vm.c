@@ -81,6 +81,56 @@ static void on_console_quit(void *ctx)
 	vm_stop(ctx, VM_STOP_QUIT, 0, "Ctrl-A x");
 }
 
+/* --- pausing --- */
+
+void vm_enter_vcpu(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->pause_lock);
+	vm->running++;
+	pthread_mutex_unlock(&vm->pause_lock);
+}
+
+void vm_leave_vcpu(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->pause_lock);
+	vm->running--;
+	pthread_cond_broadcast(&vm->pause_changed);
+	pthread_mutex_unlock(&vm->pause_lock);
+}
+
+void vm_wait_while_paused(struct vm *vm)
+{
+	if (!atomic_load(&vm->paused))
+		return;
+	vm_leave_vcpu(vm);
+	pthread_mutex_lock(&vm->pause_lock);
+	while (atomic_load(&vm->paused))
+		pthread_cond_wait(&vm->pause_changed, &vm->pause_lock);
+	vm->running++;
+	pthread_mutex_unlock(&vm->pause_lock);
+}
+
+void vm_pause(struct vm *vm)
+{
+	atomic_store(&vm->paused, true);
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		vcpu_kick(&vm->vcpus[i]);
+	pthread_mutex_lock(&vm->pause_lock);
+	while (vm->running > 0)
+		pthread_cond_wait(&vm->pause_changed, &vm->pause_lock);
+	pthread_mutex_unlock(&vm->pause_lock);
+}
+
+void vm_resume(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		vcpu_unkick(&vm->vcpus[i]);
+	pthread_mutex_lock(&vm->pause_lock);
+	atomic_store(&vm->paused, false);
+	pthread_cond_broadcast(&vm->pause_changed);
+	pthread_mutex_unlock(&vm->pause_lock);
+}
+
 /* --- signals --- */
 
 static void quit_by_signal(struct vm *vm, int signal)
@@ -99,6 +149,19 @@ static void on_stop_timeout(struct event_source *source, uint32_t events)
 	quit_by_signal(vm, SIGTERM);
 }
 
+/* Somebody wants to write to the kernel's file, and waits for us. */
+static void let_kernel_go(struct vm *vm)
+{
+	struct error err;
+
+	vm_pause(vm);
+	if (load_detach(&vm->kernel_pages, &err))
+		vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
+	vm_resume(vm);
+	vm->kernel_pages = (struct load_mapping){ 0 };
+	resources_release_kernel(vm->resources);
+}
+
 /* SIGTERM presses the power button and gives the guest time; a second one, or
  * any other of the signals, ends the VM at once. So does the first where there
  * is no button: waiting would bring nothing. */
@@ -113,6 +176,10 @@ static void on_signal(struct event_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == RESOURCES_LEASE_SIGNAL) {
+		let_kernel_go(vm);
+		return;
+	}
 	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
 	    !vm->config->stop_timeout || !arch_press_power_button(vm)) {
 		quit_by_signal(vm, (int)info.ssi_signo);
@@ -124,7 +191,8 @@ static void on_signal(struct event_source *source, uint32_t events)
 
 static sigset_t handled_signals(void)
 {
-	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT,
+				       RESOURCES_LEASE_SIGNAL };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -338,6 +406,8 @@ static void destroy_stages(struct vm *vm, unsigned count)
 	while (count-- > 0)
 		if (stages[count].destroy)
 			stages[count].destroy(vm);
+	pthread_cond_destroy(&vm->pause_changed);
+	pthread_mutex_destroy(&vm->pause_lock);
 	pthread_mutex_destroy(&vm->stop_lock);
 }
 
@@ -355,6 +425,8 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 		.stop_timer.fd = -1,
 	};
 	pthread_mutex_init(&vm->stop_lock, NULL);
+	pthread_mutex_init(&vm->pause_lock, NULL);
+	pthread_cond_init(&vm->pause_changed, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
 		if (stages[i].create(vm, err)) {
 			destroy_stages(vm, i + 1);

@@ -56,6 +56,7 @@ struct vm {
 	void *memory; /* the mapping behind mem, memory_size bytes */
 	size_t memory_size;
 	struct guest_mem mem;
+	struct load_mapping kernel_pages; /* of mem: still those of the file */
 	struct event_loop *loop;
 	struct bus mmio;
 	struct serial serial;
@@ -74,6 +75,12 @@ struct vm {
 	pthread_mutex_t stop_lock;
 	struct vm_stop stop;
 	atomic_bool stopping; /* stop has a reason */
+
+	/* vCPUs that stand still: vm_pause() */
+	pthread_mutex_t pause_lock;
+	pthread_cond_t pause_changed;
+	atomic_bool paused;
+	unsigned running; /* threads that do not, and have not ended */
 };
 
 /* Blocks the signals that vm_run() answers, for this thread and those to come,
@@ -93,6 +100,16 @@ void vm_destroy(struct vm *vm);
  * the text, but that a reboot gives way to any other. Any thread. */
 void vm_stop(struct vm *vm, enum vm_stop_reason reason, int exit_code,
 	     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Makes all vCPUs leave the guest and wait, and lets them go on. Event loop. */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+
+/* For the thread of a vCPU: it begins and ends; and it stands still for as long
+ * as it has to. */
+void vm_enter_vcpu(struct vm *vm);
+void vm_leave_vcpu(struct vm *vm);
+void vm_wait_while_paused(struct vm *vm);
 
 static inline bool vm_stopping(struct vm *vm)
 {

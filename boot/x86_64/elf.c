@@ -30,6 +30,7 @@ struct elf_file {
 
 /* One PT_LOAD, its numbers checked. */
 struct elf_segment {
+	bool writable;
 	uint64_t offset;
 	uint64_t vaddr;
 	uint64_t paddr;
@@ -103,6 +104,7 @@ static int elf_segment(const struct elf_file *elf, unsigned i,
 	if (le32_get(p->type) != ELF_PT_LOAD || le64_get(p->memsz) == 0)
 		return 0;
 	*seg = (struct elf_segment){
+		.writable = le32_get(p->flags) & ELF_PF_W,
 		.offset = le64_get(p->offset),
 		.vaddr = le64_get(p->vaddr),
 		.paddr = le64_get(p->paddr),
@@ -145,6 +147,19 @@ static int elf_check_overlap(const struct elf_file *elf, unsigned i,
 	return 0;
 }
 
+/* Of text, most is never run, and little of the rest is patched. */
+static int elf_load_segment(const struct boot_file *file,
+			    const struct guest_mem *mem,
+			    const struct elf_segment *seg,
+			    struct kernel_image *out, struct error *err)
+{
+	if (seg->writable || out->mapped.len > 0)
+		return load_range(mem, seg->paddr, file, seg->offset,
+				  seg->filesz, err);
+	return load_mapped(mem, seg->paddr, file, seg->offset, seg->filesz,
+			   &out->mapped, err);
+}
+
 static int elf_load_segments(const struct elf_file *elf,
 			     const struct guest_mem *mem,
 			     struct kernel_image *out, struct error *err)
@@ -172,8 +187,7 @@ static int elf_load_segments(const struct elf_file *elf,
 		if (elf_check_overlap(elf, i, &seg, err) < 0)
 			return -1;
 		if (seg.filesz > 0 &&
-		    load_range(mem, seg.paddr, file, seg.offset, seg.filesz,
-			       err) < 0)
+		    elf_load_segment(file, mem, &seg, out, err) < 0)
 			return -1;
 		if (seg.paddr < out->start)
 			out->start = seg.paddr;

@@ -45,6 +45,8 @@ static_assert(sizeof(struct elf_header) == 64, "Elf64_Ehdr");
 static_assert(offsetof(struct elf_header, phoff) == 32, "e_phoff");
 static_assert(offsetof(struct elf_header, phnum) == 56, "e_phnum");
 
+#define ELF_PF_W 2 /* flags */
+
 struct elf_phdr {
 	le32_t type;
 	le32_t flags;

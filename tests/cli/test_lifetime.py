@@ -141,6 +141,36 @@ def test_a_signal_ends_a_vm_whose_stderr_nobody_reads(tmp_path):
     os.close(writer)
 
 
+def kernel_pages(pid, kernel):
+    """Where the memory of a VM shows pages of its kernel's file, if it does."""
+    maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    return re.search(rf"^(\w+)-(\w+) rw-p .* {re.escape(str(kernel))}$", maps,
+                     re.M)
+
+
+@needs_kvm
+def test_a_kernel_file_may_be_overwritten_while_its_guest_runs(tmp_path):
+    """Guests show its pages; whoever writes to it waits until they have their
+    own, and no longer."""
+    kernel = guest(tmp_path, machine.SLEEP + os.urandom(3 << 20))
+    with Guest("run", "--kernel", kernel) as vm:
+        pid = vm.process.pid
+        wait_until(lambda: kernel_pages(pid, kernel), kernel)
+        start, end = (int(n, 16) for n in kernel_pages(pid, kernel).groups())
+        assert end - start >= 3 << 20
+        content = kernel.read_bytes()
+        begin = time.monotonic()
+        with open(kernel, "wb") as file:
+            assert time.monotonic() - begin < 20
+            file.write(b"something else")
+        assert not kernel_pages(pid, kernel)
+        with open(f"/proc/{pid}/mem", "rb") as memory:
+            memory.seek(start)
+            assert memory.read(end - start) in content
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
+
+
 @needs_kvm
 def test_only_the_own_pidfile_is_removed(tmp_path):
     path = tmp_path / "pid"

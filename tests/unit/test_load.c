@@ -82,6 +82,76 @@ static void guest_writes_do_not_reach_the_file(void **state)
 	free(bytes);
 }
 
+/* Loads a steady file to gpa, and says whether pages of it are mapped. */
+static bool map_at(struct guest_mem *mem, struct boot_file *file,
+		   const uint8_t *bytes, uint64_t gpa, uint64_t offset,
+		   uint64_t len, struct load_mapping *mapping)
+{
+	struct error err = { 0 };
+	uint8_t *host = mem->regions[0].host;
+
+	file->steady = true;
+	if (load_mapped(mem, gpa, file, offset, len, mapping, &err))
+		fail_msg("%s", err.text);
+	assert_memory_equal(host + gpa, bytes + offset, len);
+	assert_true(all_are(host, gpa, 0));
+	assert_true(all_are(host + gpa + len, MEMORY_SIZE - gpa - len, 0));
+	return mapping->len > 0;
+}
+
+static void a_steady_file_is_mapped_where_pages_allow(void **state)
+{
+	const struct {
+		uint64_t gpa, offset, len;
+		bool mapped;
+	} cases[] = {
+		{ 0, 0, MIB, true },
+		{ 4096, 8192, MIB + 100, true },
+		{ 100, 100, MIB + 5000, true },
+		{ MEMORY_SIZE - MIB, 4096, MIB, true },
+		{ 0, 0, MIB - 1, false },
+		{ 100, 0, MIB + 5000, false },
+		{ 0, 7, MIB + 100, false },
+	};
+	uint8_t *bytes = pattern_make(FILE_SIZE);
+	struct boot_file file = file_make("load", bytes, FILE_SIZE);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct guest_mem mem = memory_make(MEMORY_SIZE);
+		struct load_mapping mapping;
+
+		assert_int_equal(map_at(&mem, &file, bytes, cases[i].gpa,
+					cases[i].offset, cases[i].len,
+					&mapping),
+				 cases[i].mapped);
+		memory_free(&mem);
+	}
+	close(file.fd);
+	free(bytes);
+}
+
+static void a_detached_file_may_change_and_shrink(void **state)
+{
+	uint8_t *bytes = pattern_make(FILE_SIZE);
+	struct boot_file file = file_make("load", bytes, FILE_SIZE);
+	struct guest_mem mem = memory_make(MEMORY_SIZE);
+	struct load_mapping mapping;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_true(map_at(&mem, &file, bytes, 0, 0, FILE_SIZE, &mapping));
+	/* what the guest has written stays, and does not reach the file */
+	mem.regions[0].host[8192] = bytes[8192] = 0xaa;
+	assert_int_equal(load_detach(&mapping, &err), 0);
+	assert_int_equal(pwrite(file.fd, "new", 3, 0), 3);
+	assert_int_equal(ftruncate(file.fd, 4096), 0);
+	assert_memory_equal(mem.regions[0].host, bytes, FILE_SIZE);
+	memory_free(&mem);
+	close(file.fd);
+	free(bytes);
+}
+
 static void a_file_that_shrinks_is_an_io_error(void **state)
 {
 	uint8_t *bytes = pattern_make(FILE_SIZE);
@@ -172,6 +242,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_alignment_loads_the_same_bytes),
 		cmocka_unit_test(guest_writes_do_not_reach_the_file),
+		cmocka_unit_test(a_steady_file_is_mapped_where_pages_allow),
+		cmocka_unit_test(a_detached_file_may_change_and_shrink),
 		cmocka_unit_test(a_file_that_shrinks_is_an_io_error),
 		cmocka_unit_test(short_reads_are_continued),
 		cmocka_unit_test(ranges_outside_file_or_memory_are_errors),

@@ -247,6 +247,7 @@ int arch_load(struct vm *vm, const char *cmdline, struct error *err)
 	if (kernel_load(&res->kernel, &vm->mem,
 			protocols[vm->config->arch.boot], &kernel, err))
 		return error_wrap(err, "kernel");
+	vm->kernel_pages = kernel.mapped;
 	if (res->initrd.fd >= 0 &&
 	    initrd_load(&res->initrd, &vm->mem, &kernel, &boot.initrd, err))
 		return error_wrap(err, "initrd");
