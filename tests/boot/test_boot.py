@@ -81,7 +81,7 @@ def test_a_reader_that_pauses_loses_nothing(tuned):
     with Guest(*tuned, sh="echo start; seq 1 20000; echo done") as vm:
         vm.wait_for("start")
         time.sleep(3)
-        vm.wait_for("done")
+        vm.wait_for("done", 400)  # a hundred thousand exits
         check_count(vm.text, 20000)
         assert vm.finish() == 0
 
