@@ -80,8 +80,9 @@ def copy_program(program, directory):
     libraries = directory / "libraries"
     libraries.mkdir(exist_ok=True)
     # says nothing of static programs
-    listed = subprocess.run(["ldd", program], text=True, check=False,
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    listed = subprocess.run([machine.LOADER, "--list", program], text=True,
+                            check=False, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL)
     for library in re.findall(r"=> (/\S+)", listed.stdout):
         if not (libraries / Path(library).name).exists():
             shutil.copy(library, libraries)

@@ -16,6 +16,7 @@ STOCK_KERNEL = "cloud-arm64"
 BUTTON_PLACE, BUTTON = "/proc/device-tree", "gpio-keys"
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["Image"]
+LOADER = "/lib/ld-linux-aarch64.so.1"
 QEMU = "qemu-system-aarch64"
 QEMU_CMDLINE = "console=ttyAMA0"
 

@@ -17,6 +17,7 @@ STOCK_KERNEL = "cloud-amd64"
 BUTTON_PLACE, BUTTON = "/sys/bus/acpi/devices", "PNP0C0C"
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["vmlinux-acpi", "bzImage-acpi"]
+LOADER = "/lib64/ld-linux-x86-64.so.2"
 QEMU = "qemu-system-x86_64"
 QEMU_CMDLINE = "console=ttyS0 reboot=t"
 
