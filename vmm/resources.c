@@ -235,7 +235,9 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		error_wrap(err, "kernel");
 		goto fail;
 	}
-	lease_kernel(resources);
+	/* huge pages of the host's have no room for a file's */
+	if (!config->memory.hugepages)
+		lease_kernel(resources);
 	if (config->initrd &&
 	    open_image(&resources->initrd, config->initrd, err)) {
 		error_wrap(err, "initrd");
