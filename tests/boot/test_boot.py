@@ -211,6 +211,24 @@ def test_nothing_stays_in_the_way_after_a_kill(tuned, tmp_path):
     assert not (tmp_path / "pid").exists()
 
 
+def test_a_guest_survives_the_loss_of_its_kernel_file(images, tmp_path):
+    """Its text may be that file's until somebody writes to it."""
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(images.tuned.read_bytes())
+    with Guest("run", "--kernel", kernel, "--initrd", images.initramfs,
+               "--cpus", 2, sh="""
+            echo up
+            (while :; do cat /proc/self/maps >/dev/null; done) &
+            read line
+            find /proc /sys -type f -maxdepth 3 | wc -l
+            exit 6""") as vm:
+        vm.wait_for("up")
+        kernel.write_bytes(bytes(20 << 20))
+        kernel.write_bytes(b"")
+        vm.send("go on\n")
+        assert vm.finish() == 6, vm.text
+
+
 def test_guest_memory_is_not_touched_before_the_guest_does(tuned):
     with Guest(*tuned, "--memory", "4G", sh="echo up; sleep 100") as vm:
         vm.wait_for("up")
