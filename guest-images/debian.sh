@@ -45,9 +45,12 @@ make_debian() {
         --customize-hook='copy-out /boot .'
         "$debian_suite" root.tar)
     if foreign; then
-        # Packages run programs of their own while they are installed.
+        # Packages run programs of their own while they are installed. Merging
+        # /usr afterwards takes minutes there.
+        bootstrap+=(--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr)
         make_debian_mirror "$packages"
         "$here/../tests/testbed/run" --arch "$arch" --results "$PWD" --timeout 7200 -- \
+            env PATH=/usr/sbin:/usr/bin:/sbin:/bin \
             "${bootstrap[@]}" "deb [trusted=yes] copy:$PWD/mirror ./" >&2
         rm -r mirror
     else
@@ -73,7 +76,7 @@ make_debian_mirror() { # PACKAGE,...
     # shellcheck disable=SC2086  # one word per package
     apt-get -qq "${apt_options[@]}" -o Dir::Cache::archives="$PWD/mirror" \
         -o APT::Install-Recommends=false --yes --download-only \
-        install apt $required ${1//,/ } >&2
+        install apt usr-is-merged $required ${1//,/ } >&2
     rm -r mirror/partial mirror/lock
     (
         cd mirror
@@ -83,6 +86,10 @@ make_debian_mirror() { # PACKAGE,...
             printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$package" \
                 "$(stat -c %s "$package")" "$(sha256sum "$package" | cut -d' ' -f1)"
         done >Packages
+        # mmdebstrap picks packages by the name of their release.
+        printf 'Codename: %s\nDate: %s\nSHA256:\n %s %s Packages\n' \
+            "$debian_suite" "$(date -Ru)" \
+            "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" >Release
     )
 }
 

@@ -7,7 +7,7 @@
 
 # A shell and its tools, tests and what they drive, and, for the other images,
 # a Debian to be installed (debian.sh).
-testbed_root_packages='bash dash coreutils util-linux mount findutils grep sed
+testbed_root_packages='libc-bin bash dash coreutils util-linux mount findutils grep sed
     mawk diffutils tar gzip hostname kmod procps iproute2 busybox-static
     python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs
     mmdebstrap apt dpkg gpgv'
