@@ -34,6 +34,7 @@ make_debian() {
     # As root or in a user namespace: what is root's in the tar is root's in the
     # image either way. Documentation is left out before it is unpacked.
     bootstrap=(mmdebstrap --quiet --variant=minbase --include="$packages"
+        --architectures="$debian_arch"
         --dpkgopt='path-exclude=/usr/share/doc/*'
         --dpkgopt='path-exclude=/usr/share/man/*'
         --dpkgopt='path-exclude=/usr/share/locale/*'
@@ -45,14 +46,9 @@ make_debian() {
         --customize-hook='copy-out /boot .'
         "$debian_suite" root.tar)
     if foreign; then
-        # Packages run programs of their own while they are installed. Merging
-        # /usr afterwards takes minutes there.
-        bootstrap+=(--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr)
-        make_debian_mirror "$packages"
-        "$here/../tests/testbed/run" --arch "$arch" --results "$PWD" --timeout 7200 -- \
-            env PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-            "${bootstrap[@]}" "deb [trusted=yes] copy:$PWD/mirror ./" >&2
-        rm -r mirror
+        need arch-test arch-test
+        # Packages run programs of their own while they are installed.
+        run_foreign "${bootstrap[@]}" >&2
     else
         "${bootstrap[@]}" >&2
     fi
@@ -66,40 +62,35 @@ make_debian() {
     rm root.tar onggi-init
 }
 
-# The testbed has no network: all packages that the root will need, in a folder.
-make_debian_mirror() { # PACKAGE,...
-    local required package
-    mkdir -p mirror/partial
-    required=$(apt-cache "${apt_options[@]}" dumpavail |
-        awk '$1 == "Package:" { name = $2 }
-            $1 == "Essential:" || $0 == "Priority: required" { print name }' | sort -u)
-    # shellcheck disable=SC2086  # one word per package
-    apt-get -qq "${apt_options[@]}" -o Dir::Cache::archives="$PWD/mirror" \
-        -o APT::Install-Recommends=false --yes --download-only \
-        install apt usr-is-merged $required ${1//,/ } >&2
-    rm -r mirror/partial mirror/lock
-    (
-        cd mirror
-        for package in *.deb; do
-            decompress_package "$package"
-            dpkg-deb -f "$package"
-            printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$package" \
-                "$(stat -c %s "$package")" "$(sha256sum "$package" | cut -d' ' -f1)"
-        done >Packages
-        # mmdebstrap picks packages by the name of their release.
-        printf 'Codename: %s\nDate: %s\nSHA256:\n %s %s Packages\n' \
-            "$debian_suite" "$(date -Ru)" \
-            "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" >Release
-    )
-}
-
-# The emulated processor is slow: decompress here.
-decompress_package() { # FILE
-    mkdir parts
-    (cd parts && ar x "../$1" && xz -dq data.tar.xz &&
-        ar rc "../$1.new" debian-binary control.tar.* data.tar)
-    mv "$1.new" "$1"
-    rm -r parts
+# Runs a command that starts programs of the images' architecture, by QEMU's
+# user-mode emulation: as this machine is set up for it or, where it is not, in
+# a user namespace with a set-up of its own (since Linux 6.7), which goes with
+# the command.
+run_foreign() { # COMMAND...
+    local rule=/usr/lib/binfmt.d/qemu-${compiler%%-*}.conf
+    if arch-test "$debian_arch" >/dev/null; then
+        "$@"
+        return
+    fi
+    [ "$(id -u)" = 0 ] || die "$arch programs do not run here: as root, run
+    systemctl restart systemd-binfmt"
+    need "qemu-${compiler%%-*}-static" qemu-user-static
+    mkfifo unshared mapped
+    # Only a process outside the namespace can give it all users and groups.
+    {
+        read -r pid <unshared
+        echo '0 0 4294967295' | tee "/proc/$pid/gid_map" >"/proc/$pid/uid_map"
+        echo >mapped
+    } &
+    # shellcheck disable=SC2016  # for the inner shell
+    unshare --user --mount bash -euc '
+        echo $$ >unshared
+        read -r _ <mapped
+        rm unshared mapped
+        mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+        cat "$1" >/proc/sys/fs/binfmt_misc/register
+        shift
+        exec "$@"' bash "$rule" "$@"
 }
 
 # Runs with the new root as $1.

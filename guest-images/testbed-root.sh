@@ -5,12 +5,10 @@
 # would take the very machine that it is for; what its programs need beyond
 # their own files is put in place here.
 
-# A shell and its tools, tests and what they drive, and, for the other images,
-# a Debian to be installed (debian.sh).
+# A shell and its tools, tests and what they drive.
 testbed_root_packages='libc-bin bash dash coreutils util-linux mount findutils grep sed
     mawk diffutils tar gzip hostname kmod procps iproute2 busybox-static
-    python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs
-    mmdebstrap apt dpkg gpgv'
+    python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs'
 
 testbed_root_emulator() {
     case $arch in

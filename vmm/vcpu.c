@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "vmm/arch.h"
@@ -96,7 +97,10 @@ static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vm *vm = vcpu->vm;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	prctl(PR_SET_NAME, name);
 	timeline_mark(vm->timeline, TIMELINE_FIRST_RUN);
 	vm_enter_vcpu(vm);
 	while (!vm_stopping(vm)) {
@@ -121,7 +125,6 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 {
 	struct sigaction action = { .sa_handler = ignore_kick };
 	pthread_attr_t attr;
-	char name[16];
 	int ret;
 
 	sigaction(KICK_SIGNAL, &action, NULL);
@@ -133,8 +136,6 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 		return error_set(err, ERROR_IO, ret, "start vCPU %u",
 				 vcpu->index);
 	vcpu->started = true;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
 

@@ -149,6 +149,19 @@ static void on_stop_timeout(struct event_source *source, uint32_t events)
 	quit_by_signal(vm, SIGTERM);
 }
 
+static int start_stop_timer(struct vm *vm)
+{
+	struct itimerspec timeout = {
+		.it_value.tv_sec = (time_t)vm->config->stop_timeout,
+	};
+
+	vm->stop_timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (vm->stop_timer.fd < 0 ||
+	    timerfd_settime(vm->stop_timer.fd, 0, &timeout, NULL))
+		return -1;
+	return event_loop_add(vm->loop, &vm->stop_timer, EPOLLIN);
+}
+
 /* Somebody wants to write to the kernel's file, and waits for us. */
 static void let_kernel_go(struct vm *vm)
 {
@@ -168,9 +181,6 @@ static void let_kernel_go(struct vm *vm)
 static void on_signal(struct event_source *source, uint32_t events)
 {
 	struct vm *vm = container_of(source, struct vm, signals);
-	struct itimerspec timeout = {
-		.it_value.tv_sec = (time_t)vm->config->stop_timeout,
-	};
 	struct signalfd_siginfo info;
 
 	(void)events;
@@ -181,12 +191,12 @@ static void on_signal(struct event_source *source, uint32_t events)
 		return;
 	}
 	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
-	    !vm->config->stop_timeout || !arch_press_power_button(vm)) {
+	    !vm->config->stop_timeout || !arch_press_power_button(vm) ||
+	    start_stop_timer(vm)) {
 		quit_by_signal(vm, (int)info.ssi_signo);
 		return;
 	}
 	vm->stop_asked = true;
-	timerfd_settime(vm->stop_timer.fd, 0, &timeout, NULL);
 }
 
 static sigset_t handled_signals(void)
@@ -218,11 +228,8 @@ static int watch_signals(struct vm *vm, struct error *err)
 
 	vm->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	vm->signals.ready = on_signal;
-	vm->stop_timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	vm->stop_timer.ready = on_stop_timeout;
-	if (vm->signals.fd < 0 || vm->stop_timer.fd < 0 ||
-	    event_loop_add(vm->loop, &vm->signals, EPOLLIN) ||
-	    event_loop_add(vm->loop, &vm->stop_timer, EPOLLIN))
+	if (vm->signals.fd < 0 ||
+	    event_loop_add(vm->loop, &vm->signals, EPOLLIN))
 		return error_set(err, ERROR_IO, errno, "watch signals");
 	return 0;
 }
@@ -422,7 +429,7 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 		.timeline = timeline,
 		.fd = -1,
 		.signals.fd = -1,
-		.stop_timer.fd = -1,
+		.stop_timer = { .fd = -1, .ready = on_stop_timeout },
 	};
 	pthread_mutex_init(&vm->stop_lock, NULL);
 	pthread_mutex_init(&vm->pause_lock, NULL);

@@ -68,7 +68,7 @@ struct vm {
 	struct vcpu *vcpus;
 
 	struct event_source signals;
-	struct event_source stop_timer;
+	struct event_source stop_timer; /* made when SIGTERM comes */
 	bool stop_asked; /* SIGTERM has pressed the power button */
 
 	/* Why the VM stops: changed under stop_lock, and as a whole. */

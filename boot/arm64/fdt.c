@@ -434,7 +434,10 @@ int fdt_build(const struct fdt_config *config, void *buf, size_t size,
 				 len, KERNEL_CMDLINE_MAX);
 	if (size > FDT_SIZE_MAX)
 		size = FDT_SIZE_MAX;
-	w.rc = fdt_create(buf, (int)size);
+	/* looking for each property's name among those there are would be most
+	 * of the work */
+	w.rc = fdt_create_with_flags(buf, (int)size,
+				     FDT_CREATE_FLAG_NO_NAME_DEDUP);
 	if (w.rc == 0)
 		w.rc = fdt_finish_reservemap(buf);
 	add_root(&w);

@@ -158,30 +158,27 @@ static int write_file(const char *path, const void *bytes, size_t size,
 	return 0;
 }
 
-/* Below the initrd, in memory that it has brought in already, or at the end. */
+/* Right behind the kernel, in memory that it brings in anyway. */
 static int load_tree(const struct vm *vm, const struct kernel_image *kernel,
 		     const struct fdt_config *fdt, uint64_t *gpa,
 		     struct error *err)
 {
 	const char *dump = vm->config->arch.dump_dtb;
-	uint64_t end = fdt->initrd.size ? fdt->initrd.gpa
-					: vm->layout->ram[0].base +
-						  vm->layout->ram[0].size;
-	autofree uint8_t *tree = malloc(TREE_SIZE_MAX);
+	uint64_t end;
+	void *tree;
 	int size;
 
-	if (!tree)
-		return error_set(err, ERROR_IO, ENOMEM, "device tree");
-	size = fdt_build(fdt, tree, TREE_SIZE_MAX, err);
-	if (size < 0 || (dump && write_file(dump, tree, (size_t)size, err)))
-		return -1;
-	*gpa = (end - (uint64_t)size) & ~(uint64_t)(TREE_ALIGN - 1);
-	if (*gpa < kernel->end)
+	*gpa = (kernel->end + TREE_ALIGN - 1) & ~(uint64_t)(TREE_ALIGN - 1);
+	end = *gpa + TREE_SIZE_MAX;
+	tree = guest_range(&vm->mem, *gpa, TREE_SIZE_MAX);
+	if (!tree || (fdt->initrd.size && end > fdt->initrd.gpa))
 		return error_set(err, ERROR_IMAGE, 0,
 				 "memory: no room for a device tree above the "
 				 "kernel");
-	guest_write(&vm->mem, *gpa, tree, (size_t)size);
-	return 0;
+	size = fdt_build(fdt, tree, TREE_SIZE_MAX, err);
+	if (size < 0)
+		return -1;
+	return dump ? write_file(dump, tree, (size_t)size, err) : 0;
 }
 
 int arch_load(struct vm *vm, const char *cmdline, struct error *err)
