@@ -1,18 +1,27 @@
 #include "vmm/layout.h"
 
+/* Counts on when there is no more room. */
 static void add_slots(struct vm_layout *layout, enum slot_kind kind,
 		      unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		layout->slots[layout->slot_count++] =
-			(struct device_slot){ .kind = kind, .index = i };
+	for (unsigned i = 0; i < count; i++, layout->slot_count++)
+		if (layout->slot_count < LAYOUT_SLOTS_MAX)
+			layout->slots[layout->slot_count] =
+				(struct device_slot){ .kind = kind,
+						      .index = i };
 }
 
-void layout_list_slots(const struct vm_config *config, struct vm_layout *layout)
+int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
+		      struct error *err)
 {
 	add_slots(layout, SLOT_DISK, config->disk_count);
 	add_slots(layout, SLOT_NET, config->net_count);
 	add_slots(layout, SLOT_RNG, !config->no_rng);
+	if (layout->slot_count <= LAYOUT_SLOTS_MAX)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "%u virtio devices; the machine takes at most %d",
+			 layout->slot_count, LAYOUT_SLOTS_MAX);
 }
 
 void layout_print(const struct vm_config *config,

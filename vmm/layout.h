@@ -10,7 +10,7 @@
 #include "vmm/config.h"
 
 #define LAYOUT_RAM_MAX 2
-#define LAYOUT_SLOTS_MAX (CONFIG_DISKS_MAX + CONFIG_NETS_MAX + 1)
+#define LAYOUT_SLOTS_MAX 19 /* interrupts that an I/O APIC has to spare */
 
 enum slot_kind { SLOT_DISK, SLOT_NET, SLOT_RNG };
 
@@ -33,9 +33,10 @@ struct vm_layout {
 };
 
 /* Lists the virtio devices of the configuration in the order the guest
- * numbers them; addresses are the architecture's business. */
-void layout_list_slots(const struct vm_config *config,
-		       struct vm_layout *layout);
+ * numbers them; addresses are the architecture's business. -1 when there are
+ * more than the machine has room for. */
+int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
+		      struct error *err);
 
 void layout_print(const struct vm_config *config,
 		  const struct vm_layout *layout, FILE *out);

@@ -34,11 +34,11 @@ void arch_settle_config(struct vm_config *config)
 int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 		struct error *err)
 {
-	(void)err;
 	*layout = (struct vm_layout){ .ram_count = 1 };
 	layout->ram[0].base = MEMORY_BASE;
 	layout->ram[0].size = config->memory.size;
-	layout_list_slots(config, layout);
+	if (layout_list_slots(config, layout, err))
+		return -1;
 	for (unsigned i = 0; i < layout->slot_count; i++) {
 		struct device_slot *slot = &layout->slots[i];
 

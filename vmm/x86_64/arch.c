@@ -37,8 +37,8 @@
 #define RESET_CODE_WARM 0x1234
 
 /* What the I/O APIC's 24 inputs have left for virtio. */
-static const uint8_t virtio_gsis[] = { 5,  6,  7,  8,  10, 11, 12, 13, 14,
-				       15, 16, 17, 18, 19, 20, 21, 22, 23 };
+static const uint8_t virtio_gsis[] = { 5,  6,  7,  8,  10, 11, 12, 13, 14, 15,
+				       16, 17, 18, 19, 20, 21, 22, 23, 3 };
 _Static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
 	       "an interrupt for every slot");
 
@@ -112,7 +112,8 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 				 "memory: %llu GiB do not fit into this "
 				 "processor's %u-bit physical addresses",
 				 (unsigned long long)size >> 30, address_bits);
-	layout_list_slots(config, layout);
+	if (layout_list_slots(config, layout, err))
+		return -1;
 	for (unsigned i = 0; i < layout->slot_count; i++) {
 		struct device_slot *slot = &layout->slots[i];
 
