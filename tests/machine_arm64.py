@@ -1,6 +1,7 @@
 """What the tests know of an arm64 machine."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -11,11 +12,16 @@ BOOT_WAYS = [("Image", ()), ("zboot", ())]
 CLOCKS = ("arch_sys_counter",)
 # Says in a guest that it knows whose guest it is.
 KNOWS_HYPERVISOR = "grep -q hvc /proc/device-tree/psci/method"
+# Its interrupt controller is the host's, of which the testbed may be told.
+HAS_CONTROLLER = "grep -q %s /proc/interrupts" % (
+    "GIC-0" if os.environ.get("ONGGI_TESTBED_GIC") == "2" else "GICv3")
 STOCK_KERNEL = "cloud-arm64"
 # Where a stock guest finds the power button, and as what.
 BUTTON_PLACE, BUTTON = "/proc/device-tree", "gpio-keys"
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["Image"]
+# Tuned kernels that only some have built, with the size of their pages.
+VARIANTS = {"Image-64k": "64 kB"}
 LOADER = "/lib/ld-linux-aarch64.so.1"
 QEMU = "qemu-system-aarch64"
 QEMU_CMDLINE = "console=ttyAMA0"
