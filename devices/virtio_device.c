@@ -18,6 +18,7 @@ void virtio_device_init(struct virtio_device *dev,
 	dev->ops = ops;
 	dev->mem = mem;
 	dev->loop = loop;
+	dev->kick_inline = ops->kick_inline;
 	dev->features = features | 1ULL << VIRTIO_F_VERSION_1 |
 			1ULL << VIRTIO_RING_F_EVENT_IDX |
 			1ULL << VIRTIO_RING_F_INDIRECT_DESC;

@@ -104,7 +104,7 @@ static void activate(struct virtio_mmio *mmio)
 		virtio_device_broken(dev, "could not start");
 		return;
 	}
-	if (!mmio->config.kick_ops || dev->ops->kick_inline)
+	if (!mmio->config.kick_ops || dev->kick_inline)
 		return;
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].state.ready)

@@ -235,6 +235,15 @@ static int validate_memory(const struct config_memory *memory,
 	return 0;
 }
 
+/* As the kernel takes it for a thread, and ps shows it. */
+static int validate_iothread(const char *name, struct error *err)
+{
+	if (!name || strlen(name) <= 15)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "iothread: '%s' is longer than 15 bytes", name);
+}
+
 static int validate_disks(struct vm_config *config, struct error *err)
 {
 	unsigned roots = 0;
@@ -250,6 +259,8 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 "disk %s: serial is longer than 20 "
 					 "bytes",
 					 disk->path);
+		if (validate_iothread(disk->iothread, err))
+			return error_wrap(err, "disk %s", disk->path);
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)
@@ -277,6 +288,8 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 			return error_set(err, ERROR_USAGE, 0,
 					 "net: '%s' is not an interface name",
 					 net->tap);
+		if (validate_iothread(net->iothread, err))
+			return error_wrap(err, "net %s", net->tap);
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(config->nets[j].tap, net->tap) == 0)
 				return error_set(err, ERROR_USAGE, 0,

@@ -32,8 +32,9 @@ struct config_disk {
 	bool readonly;
 	bool root;
 	bool direct;
-	char *id;     /* name in messages; "diskN" when not given */
-	char *serial; /* what the guest reads as the serial number */
+	char *id;	/* name in messages; "diskN" when not given */
+	char *serial;	/* what the guest reads as the serial number */
+	char *iothread; /* name of its event loop; NULL: the VM's own */
 };
 
 struct config_mac {
@@ -45,6 +46,7 @@ struct config_net {
 	char *tap;
 	struct config_mac mac;
 	uint64_t mtu; /* bytes; 0: left to the guest */
+	char *iothread;
 };
 
 /* Exactly one is set. */

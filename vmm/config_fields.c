@@ -35,6 +35,7 @@ static const struct field disk_fields[] = {
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
+	{ "iothread", FIELD_STRING, AT(config_disk, iothread) },
 	{ .name = NULL },
 };
 
@@ -42,6 +43,7 @@ static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
+	{ "iothread", FIELD_STRING, AT(config_net, iothread) },
 	{ .name = NULL },
 };
 
@@ -78,11 +80,14 @@ const struct field config_fields[] = {
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]",
+	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]"
+		 "[,iothread=NAME]",
 	  .help = "raw image or block device; repeatable; root adds root= to "
-		  "the command line, direct bypasses the page cache" },
+		  "the command line, direct bypasses the page cache, iothread "
+		  "serves it in a thread of that name" },
 	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
-	  .group = net_fields, .arg = "tap=NAME[,mac=M][,mtu=N]",
+	  .group = net_fields,
+	  .arg = "tap=NAME[,mac=M][,mtu=N][,iothread=NAME]",
 	  .help = "network card on a tap, which is made if it is not there; "
 		  "repeatable" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),

@@ -19,9 +19,17 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
 
+	struct event_loop *loop = iothread_loop(vm, disk->iothread, err);
+
+	if (!loop)
+		return error_wrap(err, "%s", disk->id);
 	device->destroy = virtio_blk_destroy;
-	device->dev = virtio_blk_create(&options, &vm->mem, vm->loop, err);
-	return device->dev ? 0 : error_wrap(err, "%s", disk->id);
+	device->dev = virtio_blk_create(&options, &vm->mem, loop, err);
+	if (!device->dev)
+		return error_wrap(err, "%s", disk->id);
+	if (disk->iothread) /* which is there to take work off the vCPUs */
+		device->dev->kick_inline = false;
+	return 0;
 }
 
 static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
@@ -33,12 +41,16 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		.mtu = (uint16_t)net->mtu,
 	};
 
+	struct event_loop *loop = iothread_loop(vm, net->iothread, err);
+
+	if (!loop)
+		return error_wrap(err, "net %s", net->tap);
 	if (net->mac.set)
 		memcpy(options.mac, net->mac.bytes, sizeof(options.mac));
 	else
 		net_tap_mac(net->tap, options.mac);
 	device->destroy = virtio_net_destroy;
-	device->dev = virtio_net_create(&options, &vm->mem, vm->loop, err);
+	device->dev = virtio_net_create(&options, &vm->mem, loop, err);
 	return device->dev ? 0 : error_wrap(err, "net %s", net->tap);
 }
 

@@ -402,6 +402,7 @@ static const struct {
 	{ "memory", create_memory, destroy_memory },
 	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "platform", create_platform, destroy_platform },
+	{ "I/O threads", NULL, iothreads_destroy },
 	{ "virtio devices", machine_create_devices, machine_destroy_devices },
 	{ "kernel", load_kernel, NULL },
 	{ "signals", watch_signals, unwatch_signals },
@@ -435,7 +436,7 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 	pthread_mutex_init(&vm->pause_lock, NULL);
 	pthread_cond_init(&vm->pause_changed, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
-		if (stages[i].create(vm, err)) {
+		if (stages[i].create && stages[i].create(vm, err)) {
 			destroy_stages(vm, i + 1);
 			return -1;
 		}
@@ -447,6 +448,16 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 void vm_destroy(struct vm *vm)
 {
 	destroy_stages(vm, ARRAY_SIZE(stages));
+}
+
+static int start_threads(struct vm *vm, struct error *err)
+{
+	if (iothreads_start(vm, err))
+		return -1;
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		if (vcpu_start(&vm->vcpus[i], err))
+			return -1;
+	return 0;
 }
 
 static void stop_vcpus(struct vm *vm)
@@ -476,14 +487,11 @@ void vm_run(struct vm *vm, struct vm_stop *stop)
 {
 	struct error err;
 
-	for (unsigned i = 0; i < vm->config->cpus; i++) {
-		if (vcpu_start(&vm->vcpus[i], &err)) {
-			vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
-			break;
-		}
-	}
+	if (start_threads(vm, &err))
+		vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
 	event_loop_run(vm->loop);
 	stop_vcpus(vm);
+	iothreads_stop(vm);
 	/* whoever asked for the end does not want to wait for a reader */
 	if (vm->stop.reason != VM_STOP_QUIT)
 		console_flush(vm->resources->console, vm->signals.fd);
