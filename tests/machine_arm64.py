@@ -16,8 +16,10 @@ KNOWS_HYPERVISOR = "grep -q hvc /proc/device-tree/psci/method"
 HAS_CONTROLLER = "grep -q %s /proc/interrupts" % (
     "GIC-0" if os.environ.get("ONGGI_TESTBED_GIC") == "2" else "GICv3")
 STOCK_KERNEL = "cloud-arm64"
-# Where a stock guest finds the power button, and as what.
+# Where a stock guest finds the power button, and as what; the kernel that has
+# a driver for it: Debian's cloud kernel is without.
 BUTTON_PLACE, BUTTON = "/proc/device-tree", "gpio-keys"
+BUTTON_STOCK = ("generic_vmlinuz", "generic_initrd")
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["Image"]
 # Tuned kernels that only some have built, with the size of their pages.

@@ -328,9 +328,10 @@ def test_stock_debian_obeys_the_power_button(images, tmp_path):
     root = tmp_path / "root.ext4"
     subprocess.run(["cp", "--sparse=always", images.debian_root, root],
                    check=True)
-    with Guest("run", "--kernel", images.debian_vmlinuz, "--initrd",
-               images.debian_initrd, "--disk", f"{root},root", "--memory",
-               "512M", "--stop-timeout", 400) as vm:
+    kernel, initrd = (getattr(images, name) for name in machine.BUTTON_STOCK)
+    with Guest("run", "--kernel", kernel, "--initrd", initrd, "--disk",
+               f"{root},root", "--memory", "512M", "--stop-timeout",
+               400) as vm:
         log_in(vm)
         vm.signal()
         vm.wait_for("Power down", 400)
