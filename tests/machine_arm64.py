@@ -23,7 +23,7 @@ BUTTON_STOCK = ("generic_vmlinuz", "generic_initrd")
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["Image"]
 # Tuned kernels that only some have built, with the size of their pages.
-VARIANTS = {"Image-64k": "64 kB"}
+VARIANTS = {"Image-64k": 65536}
 LOADER = "/lib/ld-linux-aarch64.so.1"
 QEMU = "qemu-system-aarch64"
 QEMU_CMDLINE = "console=ttyAMA0"

@@ -21,7 +21,7 @@ BUTTON_STOCK = ("debian_vmlinuz", "debian_initrd")
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["vmlinux-acpi", "bzImage-acpi"]
 # Tuned kernels that only some have built, with the size of their pages.
-VARIANTS = {"vmlinux-acpi": "4 kB"}
+VARIANTS = {"vmlinux-acpi": 4096}
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 QEMU = "qemu-system-x86_64"
 QEMU_CMDLINE = "console=ttyS0 reboot=t"
