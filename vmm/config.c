@@ -170,8 +170,21 @@ static int refuse_config_file(const char *path, const char *name,
 			 output);
 }
 
+static int check_outputs_against(struct vm_config *config, const char *path,
+				 struct error *err)
+{
+	if (refuse_config_file(path, "console", config->console.file, err))
+		return -1;
+	for (const struct field *f = config_fields; f->name; f++)
+		if (f->is_output &&
+		    refuse_config_file(path, f->name,
+				       *(char **)field_at(f, config, 0), err))
+			return -1;
+	return 0;
+}
+
 /* No output goes into what was read; resources.c sees to the other files. */
-static int check_outputs(const struct vm_config *config, int argc, char **argv,
+static int check_outputs(struct vm_config *config, int argc, char **argv,
 			 struct error *err)
 {
 	struct option option = { 0 };
@@ -180,12 +193,8 @@ static int check_outputs(const struct vm_config *config, int argc, char **argv,
 	while (i < argc && strcmp(argv[i], "--") != 0) {
 		if (next_option(argc, argv, &i, &option, err))
 			return -1;
-		if (option.field || !option.value)
-			continue;
-		if (refuse_config_file(option.value, "console",
-				       config->console.file, err) ||
-		    refuse_config_file(option.value, "pidfile", config->pidfile,
-				       err))
+		if (!option.field && option.value &&
+		    check_outputs_against(config, option.value, err))
 			return -1;
 	}
 	return 0;

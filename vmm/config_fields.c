@@ -101,6 +101,7 @@ const struct field config_fields[] = {
 	{ "no-reboot", FIELD_FLAG, AT(vm_config, no_reboot),
 	  .help = "end when the guest reboots instead of starting it again" },
 	{ "pidfile", FIELD_STRING, AT(vm_config, pidfile), .arg = "FILE",
+	  .is_output = true,
 	  .help = "write the process id there while the VM exists" },
 	{ "stop-timeout", FIELD_UINT, AT(vm_config, stop_timeout), .preset = 10,
 	  .max = 86400, .arg = "SECONDS",

@@ -46,10 +46,9 @@ static bool is_open_as(const struct stat *st, int fd)
 	return fd >= 0 && fstat(fd, &open) == 0 && same_file(&open, st);
 }
 
-/* Refuses to write over what this VM reads: nobody means to. */
-static int refuse_own_file(const struct resources *resources,
-			   const struct vm_config *config, const char *path,
-			   struct error *err)
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err)
 {
 	const char *use = NULL;
 	struct stat st;
@@ -171,7 +170,7 @@ static int write_pidfile(struct resources *resources,
 	const char *path = config->pidfile;
 	autoclose int fd = -1;
 
-	if (refuse_own_file(resources, config, path, err))
+	if (resources_refuse_own_file(resources, config, path, err))
 		return error_wrap(err, "pidfile");
 	do {
 		cleanup_close(&fd);
@@ -199,7 +198,7 @@ static int open_console(struct resources *resources,
 {
 	const char *file = config->console.file;
 
-	if (file && refuse_own_file(resources, config, file, err))
+	if (file && resources_refuse_own_file(resources, config, file, err))
 		return error_wrap(err, "console");
 	resources->console = console_open(&config->console, timeline, err);
 	return resources->console ? 0 : -1;

@@ -36,4 +36,9 @@ struct resources {
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
 void resources_release_kernel(struct resources *resources);
+
+/* Refuses to write over what this VM has open: nobody means to. */
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err);
 void resources_close(struct resources *resources);
