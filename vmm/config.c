@@ -8,6 +8,8 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vsock_packet.h"
+#include "devices/vsock_socket.h"
 #include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
 
@@ -308,6 +310,22 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
+static int validate_vsock(struct config_vsock *vsock, struct error *err)
+{
+	if (!vsock->path && vsock->cid)
+		return error_set(err, ERROR_USAGE, 0, "vsock: needs a path");
+	if (!vsock->path)
+		return 0;
+	if (strlen(vsock->path) > VSOCK_PATH_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "vsock %s: longer than the %d bytes that a "
+				 "socket's name may have",
+				 vsock->path, VSOCK_PATH_MAX);
+	if (!vsock->cid)
+		vsock->cid = VSOCK_GUEST_CID_MIN;
+	return 0;
+}
+
 static int validate_console(struct config_console *console, struct error *err)
 {
 	int kinds = console->stdio + console->pty + console->none +
@@ -329,6 +347,7 @@ int config_validate(struct vm_config *config, struct error *err)
 				 "cmdline and cmdline-only exclude each other");
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
+	    validate_vsock(&config->vsock, err) ||
 	    validate_console(&config->console, err) ||
 	    cmdline_validate(config, err))
 		return -1;

@@ -49,6 +49,11 @@ struct config_net {
 	char *iothread;
 };
 
+struct config_vsock {
+	char *path;   /* of the Unix socket; NULL: no device */
+	uint64_t cid; /* of the guest; 3 when not given */
+};
+
 /* Exactly one is set. */
 struct config_console {
 	bool stdio;
@@ -69,6 +74,7 @@ struct vm_config {
 	unsigned disk_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
+	struct config_vsock vsock;
 	struct config_console console;
 	struct arch_config arch;
 	bool no_rng;
@@ -99,7 +105,7 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 		      struct error *err);
 
 /* Checks what single values cannot show, and fills in what was left open: the
- * console, disk names. */
+ * console, disk names, the CID. */
 int config_validate(struct vm_config *config, struct error *err);
 
 /* The command line that gives this configuration, quoted for a shell. */

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "devices/vsock_packet.h"
 #include "vmm/config.h"
 
 static const char *const log_names[] = {
@@ -44,6 +45,13 @@ static const struct field net_fields[] = {
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
 	{ "iothread", FIELD_STRING, AT(config_net, iothread) },
+	{ .name = NULL },
+};
+
+static const struct field vsock_fields[] = {
+	{ "path", FIELD_STRING, AT(config_vsock, path), .positional = true },
+	{ "cid", FIELD_UINT, AT(config_vsock, cid), .min = VSOCK_GUEST_CID_MIN,
+	  .max = VSOCK_GUEST_CID_MAX },
 	{ .name = NULL },
 };
 
@@ -90,6 +98,10 @@ const struct field config_fields[] = {
 	  .arg = "tap=NAME[,mac=M][,mtu=N][,iothread=NAME]",
 	  .help = "network card on a tap, which is made if it is not there; "
 		  "repeatable" },
+	{ "vsock", FIELD_GROUP, AT(vm_config, vsock), .group = vsock_fields,
+	  .arg = "PATH[,cid=N]",
+	  .help = "socket device, reached through the Unix socket PATH, which "
+		  "is made; the guest's connections lead to PATH_<port>" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "

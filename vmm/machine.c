@@ -7,6 +7,7 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
+#include "devices/virtio_vsock.h"
 #include "vmm/kvm.h"
 #include "vmm/vm.h"
 
@@ -63,11 +64,27 @@ static int create_rng(struct vm *vm, unsigned index, struct vm_device *device,
 	return device->dev ? 0 : -1;
 }
 
+static int create_vsock(struct vm *vm, unsigned index, struct vm_device *device,
+			struct error *err)
+{
+	const struct virtio_vsock_options options = {
+		.listen_fd = vm->resources->vsock.fd,
+		.path = vm->config->vsock.path,
+		.guest_cid = (uint32_t)vm->config->vsock.cid,
+	};
+
+	(void)index;
+	device->destroy = virtio_vsock_destroy;
+	device->dev = virtio_vsock_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
 	[SLOT_DISK] = create_disk,
 	[SLOT_NET] = create_net,
 	[SLOT_RNG] = create_rng,
+	[SLOT_VSOCK] = create_vsock,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vsock_table.h"
 #include "vmm/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -64,6 +66,8 @@ int resources_refuse_own_file(const struct resources *resources,
 			use = config->disks[i].id;
 	if (is_open_as(&st, resources->pidfile_fd))
 		use = "the pidfile";
+	if (vsock_socket_is(&resources->vsock, &st))
+		use = "the vsock socket";
 	if (!use)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
@@ -192,6 +196,35 @@ static int write_pidfile(struct resources *resources,
 	return 0;
 }
 
+/* Each connection is a descriptor, and shells allow 1024 by default. What else
+ * there is takes no more than another thousand. */
+#define DESCRIPTORS (VSOCK_CONNECTIONS_MAX + 1024)
+
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = DESCRIPTORS;
+	if (limit.rlim_max < DESCRIPTORS)
+		limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_vsock(struct resources *resources,
+		      const struct vm_config *config, struct error *err)
+{
+	const char *path = config->vsock.path;
+
+	if (!path)
+		return 0;
+	if (refuse_own_file(resources, config, path, err))
+		return error_wrap(err, "vsock");
+	allow_descriptors();
+	return vsock_socket_open(&resources->vsock, path, err);
+}
+
 static int open_console(struct resources *resources,
 			const struct vm_config *config,
 			struct timeline *timeline, struct error *err)
@@ -223,7 +256,11 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err)
 {
 	*resources = (struct resources){
-		.kvm_fd = -1, .kernel.fd = -1, .initrd.fd = -1, .pidfile_fd = -1
+		.kvm_fd = -1,
+		.kernel.fd = -1,
+		.initrd.fd = -1,
+		.vsock.fd = -1,
+		.pidfile_fd = -1,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
@@ -253,7 +290,8 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	 * one */
 	if (config->pidfile && write_pidfile(resources, config, err))
 		goto fail;
-	if (open_console(resources, config, timeline, err))
+	if (open_vsock(resources, config, err) ||
+	    open_console(resources, config, timeline, err))
 		goto fail;
 	return 0;
 fail:
@@ -268,6 +306,7 @@ void resources_close(struct resources *resources)
 	    is_file_at(resources->pidfile_fd, resources->pidfile))
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
+	vsock_socket_close(&resources->vsock);
 	console_close(resources->console);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
 		cleanup_close(&resources->taps[i]);

@@ -1,4 +1,5 @@
-/* Host resources that outlive a guest reboot: open files, taps, console.
+/* Host resources that outlive a guest reboot: open files, taps, sockets,
+ * console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
  * of the guest opens nothing again and a later sandbox need not allow it.
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "boot/load.h"
 #include "devices/disk_file.h"
+#include "devices/vsock_socket.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/timeline.h"
@@ -27,6 +29,7 @@ struct resources {
 	struct boot_file initrd; /* fd -1: none */
 	struct disk disks[CONFIG_DISKS_MAX];
 	int taps[CONFIG_NETS_MAX];
+	struct vsock_socket vsock; /* fd -1: none */
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
 	int pidfile_fd;	     /* locked */
