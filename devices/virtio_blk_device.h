@@ -1,0 +1,53 @@
+/* What the files of virtio-blk share, and nobody else includes: the device's
+ * state, and the steps of a request's life. Under the device's mutex.
+ */
+#pragma once
+
+#include <linux/virtio_blk.h>
+
+#include "base/container_of.h"
+#include "devices/virtio_blk.h"
+#include "devices/virtio_blk_request.h"
+
+#define SECTOR 512
+
+struct virtio_blk {
+	struct virtio_device dev;
+	struct virtio_blk_config config;
+	struct disk disk;
+	char serial[VIRTIO_BLK_SERIAL_MAX];
+	struct blk_slots slots;
+	unsigned inflight; /* with the engine */
+	bool queued;	   /* some of them, since the last submit */
+	size_t now_bytes;  /* of this request, from the page cache */
+	struct event_source completions;
+	struct block_engine *engine; /* NULL until first needed */
+	block_engine_create_fn *engine_create;
+	bool no_read_now; /* the file cannot do RWF_NOWAIT */
+	bool no_write_now;
+};
+
+/* --- virtio_blk_config.c --- */
+
+/* What is offered to drivers, by what the disk is. */
+uint64_t blk_features(const struct virtio_blk *blk);
+void blk_config_fill(struct virtio_blk *blk);
+
+/* --- virtio_blk_io.c --- */
+
+/* Tells the driver the outcome and gives its chain back. */
+void blk_finish(struct virtio_blk *blk, struct blk_request *req,
+		uint8_t status);
+
+/* Carry out requests: at once where that can be done without waiting, else
+ * from the next blk_submit() on. */
+void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
+		  enum block_op op, uint64_t sector);
+void blk_flush(struct virtio_blk *blk, struct blk_request *req);
+
+/* Has the engine start what was given to it. */
+void blk_submit(struct virtio_blk *blk);
+
+/* Goes on with what the engine has finished; with wait, until nothing is left
+ * under way. */
+void blk_reap(struct virtio_blk *blk, bool wait);

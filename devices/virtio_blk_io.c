@@ -1,0 +1,170 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/iov.h"
+#include "base/log.h"
+#include "devices/virtio_blk_device.h"
+
+/* --- finishing --- */
+
+/* Used length: all of the data and the status on success, else just a status
+ * (2.7.8). */
+void blk_finish(struct virtio_blk *blk, struct blk_request *req, uint8_t status)
+{
+	uint32_t written = status == VIRTIO_BLK_S_OK ? req->data_written : 0;
+
+	*req->status = status;
+	free(req->io.bounce);
+	virtqueue_push(&blk->dev.queues[0], req->chain.head, written + 1);
+	blk_slots_put(&blk->slots, req);
+}
+
+static void finish_io(struct virtio_blk *blk, struct blk_request *req)
+{
+	if (req->io.result && req->io.result != -ECANCELED)
+		log_guest(LOG_WARN, "disk: %s of the guest failed: %s",
+			  req->io.op == BLOCK_READ    ? "a read"
+			  : req->io.op == BLOCK_WRITE ? "a write"
+						      : "a flush",
+			  strerror(-req->io.result));
+	blk_finish(blk, req,
+		   req->io.result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+}
+
+/* --- starting --- */
+
+static bool range_valid(const struct virtio_blk *blk, uint64_t sector,
+			size_t len)
+{
+	uint64_t capacity = blk->disk.size / SECTOR;
+
+	/* the used ring's length field, status included, has 32 bits */
+	if (len % SECTOR || len >= UINT32_MAX - SECTOR)
+		return false;
+	return sector <= capacity && len / SECTOR <= capacity - sector &&
+	       sector * SECTOR % blk->disk.block_size == 0 &&
+	       len % blk->disk.block_size == 0;
+}
+
+static bool needs_bounce(const struct virtio_blk *blk,
+			 const struct block_request *io)
+{
+	if (!blk->disk.direct)
+		return false;
+	for (unsigned i = 0; i < io->iov_count; i++)
+		if ((uintptr_t)io->iov[i].iov_base % blk->disk.mem_align ||
+		    io->iov[i].iov_len % blk->disk.block_size)
+			return true;
+	return false;
+}
+
+/* Has the engine do it, for which the caller submits afterwards. */
+static void start_io(struct virtio_blk *blk, struct blk_request *req)
+{
+	struct error err;
+
+	if (!blk->engine) {
+		struct block_engine_config config = {
+			.fd = blk->disk.fd,
+			.event_fd = blk->completions.fd,
+			.max = VIRTIO_BLK_QUEUE_SIZE,
+		};
+
+		blk->engine = blk->engine_create(&config, &err);
+	}
+	if (!blk->engine) {
+		log_guest(LOG_ERROR, "disk: %s", err.text);
+		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	blk->inflight++;
+	blk->queued = true;
+	blk->engine->ops->queue(blk->engine, &req->io);
+}
+
+void blk_submit(struct virtio_blk *blk)
+{
+	if (blk->queued)
+		blk->engine->ops->submit(blk->engine);
+	blk->queued = false;
+}
+
+/* A read, write or flush has come to its end. A driver that did not take
+ * VIRTIO_BLK_F_FLUSH has no way to ask for one: its writes are stable, on the
+ * disk itself, once they are completed (5.2.6.2). */
+static void io_done(struct virtio_blk *blk, struct blk_request *req)
+{
+	struct block_request *io = &req->io;
+
+	if (io->op != BLOCK_WRITE || io->result ||
+	    virtio_has_feature(&blk->dev, VIRTIO_BLK_F_FLUSH)) {
+		finish_io(blk, req);
+		return;
+	}
+	io->op = BLOCK_FLUSH;
+	start_io(blk, req);
+}
+
+/* Whether the page cache could do the whole request at once. */
+static bool try_now(struct virtio_blk *blk, struct block_request *io)
+{
+	bool *never = io->op == BLOCK_READ ? &blk->no_read_now
+					   : &blk->no_write_now;
+
+	/* RWF_NOWAIT with O_DIRECT would wait for the device; what takes more
+	 * than one transfer is the engine's to spread over turns */
+	if (*never || blk->disk.direct || io->left > BLOCK_TRANSFER_MAX)
+		return false;
+	blk->now_bytes = io->left;
+	return block_try_now(blk->disk.fd, io, never);
+}
+
+void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
+		  enum block_op op, uint64_t sector)
+{
+	struct block_request *io = &req->io;
+
+	io->op = op;
+	blk_request_set_data(req, op == BLOCK_READ);
+	if (!range_valid(blk, sector, io->left) ||
+	    (op == BLOCK_WRITE && blk->disk.readonly)) {
+		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	if (op == BLOCK_READ)
+		req->data_written = (uint32_t)io->left;
+	io->offset = sector * SECTOR;
+	if (!io->left)
+		blk_finish(blk, req, VIRTIO_BLK_S_OK);
+	else if (needs_bounce(blk, io) &&
+		 block_request_bounce(io, blk->disk.mem_align))
+		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
+	else if (try_now(blk, io))
+		io_done(blk, req);
+	else
+		start_io(blk, req);
+}
+
+void blk_flush(struct virtio_blk *blk, struct blk_request *req)
+{
+	/* Covers writes that were completed (5.2.6.2); those under way are the
+	 * driver's to wait for. */
+	req->io.op = BLOCK_FLUSH;
+	if (blk->disk.readonly)
+		blk_finish(blk, req, VIRTIO_BLK_S_OK);
+	else
+		start_io(blk, req);
+}
+
+void blk_reap(struct virtio_blk *blk, bool wait)
+{
+	struct block_request *io;
+
+	while (blk->inflight &&
+	       (io = blk->engine->ops->reap(blk->engine, wait))) {
+		blk->inflight--;
+		io_done(blk, container_of(io, struct blk_request, io));
+	}
+	blk_submit(blk);
+}
