@@ -46,6 +46,12 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 	case VIRTIO_BLK_T_FLUSH:
 		blk_flush(blk, req);
 		break;
+	case VIRTIO_BLK_T_DISCARD:
+		blk_zero(blk, req, true);
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		blk_zero(blk, req, false);
+		break;
 	case VIRTIO_BLK_T_GET_ID:
 		get_id(blk, req);
 		break;

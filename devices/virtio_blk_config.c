@@ -10,7 +10,23 @@ uint64_t blk_features(const struct virtio_blk *blk)
 
 	if (blk->disk.readonly)
 		features |= 1ULL << VIRTIO_BLK_F_RO;
+	else
+		features |= 1ULL << VIRTIO_BLK_F_DISCARD |
+			    1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
 	return features;
+}
+
+static void fill_zeroing(struct virtio_blk *blk)
+{
+	struct virtio_blk_config *config = &blk->config;
+	uint32_t align = blk->disk.block_size / SECTOR;
+
+	config->max_discard_sectors = htole32(BLK_RANGE_MAX / SECTOR);
+	config->max_discard_seg = htole32(BLK_RANGES_MAX);
+	config->discard_sector_alignment = htole32(align);
+	config->max_write_zeroes_sectors = htole32(BLK_RANGE_MAX / SECTOR);
+	config->max_write_zeroes_seg = htole32(BLK_RANGES_MAX);
+	config->write_zeroes_may_unmap = 1;
 }
 
 void blk_config_fill(struct virtio_blk *blk)
@@ -20,6 +36,8 @@ void blk_config_fill(struct virtio_blk *blk)
 	config->capacity = htole64(blk->disk.size / SECTOR);
 	config->seg_max = htole32(CHAIN_IOV_MAX - 2); /* header and status */
 	config->blk_size = htole32(blk->disk.block_size);
+	if (!blk->disk.readonly)
+		fill_zeroing(blk);
 	blk->dev.config = config;
 	blk->dev.config_size = sizeof(*config);
 }

@@ -25,6 +25,8 @@ struct virtio_blk {
 	block_engine_create_fn *engine_create;
 	bool no_read_now; /* the file cannot do RWF_NOWAIT */
 	bool no_write_now;
+	bool no_punch; /* nor fallocate() with these */
+	bool no_zero;
 };
 
 /* --- virtio_blk_config.c --- */
@@ -45,9 +47,32 @@ void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
 		  enum block_op op, uint64_t sector);
 void blk_flush(struct virtio_blk *blk, struct blk_request *req);
 
+/* Gives req->io to the engine, or finishes the request with an error where no
+ * engine can be had. */
+void blk_start_io(struct virtio_blk *blk, struct blk_request *req);
+
+/* A request's only or last operation has come to its end, by its io.result. */
+void blk_finish_io(struct virtio_blk *blk, struct blk_request *req);
+
+/* A request has changed what is on the disk, and has that made stable where
+ * the driver cannot do so. */
+void blk_finish_change(struct virtio_blk *blk, struct blk_request *req);
+
 /* Has the engine start what was given to it. */
 void blk_submit(struct virtio_blk *blk);
 
 /* Goes on with what the engine has finished; with wait, until nothing is left
  * under way. */
 void blk_reap(struct virtio_blk *blk, bool wait);
+
+/* --- virtio_blk_zero.c --- */
+
+/* Limits of discard and write zeroes: bytes of one range. A queue that stops
+ * waits for one such range of each request. */
+#define BLK_RANGE_MAX (128u << 20)
+
+/* Carries out a discard or write zeroes command. */
+void blk_zero(struct virtio_blk *blk, struct blk_request *req, bool discard);
+
+/* One of its operations has come to its end. */
+void blk_zero_done(struct virtio_blk *blk, struct blk_request *req);

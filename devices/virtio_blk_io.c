@@ -20,14 +20,20 @@ void blk_finish(struct virtio_blk *blk, struct blk_request *req, uint8_t status)
 	blk_slots_put(&blk->slots, req);
 }
 
-static void finish_io(struct virtio_blk *blk, struct blk_request *req)
+void blk_finish_io(struct virtio_blk *blk, struct blk_request *req)
 {
+	static const char *const names[] = {
+		[BLOCK_READ] = "read",
+		[BLOCK_WRITE] = "write",
+		[BLOCK_FLUSH] = "flush",
+		[BLOCK_PUNCH] = "discard",
+		[BLOCK_ZERO] = "write of zeroes",
+		[BLOCK_WRITE_ZEROES] = "write of zeroes",
+	};
+
 	if (req->io.result && req->io.result != -ECANCELED)
-		log_guest(LOG_WARN, "disk: %s of the guest failed: %s",
-			  req->io.op == BLOCK_READ    ? "a read"
-			  : req->io.op == BLOCK_WRITE ? "a write"
-						      : "a flush",
-			  strerror(-req->io.result));
+		log_guest(LOG_WARN, "disk: a %s of the guest failed: %s",
+			  names[req->io.op], strerror(-req->io.result));
 	blk_finish(blk, req,
 		   req->io.result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
 }
@@ -59,8 +65,7 @@ static bool needs_bounce(const struct virtio_blk *blk,
 	return false;
 }
 
-/* Has the engine do it, for which the caller submits afterwards. */
-static void start_io(struct virtio_blk *blk, struct blk_request *req)
+void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
 {
 	struct error err;
 
@@ -90,20 +95,37 @@ void blk_submit(struct virtio_blk *blk)
 	blk->queued = false;
 }
 
-/* A read, write or flush has come to its end. A driver that did not take
- * VIRTIO_BLK_F_FLUSH has no way to ask for one: its writes are stable, on the
- * disk itself, once they are completed (5.2.6.2). */
-static void io_done(struct virtio_blk *blk, struct blk_request *req)
+/* A driver that did not take VIRTIO_BLK_F_FLUSH has no way to ask for one: its
+ * writes are stable, on the disk itself, once they are completed (5.2.6.2). */
+void blk_finish_change(struct virtio_blk *blk, struct blk_request *req)
 {
-	struct block_request *io = &req->io;
-
-	if (io->op != BLOCK_WRITE || io->result ||
-	    virtio_has_feature(&blk->dev, VIRTIO_BLK_F_FLUSH)) {
-		finish_io(blk, req);
+	if (virtio_has_feature(&blk->dev, VIRTIO_BLK_F_FLUSH)) {
+		blk_finish(blk, req, VIRTIO_BLK_S_OK);
 		return;
 	}
-	io->op = BLOCK_FLUSH;
-	start_io(blk, req);
+	req->io.op = BLOCK_FLUSH;
+	blk_start_io(blk, req);
+}
+
+static void io_done(struct virtio_blk *blk, struct blk_request *req)
+{
+	switch (req->io.op) {
+	case BLOCK_READ:
+	case BLOCK_FLUSH:
+		blk_finish_io(blk, req);
+		break;
+	case BLOCK_WRITE:
+		if (req->io.result)
+			blk_finish_io(blk, req);
+		else
+			blk_finish_change(blk, req);
+		break;
+	case BLOCK_PUNCH:
+	case BLOCK_ZERO:
+	case BLOCK_WRITE_ZEROES:
+		blk_zero_done(blk, req);
+		break;
+	}
 }
 
 /* Whether the page cache could do the whole request at once. */
@@ -143,7 +165,7 @@ void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
 	else if (try_now(blk, io))
 		io_done(blk, req);
 	else
-		start_io(blk, req);
+		blk_start_io(blk, req);
 }
 
 void blk_flush(struct virtio_blk *blk, struct blk_request *req)
@@ -154,7 +176,7 @@ void blk_flush(struct virtio_blk *blk, struct blk_request *req)
 	if (blk->disk.readonly)
 		blk_finish(blk, req, VIRTIO_BLK_S_OK);
 	else
-		start_io(blk, req);
+		blk_start_io(blk, req);
 }
 
 void blk_reap(struct virtio_blk *blk, bool wait)

@@ -84,8 +84,8 @@ static void get_id_gives_20_bytes(void **state)
 
 static void unknown_types_are_unsupported(void **state)
 {
-	static const uint32_t types[] = { 2,  3,	  5,	     11,
-					  13, 0x80000000, UINT32_MAX };
+	static const uint32_t types[] = { 2,  3,  5,	      11,
+					  13, 14, 0x80000000, UINT32_MAX };
 	struct fixture *f = *state;
 
 	fake_start(&f->d, 0, 8);

@@ -36,7 +36,8 @@ struct fixture {
 
 static struct fixture fixture;
 
-static inline int start(void **state, bool readonly, bool direct,
+/* direct: 0, or the block size that O_DIRECT wants. */
+static inline int start(void **state, bool readonly, unsigned direct,
 			block_engine_create_fn *engine, int fd)
 {
 	struct fixture *f = &fixture;
@@ -58,12 +59,14 @@ static inline int start(void **state, bool readonly, bool direct,
 		.readonly = readonly,
 		.direct = direct,
 		.size = DISK_SIZE,
-		.block_size = 512,
-		.mem_align = direct ? 512 : 1,
+		.block_size = direct ? direct : 512,
+		.mem_align = direct ? direct : 1,
 	};
 	sync_engine_hold = false;
 	sync_engine_short = 0;
 	sync_engine_flushes = 0;
+	sync_engine_fallocates = 0;
+	sync_engine_fallocate_error = 0;
 	fake_init(&f->d);
 	f->dev = virtio_blk_create(&options, &f->d.mem, f->d.loop, &err);
 	fake_attach(&f->d, f->dev);
@@ -76,19 +79,25 @@ static inline int start(void **state, bool readonly, bool direct,
 
 static inline int setup(void **state)
 {
-	return start(state, false, false, sync_engine_create,
+	return start(state, false, 0, sync_engine_create,
 		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
 static inline int setup_readonly(void **state)
 {
-	return start(state, true, false, sync_engine_create,
+	return start(state, true, 0, sync_engine_create,
 		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
 static inline int setup_direct(void **state)
 {
-	return start(state, false, true, sync_engine_create,
+	return start(state, false, 512, sync_engine_create,
+		     memfd_create("disk", MFD_ALLOW_SEALING));
+}
+
+static inline int setup_direct_4k(void **state)
+{
+	return start(state, false, 4096, sync_engine_create,
 		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
@@ -99,7 +108,7 @@ static inline int setup_real(void **state)
 	int fd = mkstemp(path);
 
 	unlink(path);
-	return start(state, false, false, NULL, fd);
+	return start(state, false, 0, NULL, fd);
 }
 
 static inline int teardown(void **state)
