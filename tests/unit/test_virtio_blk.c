@@ -10,6 +10,18 @@ static void config_space_tells_capacity_and_limits(void **state)
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_QUEUE_NUM_MAX), 128);
 }
 
+static void config_space_tells_what_the_host_likes(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t block = f->disk.block_size;
+
+	assert_true(fake_negotiate(&f->d, 1ULL << VIRTIO_BLK_F_TOPOLOGY));
+	assert_int_equal(block << fake_config(&f->d, 24, 1), 4096);
+	assert_int_equal(fake_config(&f->d, 25, 1), block > 1024 ? 0 : 2);
+	assert_int_equal(fake_config(&f->d, 26, 2), 8192 / block);
+	assert_int_equal(fake_config(&f->d, 28, 4), (1 << 20) / block);
+}
+
 static void reads_and_writes_reach_the_disk(void **state)
 {
 	struct fixture *f = *state;
@@ -214,6 +226,9 @@ int main(void)
 #define TEST(name) TEST_ON(name, setup)
 	const struct CMUnitTest tests[] = {
 		TEST(config_space_tells_capacity_and_limits),
+		TEST(config_space_tells_what_the_host_likes),
+		TEST_ON(config_space_tells_what_the_host_likes,
+			setup_direct_4k),
 		TEST(reads_and_writes_reach_the_disk),
 		TEST_ON(reads_and_writes_reach_the_disk, setup_real),
 		TEST_ON(reads_and_writes_reach_the_disk, setup_direct),

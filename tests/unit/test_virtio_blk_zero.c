@@ -82,7 +82,7 @@ static void limits_stand_in_config_space(void **state)
 
 	assert_int_equal(fake_config(&f->d, 36, 4), (128 << 20) / 512);
 	assert_int_equal(fake_config(&f->d, 40, 4), 16);
-	assert_int_equal(fake_config(&f->d, 44, 4), 1);
+	assert_int_equal(fake_config(&f->d, 44, 4), 8);
 	assert_int_equal(fake_config(&f->d, 48, 4), (128 << 20) / 512);
 	assert_int_equal(fake_config(&f->d, 52, 4), 16);
 	assert_int_equal(fake_config(&f->d, 56, 1), 1);

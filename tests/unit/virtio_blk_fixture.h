@@ -61,6 +61,10 @@ static inline int start(void **state, bool readonly, unsigned direct,
 		.size = DISK_SIZE,
 		.block_size = direct ? direct : 512,
 		.mem_align = direct ? direct : 1,
+		.topology = { .physical = 4096,
+			      .offset = 1024,
+			      .io_min = 8192,
+			      .io_opt = 1 << 20 },
 	};
 	sync_engine_hold = false;
 	sync_engine_short = 0;
