@@ -52,6 +52,12 @@ static bool finish(struct block_request *req, int result)
 	return true;
 }
 
+static bool cut(struct block_request *req)
+{
+	req->cut = true;
+	return finish(req, -ECANCELED);
+}
+
 /* Whole iovecs where they fit, so that nothing has to be copied; a cut is a
  * multiple of every alignment that O_DIRECT may ask for. */
 static struct iovec *bounded_iov(struct block_request *req, unsigned *count)
@@ -113,10 +119,10 @@ bool block_request_step(struct block_request *req, ssize_t outcome,
 			bool draining)
 {
 	struct iov_cursor cursor = iov_cursor(req->iov, req->iov_count);
-	bool retry = outcome == -EINTR || outcome == -EAGAIN;
 
-	if (retry && !draining)
-		return false;
+	req->cut = false;
+	if (outcome == -EINTR || outcome == -EAGAIN)
+		return draining && cut(req);
 	if (outcome < 0)
 		return finish(req, (int)outcome);
 	if (req->op == BLOCK_FLUSH || block_request_fallocate_mode(req))
@@ -128,7 +134,7 @@ bool block_request_step(struct block_request *req, ssize_t outcome,
 	advance(req, (size_t)outcome);
 	if (!req->left)
 		return finish(req, 0);
-	return draining ? finish(req, -ECANCELED) : false;
+	return draining && cut(req);
 }
 
 bool block_try_now(int fd, struct block_request *req, bool *unsupported)

@@ -40,6 +40,8 @@ struct block_request {
 	uint64_t offset; /* bytes; moves along */
 	size_t left;	 /* bytes to go */
 	int result;	 /* 0 or -errno, once reaped */
+	bool cut;	 /* ended early, as the owner was draining the engine:
+			  * may be queued again, and goes on where it was */
 
 	/* For buffers that O_DIRECT cannot take: an aligned buffer that one
 	 * piece at a time goes through. NULL without. The owner's to free. */
@@ -70,8 +72,8 @@ struct block_engine_ops {
 
 struct block_engine {
 	const struct block_engine_ops *ops;
-	/* Do not go on with transfers that come back short: someone waits
-	 * for the engine to drain and wants none of the data. Set by the
+	/* Do not go on with transfers that come back short, but cut the
+	 * requests: someone waits for some of them to end. Set by the
 	 * owner. */
 	bool draining;
 };

@@ -14,7 +14,7 @@
 /* One turn ends after this many requests, so that neither a vCPU nor the event
  * loop is held for long; the rest has its turn in the event loop. So many
  * bytes from the page cache count as one more, which makes 4 MiB a turn. */
-#define TURN_REQUESTS VIRTIO_BLK_QUEUE_SIZE
+#define TURN_REQUESTS 128
 #define REQUEST_BYTES (32u << 10)
 
 static struct virtio_blk *from_dev(struct virtio_device *dev)
@@ -64,21 +64,26 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	struct virtio_blk *blk = from_dev(dev);
+	unsigned queue = (unsigned)(vq - dev->queues);
 	struct blk_request *req = blk_slots_get(&blk->slots);
 	struct blk_header header;
-	int ret = virtqueue_pop(vq, &req->chain);
+	int ret;
 
+	if (!req) {
+		blk->waiting |= 1u << queue;
+		return -EAGAIN;
+	}
+	ret = virtqueue_pop(vq, &req->chain);
 	if (ret <= 0) {
 		blk_slots_put(&blk->slots, req);
 		return ret;
 	}
 	req->io = (struct block_request){ 0 };
+	req->queue = queue;
 	req->data_written = 0;
 	blk->now_bytes = 0;
-	/* Nowhere to put a status, or more chains than the queue has entries,
-	 * so that some were given twice: beyond repair. */
-	if (!blk_request_take_status(req) ||
-	    blk->inflight == VIRTIO_BLK_QUEUE_SIZE) {
+	/* nowhere to put a status: beyond repair */
+	if (!blk_request_take_status(req)) {
 		virtqueue_push(vq, req->chain.head, 0);
 		blk_slots_put(&blk->slots, req);
 		return -EPROTO;
@@ -92,8 +97,44 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 
 static void notify(struct virtio_device *dev, unsigned queue)
 {
+	struct virtio_blk *blk = from_dev(dev);
+
 	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
-	blk_submit(from_dev(dev));
+	blk->pushed &= ~(1u << queue);
+	blk_submit(blk);
+}
+
+/* Tells the driver what was finished, on queues that it may not have kicked. */
+static void interrupt(struct virtio_blk *blk)
+{
+	for (unsigned i = 0; blk->pushed; i++, blk->pushed >>= 1)
+		if (blk->pushed & 1)
+			virtio_device_interrupt(&blk->dev, i);
+}
+
+/* Has queues that had to wait served again, each in a turn of its own, and
+ * each as the first one in its turn. */
+static void resume(struct virtio_blk *blk)
+{
+	uint32_t waiting = blk->waiting;
+
+	blk->waiting = 0;
+	blk->resumed = (blk->resumed + 1) % blk->queues;
+	for (unsigned i = 0; i < blk->queues; i++) {
+		unsigned queue = (blk->resumed + i) % blk->queues;
+
+		if (waiting >> queue & 1 &&
+		    !virtio_device_again(&blk->dev, queue))
+			virtio_device_notify(&blk->dev, queue);
+	}
+}
+
+/* After some requests were finished. */
+static void go_on(struct virtio_blk *blk)
+{
+	interrupt(blk);
+	if (blk->waiting)
+		resume(blk);
 }
 
 static void completions_ready(struct event_source *source, uint32_t events)
@@ -105,22 +146,18 @@ static void completions_ready(struct event_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &count, sizeof(count)) < 0)
 		return;
-	blk_reap(blk, false);
-	if (blk->dev.queues[0].state.ready)
-		virtio_device_interrupt(&blk->dev, 0);
+	blk_reap(blk);
+	go_on(blk);
 }
 
 static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_blk *blk = from_dev(dev);
 
-	(void)queue; /* there is only one */
-	if (!blk->engine)
-		return;
-	/* The engine writes to guest memory until the last one is back. */
-	blk->engine->draining = true;
-	blk_reap(blk, true);
-	blk->engine->draining = false;
+	blk->waiting &= ~(1u << queue);
+	blk_drain(blk, queue);
+	blk->pushed &= ~(1u << queue);
+	go_on(blk);
 }
 
 static const struct virtio_device_ops blk_ops = {
@@ -143,13 +180,15 @@ virtio_blk_create(const struct virtio_blk_options *options,
 	if (!blk)
 		goto fail;
 	blk->disk = *options->disk;
+	blk->queues = options->queues;
+	blk->stopping = NO_QUEUE;
 	blk->engine_create = options->engine_create ? options->engine_create
 						    : block_engine_create;
 	if (options->serial)
 		memcpy(blk->serial, options->serial,
 		       strnlen(options->serial, sizeof(blk->serial)));
-	virtio_device_init(&blk->dev, &blk_ops, mem, loop, blk_features(blk), 1,
-			   VIRTIO_BLK_QUEUE_SIZE);
+	virtio_device_init(&blk->dev, &blk_ops, mem, loop, blk_features(blk),
+			   blk->queues, VIRTIO_BLK_QUEUE_SIZE);
 	blk_config_fill(blk);
 	blk->completions = (struct event_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),

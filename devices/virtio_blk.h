@@ -16,11 +16,13 @@
 #include "devices/virtio_device.h"
 
 #define VIRTIO_BLK_QUEUE_SIZE 128
+#define VIRTIO_BLK_QUEUES_MAX VIRTIO_QUEUES_MAX
 #define VIRTIO_BLK_SERIAL_MAX 20 /* bytes, 5.2.6: not terminated when full */
 
 struct virtio_blk_options {
 	const struct disk *disk; /* copied; the descriptor stays the caller's
 				  * and outlives the device */
+	unsigned queues;	 /* 1 to VIRTIO_BLK_QUEUES_MAX */
 	const char *serial;	 /* what GET_ID says, cut at 20; NULL: "" */
 
 	/* NULL for block_engine_create() */

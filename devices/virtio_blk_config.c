@@ -8,6 +8,8 @@ uint64_t blk_features(const struct virtio_blk *blk)
 		1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
 		1ULL << VIRTIO_BLK_F_TOPOLOGY | 1ULL << VIRTIO_BLK_F_FLUSH;
 
+	if (blk->queues > 1)
+		features |= 1ULL << VIRTIO_BLK_F_MQ;
 	if (blk->disk.readonly)
 		features |= 1ULL << VIRTIO_BLK_F_RO;
 	else
@@ -55,6 +57,7 @@ void blk_config_fill(struct virtio_blk *blk)
 	config->capacity = htole64(blk->disk.size / SECTOR);
 	config->seg_max = htole32(CHAIN_IOV_MAX - 2); /* header and status */
 	config->blk_size = htole32(blk->disk.block_size);
+	config->num_queues = htole16((uint16_t)blk->queues);
 	fill_topology(blk);
 	if (!blk->disk.readonly)
 		fill_zeroing(blk);

@@ -11,15 +11,25 @@
 
 #define SECTOR 512
 
+#define NO_QUEUE VIRTIO_BLK_QUEUES_MAX /* in place of a queue's number */
+
 struct virtio_blk {
 	struct virtio_device dev;
 	struct virtio_blk_config config;
 	struct disk disk;
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct blk_slots slots;
-	unsigned inflight; /* with the engine */
-	bool queued;	   /* some of them, since the last submit */
-	size_t now_bytes;  /* of this request, from the page cache */
+	unsigned queues;
+	unsigned inflight; /* with the engine, of all queues and of each */
+	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX];
+	unsigned stopping; /* this queue, which wants no more of its data */
+	/* Queues, as bits: with used buffers that the driver was not told of,
+	 * and with requests that cannot be taken now. */
+	uint32_t pushed;
+	uint32_t waiting;
+	unsigned resumed; /* the queue that was first when they could be */
+	bool queued;	  /* some of them, since the last submit */
+	size_t now_bytes; /* of this request, from the page cache */
 	struct event_source completions;
 	struct block_engine *engine; /* NULL until first needed */
 	block_engine_create_fn *engine_create;
@@ -61,9 +71,12 @@ void blk_finish_change(struct virtio_blk *blk, struct blk_request *req);
 /* Has the engine start what was given to it. */
 void blk_submit(struct virtio_blk *blk);
 
-/* Goes on with what the engine has finished; with wait, until nothing is left
- * under way. */
-void blk_reap(struct virtio_blk *blk, bool wait);
+/* Goes on with what the engine has finished. */
+void blk_reap(struct virtio_blk *blk);
+
+/* Waits until nothing of a queue is under way, and cuts short what is. Other
+ * queues' requests go on. */
+void blk_drain(struct virtio_blk *blk, unsigned queue);
 
 /* --- virtio_blk_zero.c --- */
 

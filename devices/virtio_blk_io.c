@@ -16,7 +16,9 @@ void blk_finish(struct virtio_blk *blk, struct blk_request *req, uint8_t status)
 
 	*req->status = status;
 	free(req->io.bounce);
-	virtqueue_push(&blk->dev.queues[0], req->chain.head, written + 1);
+	virtqueue_push(&blk->dev.queues[req->queue], req->chain.head,
+		       written + 1);
+	blk->pushed |= 1u << req->queue;
 	blk_slots_put(&blk->slots, req);
 }
 
@@ -73,7 +75,7 @@ void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
 		struct block_engine_config config = {
 			.fd = blk->disk.fd,
 			.event_fd = blk->completions.fd,
-			.max = VIRTIO_BLK_QUEUE_SIZE,
+			.max = BLK_SLOTS_MAX,
 		};
 
 		blk->engine = blk->engine_create(&config, &err);
@@ -84,6 +86,7 @@ void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
 		return;
 	}
 	blk->inflight++;
+	blk->queue_inflight[req->queue]++;
 	blk->queued = true;
 	blk->engine->ops->queue(blk->engine, &req->io);
 }
@@ -109,6 +112,11 @@ void blk_finish_change(struct virtio_blk *blk, struct blk_request *req)
 
 static void io_done(struct virtio_blk *blk, struct blk_request *req)
 {
+	/* for the sake of another queue */
+	if (req->io.cut && req->queue != blk->stopping) {
+		blk_start_io(blk, req);
+		return;
+	}
 	switch (req->io.op) {
 	case BLOCK_READ:
 	case BLOCK_FLUSH:
@@ -179,14 +187,39 @@ void blk_flush(struct virtio_blk *blk, struct blk_request *req)
 		blk_start_io(blk, req);
 }
 
-void blk_reap(struct virtio_blk *blk, bool wait)
+/* Goes on with one request that the engine has finished; false when there is
+ * none. With wait, there is one while any is under way. */
+static bool reap_one(struct virtio_blk *blk, bool wait)
 {
-	struct block_request *io;
+	struct block_request *io = blk->engine->ops->reap(blk->engine, wait);
+	struct blk_request *req;
 
-	while (blk->inflight &&
-	       (io = blk->engine->ops->reap(blk->engine, wait))) {
-		blk->inflight--;
-		io_done(blk, container_of(io, struct blk_request, io));
-	}
+	if (!io)
+		return false;
+	req = container_of(io, struct blk_request, io);
+	blk->inflight--;
+	blk->queue_inflight[req->queue]--;
+	io_done(blk, req);
+	return true;
+}
+
+void blk_reap(struct virtio_blk *blk)
+{
+	while (blk->inflight && reap_one(blk, false))
+		;
+	blk_submit(blk);
+}
+
+void blk_drain(struct virtio_blk *blk, unsigned queue)
+{
+	if (!blk->queue_inflight[queue])
+		return;
+	/* the engine writes to guest memory until the last one is back */
+	blk->stopping = queue;
+	blk->engine->draining = true;
+	while (blk->queue_inflight[queue] && reap_one(blk, true))
+		;
+	blk->engine->draining = false;
+	blk->stopping = NO_QUEUE;
 	blk_submit(blk);
 }

@@ -15,7 +15,9 @@
 /* Most ranges of one discard or write zeroes command. */
 #define BLK_RANGES_MAX 16
 
-#define BLK_SLOTS_MAX 129 /* a full queue, and one to pop into */
+/* Most requests under way at once, of all queues; the others wait in their
+ * rings. */
+#define BLK_SLOTS_MAX 128
 
 /* 5.2.6: the driver's header */
 struct blk_header {
@@ -34,6 +36,7 @@ struct blk_range {
 
 struct blk_request {
 	struct block_request io;
+	unsigned queue;
 	struct chain chain;    /* iov trimmed to the data */
 	uint8_t *status;       /* last byte the device may write */
 	uint32_t data_written; /* into the guest's memory, on success */

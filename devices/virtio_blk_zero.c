@@ -107,7 +107,7 @@ void blk_zero_done(struct virtio_blk *blk, struct blk_request *req)
 	struct block_request *io = &req->io;
 
 	/* whoever stops the queue does not want to wait for all ranges */
-	if (!io->result && blk->engine->draining)
+	if (!io->result && req->queue == blk->stopping)
 		io->result = -ECANCELED;
 	if (io->result && !is_unsupported(blk, io)) {
 		blk_finish_io(blk, req);

@@ -16,6 +16,7 @@
 
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
+#define CONFIG_DISK_QUEUES_MAX 16
 #define CONFIG_NETS_MAX 8
 #define CONFIG_ARGS_MAX 32 /* Linux panics at more */
 /* KVM prepares its tables for all of it at once, deaf to signals: seconds per
@@ -32,8 +33,9 @@ struct config_disk {
 	bool readonly;
 	bool root;
 	bool direct;
-	char *id;     /* name in messages; "diskN" when not given */
-	char *serial; /* what the guest reads as the serial number */
+	char *id;	 /* name in messages; "diskN" when not given */
+	uint64_t queues; /* 0: one per vCPU */
+	char *serial;	 /* what the guest reads as the serial number */
 };
 
 struct config_mac {

@@ -33,6 +33,8 @@ static const struct field disk_fields[] = {
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
+	{ "queues", FIELD_UINT, AT(config_disk, queues), .min = 1,
+	  .max = CONFIG_DISK_QUEUES_MAX },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
 	{ .name = NULL },
@@ -78,7 +80,7 @@ const struct field config_fields[] = {
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]",
+	  .arg = "PATH[,readonly][,root][,direct][,queues=N][,id=S][,serial=S]",
 	  .help = "raw image or block device; repeatable; root adds root= to "
 		  "the command line, direct bypasses the page cache" },
 	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),

@@ -36,6 +36,9 @@ struct fixture {
 
 static struct fixture fixture;
 
+/* What start() gives its device. */
+static unsigned fixture_queues = 1;
+
 /* direct: 0, or the block size that O_DIRECT wants. */
 static inline int start(void **state, bool readonly, unsigned direct,
 			block_engine_create_fn *engine, int fd)
@@ -44,6 +47,7 @@ static inline int start(void **state, bool readonly, unsigned direct,
 	struct virtio_blk_options options = {
 		.disk = &f->disk,
 		.serial = "vda-serial",
+		.queues = fixture_queues,
 		.engine_create = engine,
 	};
 	uint8_t sector[512];
@@ -137,8 +141,8 @@ static inline void set_header(struct fixture *f, uint64_t gpa, uint32_t type,
 	memcpy(fake_ptr(&f->d, gpa + 8), &le_sector, 8);
 }
 
-static inline void submit(struct fixture *f, uint32_t type, uint64_t sector,
-			  uint32_t len)
+static inline void submit_to(struct fixture *f, unsigned queue, uint32_t type,
+			     uint64_t sector, uint32_t len)
 {
 	bool out = type == VIRTIO_BLK_T_OUT;
 	struct fake_buffer b[] = { { f->header, 16 },
@@ -147,24 +151,36 @@ static inline void submit(struct fixture *f, uint32_t type, uint64_t sector,
 
 	set_header(f, f->header, type, sector);
 	*(uint8_t *)fake_ptr(&f->d, f->status) = 0xff;
-	fake_add(&f->d, 0, b, out ? 2 : 1, out ? 1 : 2);
-	fake_kick(&f->d, 0);
+	fake_add(&f->d, queue, b, out ? 2 : 1, out ? 1 : 2);
+	fake_kick(&f->d, queue);
+}
+
+static inline void submit(struct fixture *f, uint32_t type, uint64_t sector,
+			  uint32_t len)
+{
+	submit_to(f, 0, type, sector, len);
 }
 
 /* The status byte; *len is the used length. Lets the loop run while the
  * request is under way. */
-static inline uint8_t finish(struct fixture *f, uint32_t *len)
+static inline uint8_t finish_on(struct fixture *f, unsigned queue,
+				uint32_t *len)
 {
 	uint32_t head;
 
 	for (int i = 0; i < 5000; i++) {
-		if (fake_get_used(&f->d, 0, &head, len))
+		if (fake_get_used(&f->d, queue, &head, len))
 			return *(uint8_t *)fake_ptr(&f->d, f->status);
 		fake_run_loop(&f->d);
 		usleep(i < 10 ? 0 : 1000);
 	}
 	fail_msg("the request never finishes");
 	return 0xff;
+}
+
+static inline uint8_t finish(struct fixture *f, uint32_t *len)
+{
+	return finish_on(f, 0, len);
 }
 
 static inline uint8_t request(struct fixture *f, uint32_t type, uint64_t sector,
