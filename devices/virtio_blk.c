@@ -181,6 +181,7 @@ virtio_blk_create(const struct virtio_blk_options *options,
 		goto fail;
 	blk->disk = *options->disk;
 	blk->queues = options->queues;
+	blk->unsafe = options->unsafe;
 	blk->stopping = NO_QUEUE;
 	blk->engine_create = options->engine_create ? options->engine_create
 						    : block_engine_create;

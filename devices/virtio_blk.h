@@ -23,6 +23,7 @@ struct virtio_blk_options {
 	const struct disk *disk; /* copied; the descriptor stays the caller's
 				  * and outlives the device */
 	unsigned queues;	 /* 1 to VIRTIO_BLK_QUEUES_MAX */
+	bool unsafe;		 /* flushes are answered, not done */
 	const char *serial;	 /* what GET_ID says, cut at 20; NULL: "" */
 
 	/* NULL for block_engine_create() */

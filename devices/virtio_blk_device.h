@@ -19,6 +19,7 @@ struct virtio_blk {
 	struct disk disk;
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct blk_slots slots;
+	bool unsafe; /* nothing is ever flushed */
 	unsigned queues;
 	unsigned inflight; /* with the engine, of all queues and of each */
 	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX];

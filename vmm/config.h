@@ -28,12 +28,15 @@ struct config_memory {
 	bool hugepages;
 };
 
+enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
+
 struct config_disk {
 	char *path;
 	bool readonly;
 	bool root;
 	bool direct;
 	char *id;	 /* name in messages; "diskN" when not given */
+	int cache;	 /* enum config_cache */
 	uint64_t queues; /* 0: one per vCPU */
 	char *serial;	 /* what the guest reads as the serial number */
 };

@@ -17,6 +17,12 @@ static const char *const log_names[] = {
 	NULL,
 };
 
+static const char *const cache_names[] = {
+	[CACHE_WRITEBACK] = "writeback",
+	[CACHE_UNSAFE] = "unsafe",
+	NULL,
+};
+
 _Static_assert(CONFIG_CPUS_MAX == 64, "as the help and the manual say");
 
 #define AT(type, member) .offset = offsetof(struct type, member)
@@ -33,6 +39,8 @@ static const struct field disk_fields[] = {
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
+	{ "cache", FIELD_CHOICE, AT(config_disk, cache), .choices = cache_names,
+	  .arg = "writeback|unsafe" },
 	{ "queues", FIELD_UINT, AT(config_disk, queues), .min = 1,
 	  .max = CONFIG_DISK_QUEUES_MAX },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
@@ -80,7 +88,8 @@ const struct field config_fields[] = {
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,queues=N][,id=S][,serial=S]",
+	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N][,id=S][,"
+		 "serial=S]",
 	  .help = "raw image or block device; repeatable; root adds root= to "
 		  "the command line, direct bypasses the page cache" },
 	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
@@ -371,7 +380,10 @@ static bool print_group(const struct field *group, const void *at, FILE *out)
 
 		if (!mem)
 			return false;
-		set = field_print(f, value, mem);
+		/* a choice that nobody made goes without saying */
+		set = field_print(f, value, mem) &&
+		      (f->type != FIELD_CHOICE ||
+		       *(const int *)value != (int)f->preset);
 		fclose(mem);
 		if (!set)
 			continue;

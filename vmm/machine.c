@@ -27,6 +27,7 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
 		.queues = disk_queues(vm->config, disk),
+		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
 

@@ -67,6 +67,37 @@ static void writes_with_a_flush_command_leave_it_to_the_driver(void **state)
 	assert_int_equal(sync_engine_flushes, 1);
 }
 
+static int setup_unsafe(void **state)
+{
+	fixture_unsafe = true;
+	return setup(state);
+}
+
+static int teardown_unsafe(void **state)
+{
+	fixture_unsafe = false;
+	return teardown(state);
+}
+
+static void an_unsafe_disk_flushes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t len;
+
+	fake_start(&f->d, 1ULL << VIRTIO_BLK_F_FLUSH, 8);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512), VIRTIO_BLK_S_OK);
+	/* not even held up by what is under way */
+	sync_engine_hold = true;
+	submit(f, VIRTIO_BLK_T_FLUSH, 0, 0);
+	assert_int_equal(fake_used_idx(&f->d, 0), 2);
+	assert_int_equal(finish(f, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(len, 1);
+	sync_engine_hold = false;
+	fake_start(&f->d, 0, 8);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(sync_engine_flushes, 0);
+}
+
 static void short_transfers_go_on(void **state)
 {
 	struct fixture *f = *state;
@@ -234,6 +265,8 @@ int main(void)
 		TEST_ON(reads_and_writes_reach_the_disk, setup_direct),
 		TEST(writes_are_stable_without_a_flush_command),
 		TEST(writes_with_a_flush_command_leave_it_to_the_driver),
+		cmocka_unit_test_setup_teardown(an_unsafe_disk_flushes_nothing,
+						setup_unsafe, teardown_unsafe),
 		TEST(short_transfers_go_on),
 		TEST(get_id_gives_20_bytes),
 		TEST(unknown_types_are_unsupported),

@@ -38,6 +38,7 @@ static struct fixture fixture;
 
 /* What start() gives its device. */
 static unsigned fixture_queues = 1;
+static bool fixture_unsafe;
 
 /* direct: 0, or the block size that O_DIRECT wants. */
 static inline int start(void **state, bool readonly, unsigned direct,
@@ -48,6 +49,7 @@ static inline int start(void **state, bool readonly, unsigned direct,
 		.disk = &f->disk,
 		.serial = "vda-serial",
 		.queues = fixture_queues,
+		.unsafe = fixture_unsafe,
 		.engine_create = engine,
 	};
 	uint8_t sector[512];
