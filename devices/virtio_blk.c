@@ -60,19 +60,30 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 	}
 }
 
+/* A slot for the next request of a queue; NULL when it has to wait for one, or
+ * for a limit, where it is. */
+static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
+{
+	struct blk_request *req = NULL;
+
+	if (!blk->limiter.enabled || rate_limiter_may(&blk->limiter))
+		req = blk_slots_get(&blk->slots);
+	if (!req)
+		blk->waiting |= 1u << queue;
+	return req;
+}
+
 /* Pops and serves one request, for virtio_device_serve(). */
 static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	struct virtio_blk *blk = from_dev(dev);
 	unsigned queue = (unsigned)(vq - dev->queues);
-	struct blk_request *req = blk_slots_get(&blk->slots);
+	struct blk_request *req = make_room(blk, queue);
 	struct blk_header header;
 	int ret;
 
-	if (!req) {
-		blk->waiting |= 1u << queue;
+	if (!req)
 		return -EAGAIN;
-	}
 	ret = virtqueue_pop(vq, &req->chain);
 	if (ret <= 0) {
 		blk_slots_put(&blk->slots, req);
@@ -80,8 +91,10 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 	}
 	req->io = (struct block_request){ 0 };
 	req->queue = queue;
+	blk->served = queue;
 	req->data_written = 0;
 	blk->now_bytes = 0;
+	blk_charge(blk, 0, 1);
 	/* nowhere to put a status: beyond repair */
 	if (!blk_request_take_status(req)) {
 		virtqueue_push(vq, req->chain.head, 0);
@@ -112,16 +125,15 @@ static void interrupt(struct virtio_blk *blk)
 			virtio_device_interrupt(&blk->dev, i);
 }
 
-/* Has queues that had to wait served again, each in a turn of its own, and
- * each as the first one in its turn. */
+/* Has queues that had to wait served again, each in a turn of its own. The one
+ * that was served last comes last, so that none lives off the others. */
 static void resume(struct virtio_blk *blk)
 {
 	uint32_t waiting = blk->waiting;
 
 	blk->waiting = 0;
-	blk->resumed = (blk->resumed + 1) % blk->queues;
-	for (unsigned i = 0; i < blk->queues; i++) {
-		unsigned queue = (blk->resumed + i) % blk->queues;
+	for (unsigned i = 1; i <= blk->queues; i++) {
+		unsigned queue = (blk->served + i) % blk->queues;
 
 		if (waiting >> queue & 1 &&
 		    !virtio_device_again(&blk->dev, queue))
@@ -133,8 +145,13 @@ static void resume(struct virtio_blk *blk)
 static void go_on(struct virtio_blk *blk)
 {
 	interrupt(blk);
-	if (blk->waiting)
+	if (blk->waiting && !blk->limiter.waiting)
 		resume(blk);
+}
+
+static void limit_is_over(struct rate_limiter *limiter)
+{
+	resume(container_of(limiter, struct virtio_blk, limiter));
 }
 
 static void completions_ready(struct event_source *source, uint32_t events)
@@ -155,6 +172,8 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	struct virtio_blk *blk = from_dev(dev);
 
 	blk->waiting &= ~(1u << queue);
+	if (!blk->waiting)
+		rate_limiter_cancel(&blk->limiter);
 	blk_drain(blk, queue);
 	blk->pushed &= ~(1u << queue);
 	go_on(blk);
@@ -191,6 +210,8 @@ virtio_blk_create(const struct virtio_blk_options *options,
 	virtio_device_init(&blk->dev, &blk_ops, mem, loop, blk_features(blk),
 			   blk->queues, VIRTIO_BLK_QUEUE_SIZE);
 	blk_config_fill(blk);
+	rate_limiter_init(&blk->limiter, &options->limits, loop, &blk->dev.lock,
+			  limit_is_over);
 	blk->completions = (struct event_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.ready = completions_ready,
@@ -217,6 +238,7 @@ void virtio_blk_destroy(struct virtio_device *dev)
 		return;
 	if (blk->engine)
 		blk->engine->ops->destroy(blk->engine);
+	rate_limiter_destroy(&blk->limiter);
 	event_loop_remove(dev->loop, &blk->completions);
 	if (blk->completions.fd >= 0)
 		close(blk->completions.fd);

@@ -13,6 +13,7 @@
 #include "base/guest_mem.h"
 #include "devices/block_backend.h"
 #include "devices/disk_file.h"
+#include "devices/rate_limiter.h"
 #include "devices/virtio_device.h"
 
 #define VIRTIO_BLK_QUEUE_SIZE 128
@@ -20,11 +21,12 @@
 #define VIRTIO_BLK_SERIAL_MAX 20 /* bytes, 5.2.6: not terminated when full */
 
 struct virtio_blk_options {
-	const struct disk *disk; /* copied; the descriptor stays the caller's
-				  * and outlives the device */
-	unsigned queues;	 /* 1 to VIRTIO_BLK_QUEUES_MAX */
-	bool unsafe;		 /* flushes are answered, not done */
-	const char *serial;	 /* what GET_ID says, cut at 20; NULL: "" */
+	const struct disk *disk;   /* copied; the descriptor stays the caller's
+				    * and outlives the device */
+	unsigned queues;	   /* 1 to VIRTIO_BLK_QUEUES_MAX */
+	bool unsafe;		   /* flushes are answered, not done */
+	struct rate_limits limits; /* of all queues together: 0, none */
+	const char *serial;	   /* what GET_ID says, cut at 20; NULL: "" */
 
 	/* NULL for block_engine_create() */
 	block_engine_create_fn *engine_create;

@@ -28,9 +28,10 @@ struct virtio_blk {
 	 * and with requests that cannot be taken now. */
 	uint32_t pushed;
 	uint32_t waiting;
-	unsigned resumed; /* the queue that was first when they could be */
+	unsigned served; /* the last one that a request was taken from */
 	bool queued;	  /* some of them, since the last submit */
 	size_t now_bytes; /* of this request, from the page cache */
+	struct rate_limiter limiter;
 	struct event_source completions;
 	struct block_engine *engine; /* NULL until first needed */
 	block_engine_create_fn *engine_create;
@@ -47,6 +48,15 @@ uint64_t blk_features(const struct virtio_blk *blk);
 void blk_config_fill(struct virtio_blk *blk);
 
 /* --- virtio_blk_io.c --- */
+
+/* What counts is each command, as one operation, and what it moves from or to
+ * the disk. */
+static inline void blk_charge(struct virtio_blk *blk, uint64_t bytes,
+			      unsigned ops)
+{
+	if (blk->limiter.enabled)
+		rate_limiter_take(&blk->limiter, bytes, ops);
+}
 
 /* Tells the driver the outcome and gives its chain back. */
 void blk_finish(struct virtio_blk *blk, struct blk_request *req,

@@ -162,6 +162,7 @@ void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
 		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
 		return;
 	}
+	blk_charge(blk, io->left, 0);
 	if (op == BLOCK_READ)
 		req->data_written = (uint32_t)io->left;
 	io->offset = sector * SECTOR;

@@ -72,6 +72,8 @@ static bool start_range(struct virtio_blk *blk, struct blk_request *req,
 		.offset = range->sector * SECTOR,
 		.left = (size_t)range->sectors * SECTOR,
 	};
+	if (op == BLOCK_WRITE_ZEROES)
+		blk_charge(blk, req->io.left, 0);
 	blk_start_io(blk, req);
 	return true;
 }

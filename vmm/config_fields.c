@@ -43,6 +43,12 @@ static const struct field disk_fields[] = {
 	  .arg = "writeback|unsafe" },
 	{ "queues", FIELD_UINT, AT(config_disk, queues), .min = 1,
 	  .max = CONFIG_DISK_QUEUES_MAX },
+	{ "bw", FIELD_SIZE, AT(config_disk, bw) },
+	{ "iops", FIELD_UINT, AT(config_disk, iops), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
+	{ "bw-burst", FIELD_SIZE, AT(config_disk, bw_burst) },
+	{ "iops-burst", FIELD_UINT, AT(config_disk, iops_burst), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
 	{ .name = NULL },
@@ -88,8 +94,9 @@ const struct field config_fields[] = {
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N][,id=S][,"
-		 "serial=S]",
+	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N]"
+		 "[,bw=SIZE][,iops=N][,bw-burst=SIZE][,iops-burst=N]"
+		 "[,id=S][,serial=S]",
 	  .help = "raw image or block device; repeatable; root adds root= to "
 		  "the command line, direct bypasses the page cache" },
 	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
@@ -421,9 +428,11 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		number = *(const uint64_t *)at;
 		if (number % (1 << 20) == 0)
 			fprintf(out, "%lluM", (unsigned long long)number >> 20);
-		else
+		else if (number % (1 << 10) == 0)
 			fprintf(out, "%lluK", (unsigned long long)number >> 10);
-		return true;
+		else
+			fprintf(out, "%llu", (unsigned long long)number);
+		return number || field->preset;
 	case FIELD_MAC:
 		if (mac->set)
 			fprintf(out, "%02x:%02x:%02x:%02x:%02x:%02x",

@@ -27,6 +27,8 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
 		.queues = disk_queues(vm->config, disk),
+		.limits = { .bytes = { disk->bw, disk->bw_burst },
+			    .ops = { disk->iops, disk->iops_burst } },
 		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};

@@ -39,6 +39,7 @@ static struct fixture fixture;
 /* What start() gives its device. */
 static unsigned fixture_queues = 1;
 static bool fixture_unsafe;
+static struct rate_limits fixture_limits;
 
 /* direct: 0, or the block size that O_DIRECT wants. */
 static inline int start(void **state, bool readonly, unsigned direct,
@@ -50,6 +51,7 @@ static inline int start(void **state, bool readonly, unsigned direct,
 		.serial = "vda-serial",
 		.queues = fixture_queues,
 		.unsafe = fixture_unsafe,
+		.limits = fixture_limits,
 		.engine_create = engine,
 	};
 	uint8_t sector[512];
