@@ -17,11 +17,6 @@
 #define TURN_REQUESTS 128
 #define REQUEST_BYTES (32u << 10)
 
-static struct virtio_blk *from_dev(struct virtio_device *dev)
-{
-	return container_of(dev, struct virtio_blk, dev);
-}
-
 static void get_id(struct virtio_blk *blk, struct blk_request *req)
 {
 	struct iov_cursor cursor;
@@ -60,13 +55,14 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 	}
 }
 
-/* A slot for the next request of a queue; NULL when it has to wait for one, or
- * for a limit, where it is. */
+/* A slot for the next request of a queue; NULL when it has to wait where it is:
+ * for a slot, a limit or another disk. */
 static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 {
 	struct blk_request *req = NULL;
 
-	if (!blk->limiter.enabled || rate_limiter_may(&blk->limiter))
+	if (!blk->swap.pending &&
+	    (!blk->limiter.enabled || rate_limiter_may(&blk->limiter)))
 		req = blk_slots_get(&blk->slots);
 	if (!req)
 		blk->waiting |= 1u << queue;
@@ -76,7 +72,7 @@ static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 /* Pops and serves one request, for virtio_device_serve(). */
 static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 {
-	struct virtio_blk *blk = from_dev(dev);
+	struct virtio_blk *blk = blk_from_dev(dev);
 	unsigned queue = (unsigned)(vq - dev->queues);
 	struct blk_request *req = make_room(blk, queue);
 	struct blk_header header;
@@ -110,7 +106,7 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 
 static void notify(struct virtio_device *dev, unsigned queue)
 {
-	struct virtio_blk *blk = from_dev(dev);
+	struct virtio_blk *blk = blk_from_dev(dev);
 
 	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
 	blk->pushed &= ~(1u << queue);
@@ -145,7 +141,7 @@ static void resume(struct virtio_blk *blk)
 static void go_on(struct virtio_blk *blk)
 {
 	interrupt(blk);
-	if (blk->waiting && !blk->limiter.waiting)
+	if (blk->waiting && !blk->limiter.waiting && !blk->swap.pending)
 		resume(blk);
 }
 
@@ -164,12 +160,14 @@ static void completions_ready(struct event_source *source, uint32_t events)
 	if (read(source->fd, &count, sizeof(count)) < 0)
 		return;
 	blk_reap(blk);
+	blk_swap_go_on(blk);
 	go_on(blk);
 }
 
 static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
-	struct virtio_blk *blk = from_dev(dev);
+	struct virtio_blk *blk = blk_from_dev(dev);
+	uint64_t one = 1;
 
 	blk->waiting &= ~(1u << queue);
 	if (!blk->waiting)
@@ -177,6 +175,9 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	blk_drain(blk, queue);
 	blk->pushed &= ~(1u << queue);
 	go_on(blk);
+	/* the event loop may have an exchange to go on with */
+	if (blk->swap.pending && write(blk->completions.fd, &one, 8) < 0)
+		return;
 }
 
 static const struct virtio_device_ops blk_ops = {
@@ -232,10 +233,12 @@ fail:
 
 void virtio_blk_destroy(struct virtio_device *dev)
 {
-	struct virtio_blk *blk = from_dev(dev);
+	struct virtio_blk *blk = blk_from_dev(dev);
 
 	if (!dev)
 		return;
+	blk_drain_all(blk);
+	blk_swap_destroy(blk);
 	if (blk->engine)
 		blk->engine->ops->destroy(blk->engine);
 	rate_limiter_destroy(&blk->limiter);

@@ -50,11 +50,16 @@ static void fill_zeroing(struct virtio_blk *blk)
 	config->write_zeroes_may_unmap = 1;
 }
 
+void blk_config_set_capacity(struct virtio_blk *blk)
+{
+	blk->config.capacity = htole64(blk->disk.size / SECTOR);
+}
+
 void blk_config_fill(struct virtio_blk *blk)
 {
 	struct virtio_blk_config *config = &blk->config;
 
-	config->capacity = htole64(blk->disk.size / SECTOR);
+	blk_config_set_capacity(blk);
 	config->seg_max = htole32(CHAIN_IOV_MAX - 2); /* header and status */
 	config->blk_size = htole32(blk->disk.block_size);
 	config->num_queues = htole16((uint16_t)blk->queues);

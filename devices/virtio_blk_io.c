@@ -67,21 +67,26 @@ static bool needs_bounce(const struct virtio_blk *blk,
 	return false;
 }
 
-void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
+bool blk_engine(struct virtio_blk *blk)
 {
+	struct block_engine_config config = {
+		.fd = blk->disk.fd,
+		.event_fd = blk->completions.fd,
+		.max = BLK_SLOTS_MAX,
+	};
 	struct error err;
 
-	if (!blk->engine) {
-		struct block_engine_config config = {
-			.fd = blk->disk.fd,
-			.event_fd = blk->completions.fd,
-			.max = BLK_SLOTS_MAX,
-		};
-
-		blk->engine = blk->engine_create(&config, &err);
-	}
-	if (!blk->engine) {
+	if (blk->engine)
+		return true;
+	blk->engine = blk->engine_create(&config, &err);
+	if (!blk->engine)
 		log_guest(LOG_ERROR, "disk: %s", err.text);
+	return blk->engine;
+}
+
+void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
+{
+	if (!blk_engine(blk)) {
 		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
 		return;
 	}
@@ -197,8 +202,12 @@ static bool reap_one(struct virtio_blk *blk, bool wait)
 
 	if (!io)
 		return false;
-	req = container_of(io, struct blk_request, io);
 	blk->inflight--;
+	if (io == &blk->swap.flush) {
+		blk_swap_flush_done(blk);
+		return true;
+	}
+	req = container_of(io, struct blk_request, io);
 	blk->queue_inflight[req->queue]--;
 	io_done(blk, req);
 	return true;
@@ -209,6 +218,12 @@ void blk_reap(struct virtio_blk *blk)
 	while (blk->inflight && reap_one(blk, false))
 		;
 	blk_submit(blk);
+}
+
+void blk_drain_all(struct virtio_blk *blk)
+{
+	while (blk->inflight && reap_one(blk, true))
+		;
 }
 
 void blk_drain(struct virtio_blk *blk, unsigned queue)
