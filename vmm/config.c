@@ -255,6 +255,25 @@ static int validate_iothread(const char *name, struct error *err)
 			 "iothread: '%s' is longer than 15 bytes", name);
 }
 
+/* A second's bytes without their unit are hardly meant so. */
+static int validate_limits(const struct config_disk *disk, struct error *err)
+{
+	unsigned long long bw = disk->bw;
+
+	if (bw && bw < CONFIG_BW_MIN)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw: %llu bytes a second is less "
+				 "than %u KiB (%lluM?)",
+				 disk->path, bw, CONFIG_BW_MIN >> 10, bw);
+	if (disk->bw_burst && !bw)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw-burst needs bw", disk->path);
+	if (disk->iops_burst && !disk->iops)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: iops-burst needs iops", disk->path);
+	return 0;
+}
+
 static int validate_disks(struct vm_config *config, struct error *err)
 {
 	unsigned roots = 0;
@@ -272,6 +291,8 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 disk->path);
 		if (validate_iothread(disk->iothread, err))
 			return error_wrap(err, "disk %s", disk->path);
+		if (validate_limits(disk, err))
+			return -1;
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)

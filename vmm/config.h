@@ -16,6 +16,9 @@
 
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
+#define CONFIG_DISK_QUEUES_MAX 16
+#define CONFIG_IOPS_MAX 1000000000
+#define CONFIG_BW_MIN 4096
 #define CONFIG_NETS_MAX 8
 #define CONFIG_ARGS_MAX 32 /* Linux panics at more */
 /* KVM prepares its tables for all of it at once, deaf to signals: seconds per
@@ -27,12 +30,20 @@ struct config_memory {
 	bool hugepages;
 };
 
+enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
+
 struct config_disk {
 	char *path;
 	bool readonly;
 	bool root;
 	bool direct;
-	char *id;	/* name in messages; "diskN" when not given */
+	char *id;	 /* name in messages; "diskN" when not given */
+	int cache;	 /* enum config_cache */
+	uint64_t queues; /* 0: one per vCPU */
+	uint64_t bw;	 /* bytes a second; 0: no limit */
+	uint64_t iops;
+	uint64_t bw_burst; /* 0: a tenth of a second's */
+	uint64_t iops_burst;
 	char *serial;	/* what the guest reads as the serial number */
 	char *iothread; /* name of its event loop; NULL: the VM's own */
 };

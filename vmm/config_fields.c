@@ -18,6 +18,12 @@ static const char *const log_names[] = {
 	NULL,
 };
 
+static const char *const cache_names[] = {
+	[CACHE_WRITEBACK] = "writeback",
+	[CACHE_UNSAFE] = "unsafe",
+	NULL,
+};
+
 _Static_assert(CONFIG_CPUS_MAX == 64, "as the help and the manual say");
 
 #define AT(type, member) .offset = offsetof(struct type, member)
@@ -34,6 +40,16 @@ static const struct field disk_fields[] = {
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
+	{ "cache", FIELD_CHOICE, AT(config_disk, cache), .choices = cache_names,
+	  .arg = "writeback|unsafe" },
+	{ "queues", FIELD_UINT, AT(config_disk, queues), .min = 1,
+	  .max = CONFIG_DISK_QUEUES_MAX },
+	{ "bw", FIELD_SIZE, AT(config_disk, bw) },
+	{ "iops", FIELD_UINT, AT(config_disk, iops), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
+	{ "bw-burst", FIELD_SIZE, AT(config_disk, bw_burst) },
+	{ "iops-burst", FIELD_UINT, AT(config_disk, iops_burst), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
 	{ "iothread", FIELD_STRING, AT(config_disk, iothread) },
@@ -88,8 +104,9 @@ const struct field config_fields[] = {
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]"
-		 "[,iothread=NAME]",
+	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N]"
+		 "[,bw=SIZE][,iops=N][,bw-burst=SIZE][,iops-burst=N]"
+		 "[,id=S][,serial=S][,iothread=NAME]",
 	  .help = "raw image or block device; repeatable; root adds root= to "
 		  "the command line, direct bypasses the page cache, iothread "
 		  "serves it in a thread of that name" },
@@ -387,7 +404,10 @@ static bool print_group(const struct field *group, const void *at, FILE *out)
 
 		if (!mem)
 			return false;
-		set = field_print(f, value, mem);
+		/* a choice that nobody made goes without saying */
+		set = field_print(f, value, mem) &&
+		      (f->type != FIELD_CHOICE ||
+		       *(const int *)value != (int)f->preset);
 		fclose(mem);
 		if (!set)
 			continue;
@@ -425,9 +445,11 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		number = *(const uint64_t *)at;
 		if (number % (1 << 20) == 0)
 			fprintf(out, "%lluM", (unsigned long long)number >> 20);
-		else
+		else if (number % (1 << 10) == 0)
 			fprintf(out, "%lluK", (unsigned long long)number >> 10);
-		return true;
+		else
+			fprintf(out, "%llu", (unsigned long long)number);
+		return number || field->preset;
 	case FIELD_MAC:
 		if (mac->set)
 			fprintf(out, "%02x:%02x:%02x:%02x:%02x:%02x",

@@ -11,12 +11,26 @@
 #include "vmm/kvm.h"
 #include "vmm/vm.h"
 
+/* One per vCPU, unless said otherwise. */
+static unsigned disk_queues(const struct vm_config *config,
+			    const struct config_disk *disk)
+{
+	uint64_t queues = disk->queues ? disk->queues : config->cpus;
+
+	return queues < VIRTIO_BLK_QUEUES_MAX ? (unsigned)queues
+					      : VIRTIO_BLK_QUEUES_MAX;
+}
+
 static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
 {
 	const struct config_disk *disk = &vm->config->disks[index];
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
+		.queues = disk_queues(vm->config, disk),
+		.limits = { .bytes = { disk->bw, disk->bw_burst },
+			    .ops = { disk->iops, disk->iops_burst } },
+		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
 

@@ -219,7 +219,7 @@ static int open_vsock(struct resources *resources,
 
 	if (!path)
 		return 0;
-	if (refuse_own_file(resources, config, path, err))
+	if (resources_refuse_own_file(resources, config, path, err))
 		return error_wrap(err, "vsock");
 	allow_descriptors();
 	return vsock_socket_open(&resources->vsock, path, err);
