@@ -1,5 +1,6 @@
 """The device tree of machines that are described by one."""
 
+import os
 import struct
 
 import pytest
@@ -42,6 +43,15 @@ def test_it_lies_between_kernel_and_initrd(tmp_path, room, status):
     result = run("run", "--kernel", kernel, "--initrd", initrd, "--memory",
                  f"{MEMORY >> 20}M")
     assert result.returncode == status, result.stderr
+
+
+@pytest.mark.skipif(os.environ.get("ONGGI_TESTBED_GIC") != "2",
+                    reason="this host's interrupt controller takes more")
+@pytest.mark.parametrize("cpus, status", [(8, 9), (9, EXIT_USAGE)])
+def test_a_gicv2_takes_eight_cpus(tiny, cpus, status):
+    result = run("run", "--kernel", tiny, "--cpus", cpus)
+    assert result.returncode == status, result.stderr
+    assert ("GICv2" in result.stderr) == (cpus > 8)
 
 
 def test_it_is_dumped_whole(tiny, tmp_path):

@@ -21,7 +21,7 @@
 #include "vmm/vm.h"
 
 #define TREE_SIZE_MAX (64 * 1024) /* 64 CPUs and 17 devices take 20 KiB */
-#define TREE_ALIGN 4096		  /* 8 would do */
+#define TREE_ALIGN 4096		  /* FDT_ALIGN would do */
 
 const char arch_kernel_name[] = "Image";
 const char arch_images_suffix[] = "/arm64";
