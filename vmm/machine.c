@@ -37,7 +37,7 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 {
 	const struct config_net *net = &vm->config->nets[index];
 	struct virtio_net_options options = {
-		.tap_fd = vm->resources->taps[index],
+		.backend = &vm->resources->taps[index].backend,
 		.mtu = (uint16_t)net->mtu,
 	};
 

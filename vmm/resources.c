@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "devices/net_tap.h"
 #include "vmm/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -111,11 +110,9 @@ static int open_disks(struct resources *resources,
 static int open_taps(struct resources *resources,
 		     const struct vm_config *config, struct error *err)
 {
-	for (unsigned i = 0; i < config->net_count; i++) {
-		resources->taps[i] = net_tap_open(config->nets[i].tap, err);
-		if (resources->taps[i] < 0)
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (net_tap_open(&resources->taps[i], config->nets[i].tap, err))
 			return error_wrap(err, "net%u", i);
-	}
 	return 0;
 }
 
@@ -228,8 +225,6 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		resources->taps[i] = -1;
 
 	if (open_image(&resources->kernel, config->kernel, err)) {
 		error_wrap(err, "kernel");
@@ -271,7 +266,7 @@ void resources_close(struct resources *resources)
 	cleanup_close(&resources->pidfile_fd);
 	console_close(resources->console);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		cleanup_close(&resources->taps[i]);
+		net_tap_close(&resources->taps[i]);
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		cleanup_close(&resources->disks[i].fd);
 	cleanup_close(&resources->initrd.fd);

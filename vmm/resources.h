@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "boot/load.h"
 #include "devices/disk_file.h"
+#include "devices/net_tap.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/timeline.h"
@@ -26,7 +27,7 @@ struct resources {
 	struct boot_file kernel;
 	struct boot_file initrd; /* fd -1: none */
 	struct disk disks[CONFIG_DISKS_MAX];
-	int taps[CONFIG_NETS_MAX];
+	struct net_tap taps[CONFIG_NETS_MAX];
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
 	int pidfile_fd;	     /* locked */
