@@ -34,6 +34,20 @@ static struct iovec next_piece(struct iov_cursor *cursor, size_t len)
 	return piece;
 }
 
+size_t iov_skip(struct iov_cursor *cursor, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec piece = next_piece(cursor, len - done);
+
+		if (!piece.iov_len)
+			break;
+		done += piece.iov_len;
+	}
+	return done;
+}
+
 size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len)
 {
 	size_t done = 0;

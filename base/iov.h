@@ -24,6 +24,9 @@ static inline struct iov_cursor iov_cursor(const struct iovec *iov,
 /* Bytes of a whole list. */
 size_t iov_length(const struct iovec *iov, unsigned count);
 
+/* Moves on by len bytes, without a look at them; returns how many there were. */
+size_t iov_skip(struct iov_cursor *cursor, size_t len);
+
 /* Copy len bytes out of, or into, the memory behind the cursor and move on;
  * return the bytes copied. */
 size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len);

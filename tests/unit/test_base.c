@@ -183,6 +183,12 @@ static void an_iov_cursor_crosses_pieces_and_stops_at_the_end(void **state)
 	assert_int_equal(iov_read(&cursor, out, 16), 2);
 	assert_int_equal(iov_read(&cursor, out, 16), 0);
 	assert_int_equal(iov_write(&cursor, "Z", 1), 0);
+	cursor = iov_cursor(iov, 3);
+	assert_int_equal(iov_skip(&cursor, 4), 4);
+	assert_int_equal(iov_read(&cursor, out, 2), 2);
+	assert_memory_equal(out, b + 1, 2);
+	assert_int_equal(iov_skip(&cursor, SIZE_MAX), 2);
+	assert_int_equal(iov_skip(&cursor, 1), 0);
 }
 
 static void le_types_round_trip(void **state)
