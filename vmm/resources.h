@@ -1,4 +1,4 @@
-/* Host resources that outlive a guest reboot: open files, taps, console.
+/* Host resources that outlive a guest reboot: open files, taps, passt, console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
  * of the guest opens nothing again and a later sandbox need not allow it.
@@ -14,6 +14,7 @@
 #include "devices/net_tap.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/passt.h"
 #include "vmm/timeline.h"
 
 /* Comes when somebody is about to write to the kernel's file, if it is
@@ -27,7 +28,10 @@ struct resources {
 	struct boot_file kernel;
 	struct boot_file initrd; /* fd -1: none */
 	struct disk disks[CONFIG_DISKS_MAX];
-	struct net_tap taps[CONFIG_NETS_MAX];
+	struct {
+		struct net_tap tap;
+		struct passt *passt; /* NULL: on the tap */
+	} nets[CONFIG_NETS_MAX];
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
 	int pidfile_fd;	     /* locked */
@@ -38,3 +42,6 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
 void resources_release_kernel(struct resources *resources);
 void resources_close(struct resources *resources);
+
+/* What a network card sends to and receives from. */
+struct net_backend *resources_net(struct resources *resources, unsigned index);
