@@ -34,20 +34,6 @@ static struct iovec next_piece(struct iov_cursor *cursor, size_t len)
 	return piece;
 }
 
-size_t iov_skip(struct iov_cursor *cursor, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		struct iovec piece = next_piece(cursor, len - done);
-
-		if (!piece.iov_len)
-			break;
-		done += piece.iov_len;
-	}
-	return done;
-}
-
 size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len)
 {
 	size_t done = 0;
@@ -76,4 +62,33 @@ size_t iov_write(struct iov_cursor *cursor, const void *buf, size_t len)
 		done += piece.iov_len;
 	}
 	return done;
+}
+
+size_t iov_skip(struct iov_cursor *cursor, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec piece = next_piece(cursor, len - done);
+
+		if (!piece.iov_len)
+			break;
+		done += piece.iov_len;
+	}
+	return done;
+}
+
+unsigned iov_take(struct iov_cursor *cursor, size_t len, struct iovec *out)
+{
+	unsigned count = 0;
+
+	while (len > 0) {
+		struct iovec piece = next_piece(cursor, len);
+
+		if (!piece.iov_len)
+			break;
+		out[count++] = piece;
+		len -= piece.iov_len;
+	}
+	return count;
 }

@@ -140,6 +140,7 @@ int disk_open(const struct disk_config *config, struct disk *out,
 		return -1;
 	if (disk.direct)
 		direct_alignment(&disk);
+	disk_topology_read(fd, disk.block_size, &disk.topology);
 	rest = disk.size % disk.block_size;
 	if (rest)
 		log_warn(

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "devices/disk_topology.h"
 
 struct disk_config {
 	const char *path;
@@ -25,6 +26,7 @@ struct disk {
 	uint32_t block_size; /* what offsets and lengths must be multiples of:
 			      * 512, or more where O_DIRECT asks for it */
 	uint32_t mem_align;  /* of buffers; 1 without O_DIRECT */
+	struct disk_topology topology;
 };
 
 /* Fills *out; -1 with err set ("disk PATH: ...") and nothing left open. A

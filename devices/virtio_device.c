@@ -90,7 +90,5 @@ void virtio_device_broken(struct virtio_device *dev, const char *why)
 	log_guest(LOG_WARN, "virtio device %u needs a reset: %s",
 		  dev->ops->device_id, why);
 	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	/* 2.1.2: the driver is told only once it is up */
-	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		virtio_device_config_changed(dev);
+	virtio_device_config_changed(dev);
 }

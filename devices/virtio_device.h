@@ -119,7 +119,8 @@ bool virtio_device_again(struct virtio_device *dev, unsigned queue);
 /* Interrupts the driver if it wants to hear of what was pushed to queue. */
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue);
 
-/* Tells the driver that configuration space changed. */
+/* Tells the driver that configuration space changed; by an interrupt, if it is
+ * up. */
 void virtio_device_config_changed(struct virtio_device *dev);
 
 /* The driver broke the rules: sets DEVICE_NEEDS_RESET, says so to the driver

@@ -45,7 +45,9 @@ static void config_interrupt(void *transport)
 	struct virtio_mmio *mmio = transport;
 
 	mmio->state.config_generation++;
-	interrupt(mmio, VIRTIO_MMIO_INT_CONFIG);
+	/* 2.1.2: no notification before the driver is up */
+	if (mmio->dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		interrupt(mmio, VIRTIO_MMIO_INT_CONFIG);
 }
 
 static bool queue_again(void *transport, unsigned queue)

@@ -8,6 +8,8 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vsock_packet.h"
+#include "devices/vsock_socket.h"
 #include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
 #include "vmm/publish.h"
@@ -171,8 +173,21 @@ static int refuse_config_file(const char *path, const char *name,
 			 output);
 }
 
+static int check_outputs_against(struct vm_config *config, const char *path,
+				 struct error *err)
+{
+	if (refuse_config_file(path, "console", config->console.file, err))
+		return -1;
+	for (const struct field *f = config_fields; f->name; f++)
+		if (f->is_output &&
+		    refuse_config_file(path, f->name,
+				       *(char **)field_at(f, config, 0), err))
+			return -1;
+	return 0;
+}
+
 /* No output goes into what was read; resources.c sees to the other files. */
-static int check_outputs(const struct vm_config *config, int argc, char **argv,
+static int check_outputs(struct vm_config *config, int argc, char **argv,
 			 struct error *err)
 {
 	struct option option = { 0 };
@@ -181,12 +196,8 @@ static int check_outputs(const struct vm_config *config, int argc, char **argv,
 	while (i < argc && strcmp(argv[i], "--") != 0) {
 		if (next_option(argc, argv, &i, &option, err))
 			return -1;
-		if (option.field || !option.value)
-			continue;
-		if (refuse_config_file(option.value, "console",
-				       config->console.file, err) ||
-		    refuse_config_file(option.value, "pidfile", config->pidfile,
-				       err))
+		if (!option.field && option.value &&
+		    check_outputs_against(config, option.value, err))
 			return -1;
 	}
 	return 0;
@@ -245,6 +256,25 @@ static int validate_iothread(const char *name, struct error *err)
 			 "iothread: '%s' is longer than 15 bytes", name);
 }
 
+/* A second's bytes without their unit are hardly meant so. */
+static int validate_limits(const struct config_disk *disk, struct error *err)
+{
+	unsigned long long bw = disk->bw;
+
+	if (bw && bw < CONFIG_BW_MIN)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw: %llu bytes a second is less "
+				 "than %u KiB (%lluM?)",
+				 disk->path, bw, CONFIG_BW_MIN >> 10, bw);
+	if (disk->bw_burst && !bw)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw-burst needs bw", disk->path);
+	if (disk->iops_burst && !disk->iops)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: iops-burst needs iops", disk->path);
+	return 0;
+}
+
 static int validate_disks(struct vm_config *config, struct error *err)
 {
 	unsigned roots = 0;
@@ -262,6 +292,8 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 disk->path);
 		if (validate_iothread(disk->iothread, err))
 			return error_wrap(err, "disk %s", disk->path);
+		if (validate_limits(disk, err))
+			return -1;
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)
@@ -341,6 +373,22 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
+static int validate_vsock(struct config_vsock *vsock, struct error *err)
+{
+	if (!vsock->path && vsock->cid)
+		return error_set(err, ERROR_USAGE, 0, "vsock: needs a path");
+	if (!vsock->path)
+		return 0;
+	if (strlen(vsock->path) > VSOCK_PATH_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "vsock %s: longer than the %d bytes that a "
+				 "socket's name may have",
+				 vsock->path, VSOCK_PATH_MAX);
+	if (!vsock->cid)
+		vsock->cid = VSOCK_GUEST_CID_MIN;
+	return 0;
+}
+
 static int validate_console(struct config_console *console, struct error *err)
 {
 	int kinds = console->stdio + console->pty + console->none +
@@ -362,6 +410,7 @@ int config_validate(struct vm_config *config, struct error *err)
 				 "cmdline and cmdline-only exclude each other");
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
+	    validate_vsock(&config->vsock, err) ||
 	    validate_console(&config->console, err) ||
 	    cmdline_validate(config, err))
 		return -1;

@@ -16,6 +16,9 @@
 
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
+#define CONFIG_DISK_QUEUES_MAX 16
+#define CONFIG_IOPS_MAX 1000000000
+#define CONFIG_BW_MIN 4096
 #define CONFIG_NETS_MAX 8
 #define CONFIG_PUBLISH_MAX 32
 #define CONFIG_USER_MTU 65520 /* an IP packet of passt's, in 32-bit words */
@@ -29,12 +32,20 @@ struct config_memory {
 	bool hugepages;
 };
 
+enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
+
 struct config_disk {
 	char *path;
 	bool readonly;
 	bool root;
 	bool direct;
-	char *id;	/* name in messages; "diskN" when not given */
+	char *id;	 /* name in messages; "diskN" when not given */
+	int cache;	 /* enum config_cache */
+	uint64_t queues; /* 0: one per vCPU */
+	uint64_t bw;	 /* bytes a second; 0: no limit */
+	uint64_t iops;
+	uint64_t bw_burst; /* 0: a tenth of a second's */
+	uint64_t iops_burst;
 	char *serial;	/* what the guest reads as the serial number */
 	char *iothread; /* name of its event loop; NULL: the VM's own */
 };
@@ -61,6 +72,11 @@ static inline const char *config_net_name(const struct config_net *net)
 	return net->user ? "user" : net->tap ? net->tap : "";
 }
 
+struct config_vsock {
+	char *path;   /* of the Unix socket; NULL: no device */
+	uint64_t cid; /* of the guest; 3 when not given */
+};
+
 /* Exactly one is set. */
 struct config_console {
 	bool stdio;
@@ -81,6 +97,7 @@ struct vm_config {
 	unsigned disk_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
+	struct config_vsock vsock;
 	struct config_console console;
 	struct arch_config arch;
 	bool no_rng;
@@ -111,7 +128,7 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 		      struct error *err);
 
 /* Checks what single values cannot show, and fills in what was left open: the
- * console, disk names. */
+ * console, disk names, the CID. */
 int config_validate(struct vm_config *config, struct error *err);
 
 /* The command line that gives this configuration, quoted for a shell. */

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "devices/vsock_packet.h"
 #include "vmm/config.h"
 
 static const char *const log_names[] = {
@@ -14,6 +15,12 @@ static const char *const log_names[] = {
 	[LOG_WARN] = "warn",
 	[LOG_INFO] = "info",
 	[LOG_DEBUG] = "debug",
+	NULL,
+};
+
+static const char *const cache_names[] = {
+	[CACHE_WRITEBACK] = "writeback",
+	[CACHE_UNSAFE] = "unsafe",
 	NULL,
 };
 
@@ -33,6 +40,16 @@ static const struct field disk_fields[] = {
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
+	{ "cache", FIELD_CHOICE, AT(config_disk, cache), .choices = cache_names,
+	  .arg = "writeback|unsafe" },
+	{ "queues", FIELD_UINT, AT(config_disk, queues), .min = 1,
+	  .max = CONFIG_DISK_QUEUES_MAX },
+	{ "bw", FIELD_SIZE, AT(config_disk, bw) },
+	{ "iops", FIELD_UINT, AT(config_disk, iops), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
+	{ "bw-burst", FIELD_SIZE, AT(config_disk, bw_burst) },
+	{ "iops-burst", FIELD_UINT, AT(config_disk, iops_burst), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
 	{ "iothread", FIELD_STRING, AT(config_disk, iothread) },
@@ -52,6 +69,13 @@ static const struct field net_fields[] = {
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
 	{ "iothread", FIELD_STRING, AT(config_net, iothread) },
+	{ .name = NULL },
+};
+
+static const struct field vsock_fields[] = {
+	{ "path", FIELD_STRING, AT(config_vsock, path), .positional = true },
+	{ "cid", FIELD_UINT, AT(config_vsock, cid), .min = VSOCK_GUEST_CID_MIN,
+	  .max = VSOCK_GUEST_CID_MAX },
 	{ .name = NULL },
 };
 
@@ -83,8 +107,9 @@ const struct field config_fields[] = {
 	{ "disk", FIELD_GROUP,
 	  LIST(vm_config, disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]"
-		 "[,iothread=NAME]",
+	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N]"
+		 "[,bw=SIZE][,iops=N][,bw-burst=SIZE][,iops-burst=N]"
+		 "[,id=S][,serial=S][,iothread=NAME]",
 	  .help = "raw image or block device; repeatable; root adds root= to "
 		  "the command line, direct bypasses the page cache, iothread "
 		  "serves it in a thread of that name" },
@@ -95,6 +120,10 @@ const struct field config_fields[] = {
 	  .help = "network card on a tap, which is made if it is not there, or "
 		  "behind passt, which needs no rights and leads ports of the "
 		  "host to the guest's; repeatable" },
+	{ "vsock", FIELD_GROUP, AT(vm_config, vsock), .group = vsock_fields,
+	  .arg = "PATH[,cid=N]",
+	  .help = "socket device, reached through the Unix socket PATH, which "
+		  "is made; the guest's connections lead to PATH_<port>" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
@@ -106,6 +135,7 @@ const struct field config_fields[] = {
 	{ "no-reboot", FIELD_FLAG, AT(vm_config, no_reboot),
 	  .help = "end when the guest reboots instead of starting it again" },
 	{ "pidfile", FIELD_STRING, AT(vm_config, pidfile), .arg = "FILE",
+	  .is_output = true,
 	  .help = "write the process id there while the VM exists" },
 	{ "stop-timeout", FIELD_UINT, AT(vm_config, stop_timeout), .preset = 10,
 	  .max = 86400, .arg = "SECONDS",
@@ -385,7 +415,10 @@ static void print_member(const struct field *field, const void *at,
 
 	if (!mem)
 		return;
-	set = field_print(field, at, mem);
+	/* a choice that nobody made goes without saying */
+	set = field_print(field, at, mem) &&
+	      (field->type != FIELD_CHOICE ||
+	       *(const int *)at != (int)field->preset);
 	fclose(mem);
 	if (!set)
 		return;
@@ -435,9 +468,11 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		number = *(const uint64_t *)at;
 		if (number % (1 << 20) == 0)
 			fprintf(out, "%lluM", (unsigned long long)number >> 20);
-		else
+		else if (number % (1 << 10) == 0)
 			fprintf(out, "%lluK", (unsigned long long)number >> 10);
-		return true;
+		else
+			fprintf(out, "%llu", (unsigned long long)number);
+		return number || field->preset;
 	case FIELD_MAC:
 		if (mac->set)
 			fprintf(out, "%02x:%02x:%02x:%02x:%02x:%02x",

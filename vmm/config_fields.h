@@ -31,6 +31,7 @@ struct field {
 	enum field_type type;
 	bool positional;   /* first of its group: needs no name */
 	bool may_be_empty; /* a string */
+	bool is_output;	   /* a string: a file that onggi writes */
 	size_t offset;
 	uint64_t preset; /* of numbers and choices */
 	uint64_t min, max;

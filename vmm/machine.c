@@ -7,8 +7,19 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
+#include "devices/virtio_vsock.h"
 #include "vmm/kvm.h"
 #include "vmm/vm.h"
+
+/* One per vCPU, unless said otherwise. */
+static unsigned disk_queues(const struct vm_config *config,
+			    const struct config_disk *disk)
+{
+	uint64_t queues = disk->queues ? disk->queues : config->cpus;
+
+	return queues < VIRTIO_BLK_QUEUES_MAX ? (unsigned)queues
+					      : VIRTIO_BLK_QUEUES_MAX;
+}
 
 static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
@@ -16,6 +27,10 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	const struct config_disk *disk = &vm->config->disks[index];
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
+		.queues = disk_queues(vm->config, disk),
+		.limits = { .bytes = { disk->bw, disk->bw_burst },
+			    .ops = { disk->iops, disk->iops_burst } },
+		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
 
@@ -67,11 +82,27 @@ static int create_rng(struct vm *vm, unsigned index, struct vm_device *device,
 	return device->dev ? 0 : -1;
 }
 
+static int create_vsock(struct vm *vm, unsigned index, struct vm_device *device,
+			struct error *err)
+{
+	const struct virtio_vsock_options options = {
+		.listen_fd = vm->resources->vsock.fd,
+		.path = vm->config->vsock.path,
+		.guest_cid = (uint32_t)vm->config->vsock.cid,
+	};
+
+	(void)index;
+	device->destroy = virtio_vsock_destroy;
+	device->dev = virtio_vsock_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
 	[SLOT_DISK] = create_disk,
 	[SLOT_NET] = create_net,
 	[SLOT_RNG] = create_rng,
+	[SLOT_VSOCK] = create_vsock,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)

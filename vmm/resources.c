@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "devices/vsock_table.h"
 #include "vmm/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -45,10 +47,9 @@ static bool is_open_as(const struct stat *st, int fd)
 	return fd >= 0 && fstat(fd, &open) == 0 && same_file(&open, st);
 }
 
-/* Refuses to write over what this VM reads: nobody means to. */
-static int refuse_own_file(const struct resources *resources,
-			   const struct vm_config *config, const char *path,
-			   struct error *err)
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err)
 {
 	const char *use = NULL;
 	struct stat st;
@@ -64,6 +65,8 @@ static int refuse_own_file(const struct resources *resources,
 			use = config->disks[i].id;
 	if (is_open_as(&st, resources->pidfile_fd))
 		use = "the pidfile";
+	if (vsock_socket_is(&resources->vsock, &st))
+		use = "the vsock socket";
 	if (!use)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
@@ -187,7 +190,7 @@ static int write_pidfile(struct resources *resources,
 	const char *path = config->pidfile;
 	autoclose int fd = -1;
 
-	if (refuse_own_file(resources, config, path, err))
+	if (resources_refuse_own_file(resources, config, path, err))
 		return error_wrap(err, "pidfile");
 	do {
 		cleanup_close(&fd);
@@ -209,13 +212,42 @@ static int write_pidfile(struct resources *resources,
 	return 0;
 }
 
+/* Each connection is a descriptor, and shells allow 1024 by default. What else
+ * there is takes no more than another thousand. */
+#define DESCRIPTORS (VSOCK_CONNECTIONS_MAX + 1024)
+
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = DESCRIPTORS;
+	if (limit.rlim_max < DESCRIPTORS)
+		limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_vsock(struct resources *resources,
+		      const struct vm_config *config, struct error *err)
+{
+	const char *path = config->vsock.path;
+
+	if (!path)
+		return 0;
+	if (resources_refuse_own_file(resources, config, path, err))
+		return error_wrap(err, "vsock");
+	allow_descriptors();
+	return vsock_socket_open(&resources->vsock, path, err);
+}
+
 static int open_console(struct resources *resources,
 			const struct vm_config *config,
 			struct timeline *timeline, struct error *err)
 {
 	const char *file = config->console.file;
 
-	if (file && refuse_own_file(resources, config, file, err))
+	if (file && resources_refuse_own_file(resources, config, file, err))
 		return error_wrap(err, "console");
 	resources->console = console_open(&config->console, timeline, err);
 	return resources->console ? 0 : -1;
@@ -240,7 +272,11 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err)
 {
 	*resources = (struct resources){
-		.kvm_fd = -1, .kernel.fd = -1, .initrd.fd = -1, .pidfile_fd = -1
+		.kvm_fd = -1,
+		.kernel.fd = -1,
+		.initrd.fd = -1,
+		.vsock.fd = -1,
+		.pidfile_fd = -1,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
@@ -268,7 +304,8 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	 * one */
 	if (config->pidfile && write_pidfile(resources, config, err))
 		goto fail;
-	if (open_console(resources, config, timeline, err))
+	if (open_vsock(resources, config, err) ||
+	    open_console(resources, config, timeline, err))
 		goto fail;
 	return 0;
 fail:
@@ -283,6 +320,7 @@ void resources_close(struct resources *resources)
 	    is_file_at(resources->pidfile_fd, resources->pidfile))
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
+	vsock_socket_close(&resources->vsock);
 	console_close(resources->console);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
 		passt_stop(resources->nets[i].passt);

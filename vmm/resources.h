@@ -1,4 +1,5 @@
-/* Host resources that outlive a guest reboot: open files, taps, passt, console.
+/* Host resources that outlive a guest reboot: open files, taps, sockets, passt,
+ * console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
  * of the guest opens nothing again and a later sandbox need not allow it.
@@ -12,6 +13,7 @@
 #include "boot/load.h"
 #include "devices/disk_file.h"
 #include "devices/net_tap.h"
+#include "devices/vsock_socket.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/passt.h"
@@ -32,6 +34,7 @@ struct resources {
 		struct net_tap tap;
 		struct passt *passt; /* NULL: on the tap */
 	} nets[CONFIG_NETS_MAX];
+	struct vsock_socket vsock; /* fd -1: none */
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
 	int pidfile_fd;	     /* locked */
@@ -41,6 +44,11 @@ struct resources {
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
 void resources_release_kernel(struct resources *resources);
+
+/* Refuses to write over what this VM has open: nobody means to. */
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err);
 void resources_close(struct resources *resources);
 
 /* What a network card sends to and receives from. */

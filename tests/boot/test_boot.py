@@ -36,6 +36,9 @@ def test_tuned_kernel_boots_each_way(images, kernel, options, cpus, memory):
     assert mib * 0.75 < int(lines[2]) / 1024 < mib
 
 
+AT_PAGESZ = 6  # <linux/auxvec.h>
+
+
 def needs_built(kernel):
     if not (onggi.images_dir() / kernel).exists():
         pytest.skip(f"{kernel}: was not built")
@@ -51,7 +54,7 @@ def test_variants_of_the_tuned_kernel_use_their_devices(images, tmp_path,
     result = run("run", "--kernel", getattr(images, kernel), "--initrd",
                  images.initramfs, "--cpus", 2, "--memory", "512M", "--disk",
                  disk, sh="""
-        grep -m 1 KernelPageSize /proc/self/smaps
+        od -An -v -tx8 -w16 /proc/self/auxv | grep '^ *0*6 '
         dd if=/dev/vda of=/tmp/copy bs=1M 2>/dev/null
         dd if=/dev/zero of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null
         dd if=/tmp/copy of=/dev/vda bs=4k conv=fsync 2>/dev/null
@@ -60,7 +63,9 @@ def test_variants_of_the_tuned_kernel_use_their_devices(images, tmp_path,
         exit 7""")
     assert result.returncode == 7, result.stdout + result.stderr
     lines = result.stdout.split("\n")
-    assert lines[0].split(maxsplit=1)[1].strip() == machine.VARIANTS[kernel]
+    key, value = lines[0].split()
+    assert (int(key, 16), int(value, 16)) == (AT_PAGESZ,
+                                              machine.VARIANTS[kernel])
     assert lines[1].split()[0] == hashlib.md5(disk.read_bytes()).hexdigest()
     assert lines[2].strip() == "16"
 
@@ -328,9 +333,10 @@ def test_stock_debian_obeys_the_power_button(images, tmp_path):
     root = tmp_path / "root.ext4"
     subprocess.run(["cp", "--sparse=always", images.debian_root, root],
                    check=True)
-    with Guest("run", "--kernel", images.debian_vmlinuz, "--initrd",
-               images.debian_initrd, "--disk", f"{root},root", "--memory",
-               "512M", "--stop-timeout", 400) as vm:
+    kernel, initrd = (getattr(images, name) for name in machine.BUTTON_STOCK)
+    with Guest("run", "--kernel", kernel, "--initrd", initrd, "--disk",
+               f"{root},root", "--memory", "512M", "--stop-timeout",
+               400) as vm:
         log_in(vm)
         vm.signal()
         vm.wait_for("Power down", 400)

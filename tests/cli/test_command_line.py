@@ -104,6 +104,14 @@ def test_unknown_command_is_refused():
     (["--disk", "a,id"], ["disk", "id"]),
     (["--disk", "a,root", "--disk", "b,root"], ["disk", "root"]),
     (["--disk", "a,serial=123456789012345678901"], ["disk", "serial"]),
+    (["--disk", "a,cache=none"], ["disk: cache", "writeback|unsafe"]),
+    (["--disk", "a,bw=fast"], ["disk: bw", "fast", "512M"]),
+    (["--disk", "a,bw=50"], ["disk a: bw: 50 bytes", "4 KiB", "50M?"]),
+    (["--disk", "a,iops=0"], ["disk: iops", "1 to"]),
+    (["--disk", "a,iops=5,bw-burst=1M"], ["disk a", "bw-burst needs bw"]),
+    (["--disk", "a,bw=5M,iops-burst=9"], ["disk a", "iops-burst needs iops"]),
+    (["--disk", "a,queues=0"], ["disk: queues", "1 to 16"]),
+    (["--disk", "a,queues=17"], ["disk: queues", "1 to 16"]),
     (["--net", "tap=t0,mac=02:00"], ["mac", "02:00"]),
     (["--net", "tap=t0,mac=03:00:00:00:00:01"], ["mac", "multicast"]),
     (["--net", "tap=t0,mtu=60"], ["mtu", "60"]),
@@ -254,7 +262,8 @@ def test_quotes_that_are_closed_and_dashes_of_ones_own_are_fine(kernel):
 def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     odd = tmp_path / "a disk, with commas.img"
     first = run("run", "--kernel", kernel, "--memory", "5G", "--disk",
-                str(odd).replace(",", ",,") + ",root,direct,serial=S1",
+                str(odd).replace(",", ",,") + ",root,direct,cache=unsafe,queues=3,bw=5000,iops=9,"
+                "bw-burst=4K,iops-burst=3,serial=S1",
                 "--cmdline", "a='b c'", "--dry-run", "--", "sh", "-c", "it's")
     assert first.returncode == 0, first.stderr
     again = shlex.split(first.stdout.splitlines()[0])
@@ -264,6 +273,8 @@ def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     second = run(*again[1:at], "--dry-run", *again[at:])
     assert second.stdout == first.stdout
     assert "root=/dev/vda rw" in first.stdout
+    assert ("cache=unsafe,queues=3,bw=5000,iops=9,bw-burst=4K,iops-burst=3,"
+            in first.stdout)
     assert re.search(r"0x100000000 .* memory, 2048 MiB", first.stdout)
 
 

@@ -1,6 +1,7 @@
 /* virtio-blk on a 64 KiB disk, with rings and requests from the input. I/O is
  * synchronous, so that a crash repeats.
  */
+#include <errno.h>
 #include <linux/virtio_blk.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,11 +15,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define DISK_SIZE 65536
 
 struct params {
-	uint8_t features; /* bits 28 and 29, and FLUSH */
-	uint8_t disk;	  /* bit 0: read-only, bit 1: direct */
-	uint8_t kicks;	  /* 0x40: stop the queue, 0x80: the engine is slow */
+	/* bits 28 and 29, FLUSH, DISCARD, WRITE_ZEROES, MQ */
+	uint8_t features;
+	/* bit 0: read-only, bit 1: direct, bit 2: fallocate() fails, bit 3: for
+	 * good */
+	uint8_t disk;
+	/* 0x20: of both queues, 0x40: stop the first, 0x80: the engine is
+	 * slow */
+	uint8_t kicks;
 	uint8_t short_io;
 };
+
+static uint32_t features(const struct params *p)
+{
+	static const uint8_t bits[] = { 28,
+					29,
+					VIRTIO_BLK_F_FLUSH,
+					VIRTIO_BLK_F_DISCARD,
+					VIRTIO_BLK_F_WRITE_ZEROES,
+					VIRTIO_BLK_F_MQ };
+	uint32_t wanted = 0;
+
+	for (unsigned i = 0; i < sizeof(bits); i++)
+		wanted |= (uint32_t)(p->features >> i & 1) << bits[i];
+	return wanted;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -48,18 +69,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	disk.readonly = p.disk & 1;
 	disk.direct = p.disk & 2;
 	disk.mem_align = disk.direct ? 512 : 1;
+	options.queues = p.kicks & 0x20 ? 2 : 1;
 	sync_engine_short = p.short_io;
 	sync_engine_hold = p.kicks & 0x80;
+	sync_engine_fallocate_error = p.disk & 8   ? EOPNOTSUPP
+				      : p.disk & 4 ? EINVAL
+						   : 0;
 	dev = virtio_blk_create(&options, &mem, loop, &err);
 	mmio = fuzz_attach(dev);
-	fuzz_bring_up(mmio, 1,
-		      (p.features & 3u) << 28 | (p.features >> 2 & 1u)
-							<< VIRTIO_BLK_F_FLUSH);
+	fuzz_bring_up(mmio, options.queues,
+		      features(&p) & (uint32_t)dev->features);
 	for (int i = 0; i <= p.kicks % 4; i++) {
 		fuzz_write_register(mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+		fuzz_write_register(mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 		event_loop_run(loop);
 	}
 	if (p.kicks & 0x40) {
+		fuzz_write_register(mmio, VIRTIO_MMIO_QUEUE_SEL, 0);
 		fuzz_write_register(mmio, VIRTIO_MMIO_QUEUE_READY, 0);
 		sync_engine_hold = false;
 		fuzz_write_register(mmio, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
