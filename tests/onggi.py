@@ -1,6 +1,7 @@
 """Runs the onggi program for the tests, and makes tiny guests for it."""
 
 import base64
+import contextlib
 import importlib
 import os
 import platform
@@ -51,6 +52,16 @@ def run(*args, sh=None, timeout=120, stdin=None, **kwargs):
         errors="replace", input=stdin,
         stdin=None if stdin is not None else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
+
+
+@contextlib.contextmanager
+def for_everybody(*paths):
+    """Lets every user read and write paths for a while."""
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            stack.callback(os.chmod, path, os.stat(path).st_mode & 0o7777)
+            os.chmod(path, 0o666)
+        yield
 
 
 class Guest:

@@ -12,6 +12,7 @@
 #include "devices/vsock_socket.h"
 #include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
+#include "vmm/publish.h"
 
 #define MIB (1ULL << 20)
 #define MEMORY_MIN (8 * MIB)
@@ -308,25 +309,66 @@ static int validate_disks(struct vm_config *config, struct error *err)
 	return 0;
 }
 
+/* passt sees no difference between one port at two addresses. */
+static int validate_publish(const struct config_net *net, struct error *err)
+{
+	for (unsigned i = 0; i < net->publish_count; i++) {
+		struct publish one, other;
+
+		if (publish_parse(&one, net->publish[i], err))
+			return -1;
+		for (unsigned j = 0; j < i; j++)
+			if (publish_parse(&other, net->publish[j], err) == 0 &&
+			    one.udp == other.udp && one.host == other.host)
+				return error_set(err, ERROR_USAGE, 0,
+						 "publish: port %u is named "
+						 "twice",
+						 one.host);
+	}
+	return 0;
+}
+
+static int validate_net(const struct config_net *net, struct error *err)
+{
+	if (net->user == (net->tap != NULL))
+		return error_set(err, ERROR_USAGE, 0,
+				 "needs one of tap=NAME and user");
+	if (net->publish_count && !net->user)
+		return error_set(err, ERROR_USAGE, 0,
+				 "publish is for user alone");
+	if (net->tap && !net_tap_is_name(net->tap))
+		return error_set(err, ERROR_USAGE, 0,
+				 "'%s' is not an interface name", net->tap);
+	if (net->user && net->mtu > CONFIG_USER_MTU)
+		return error_set(err, ERROR_USAGE, 0,
+				 "mtu: passt has %d at most", CONFIG_USER_MTU);
+	if (validate_publish(net, err))
+		return -1;
+	if (validate_iothread(net->iothread, err))
+		return error_wrap(err, "%s", config_net_name(net));
+	return 0;
+}
+
+/* What serves one card serves no other; nor do two of passt's help anybody. */
+static bool same_net(const struct config_net *a, const struct config_net *b)
+{
+	if (a->user || b->user)
+		return a->user == b->user;
+	return strcmp(a->tap, b->tap) == 0;
+}
+
 static int validate_nets(const struct vm_config *config, struct error *err)
 {
 	for (unsigned i = 0; i < config->net_count; i++) {
 		const struct config_net *net = &config->nets[i];
 
-		if (!net->tap)
-			return error_set(err, ERROR_USAGE, 0,
-					 "net: needs tap=NAME");
-		if (!net_tap_is_name(net->tap))
-			return error_set(err, ERROR_USAGE, 0,
-					 "net: '%s' is not an interface name",
-					 net->tap);
-		if (validate_iothread(net->iothread, err))
-			return error_wrap(err, "net %s", net->tap);
+		if (validate_net(net, err))
+			return error_wrap(err, "net");
 		for (unsigned j = 0; j < i; j++)
-			if (strcmp(config->nets[j].tap, net->tap) == 0)
+			if (same_net(net, &config->nets[j]))
 				return error_set(err, ERROR_USAGE, 0,
-						 "net: tap %s is named twice",
-						 net->tap);
+						 "net: %s is named twice",
+						 config_net_name(net));
 	}
 	return 0;
 }
@@ -427,8 +469,7 @@ void config_print_command(const struct vm_config *config, FILE *out)
 		if (!f->help || strcmp(f->name, "dry-run") == 0)
 			continue;
 		if (f->stride)
-			count = *(const unsigned *)((const char *)config +
-						    f->count_offset);
+			count = field_length(f, config);
 		for (unsigned i = 0; i < count; i++)
 			print_option(f, at + i * f->stride, out);
 	}

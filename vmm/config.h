@@ -20,7 +20,9 @@
 #define CONFIG_IOPS_MAX 1000000000
 #define CONFIG_BW_MIN 4096
 #define CONFIG_NETS_MAX 8
-#define CONFIG_ARGS_MAX 32 /* Linux panics at more */
+#define CONFIG_PUBLISH_MAX 32
+#define CONFIG_USER_MTU 65520 /* an IP packet of passt's, in 32-bit words */
+#define CONFIG_ARGS_MAX 32    /* Linux panics at more */
 /* KVM prepares its tables for all of it at once, deaf to signals: seconds per
  * TiB where it shadows page tables. More than 8 TiB it does not take at all. */
 #define CONFIG_MEMORY_MAX (1ULL << 40)
@@ -53,12 +55,22 @@ struct config_mac {
 	uint8_t bytes[6];
 };
 
+/* Exactly one of tap and user is set. */
 struct config_net {
 	char *tap;
+	bool user;			   /* behind passt */
+	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
+	unsigned publish_count;
 	struct config_mac mac;
 	uint64_t mtu; /* bytes; 0: left to the guest */
 	char *iothread;
 };
+
+/* What messages call it. */
+static inline const char *config_net_name(const struct config_net *net)
+{
+	return net->user ? "user" : net->tap ? net->tap : "";
+}
 
 struct config_vsock {
 	char *path;   /* of the Unix socket; NULL: no device */

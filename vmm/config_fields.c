@@ -56,8 +56,16 @@ static const struct field disk_fields[] = {
 	{ .name = NULL },
 };
 
+#define LIST(type, member, counter, maximum)                               \
+	AT(type, member), .stride = sizeof(((struct type *)0)->member[0]), \
+			  .count_offset = offsetof(struct type, counter),  \
+			  .max = (maximum)
+
 static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
+	{ "user", FIELD_FLAG, AT(config_net, user) },
+	{ "publish", FIELD_STRING,
+	  LIST(config_net, publish, publish_count, CONFIG_PUBLISH_MAX) },
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
 	{ "iothread", FIELD_STRING, AT(config_net, iothread) },
@@ -79,12 +87,6 @@ static const struct field console_fields[] = {
 	{ .name = NULL },
 };
 
-#define LIST(member, counter, maximum)                                \
-	AT(vm_config, member),                                        \
-		.stride = sizeof(((struct vm_config *)0)->member[0]), \
-		.count_offset = offsetof(struct vm_config, counter),  \
-		.max = (maximum)
-
 const struct field config_fields[] = {
 	{ "kernel", FIELD_STRING, AT(vm_config, kernel), .arg = "FILE",
 	  .help = "bzImage or ELF vmlinux; without it, the first found of the "
@@ -102,7 +104,8 @@ const struct field config_fields[] = {
 	{ "memory", FIELD_GROUP, AT(vm_config, memory), .group = memory_fields,
 	  .arg = "SIZE[,hugepages]",
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
-	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
+	{ "disk", FIELD_GROUP,
+	  LIST(vm_config, disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
 	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N]"
 		 "[,bw=SIZE][,iops=N][,bw-burst=SIZE][,iops-burst=N]"
@@ -110,11 +113,13 @@ const struct field config_fields[] = {
 	  .help = "raw image or block device; repeatable; root adds root= to "
 		  "the command line, direct bypasses the page cache, iothread "
 		  "serves it in a thread of that name" },
-	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
+	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields,
-	  .arg = "tap=NAME[,mac=M][,mtu=N][,iothread=NAME]",
-	  .help = "network card on a tap, which is made if it is not there; "
-		  "repeatable" },
+	  .arg = "tap=NAME|user[,publish=PORT:PORT]...[,mac=M][,mtu=N]"
+		 "[,iothread=NAME]",
+	  .help = "network card on a tap, which is made if it is not there, or "
+		  "behind passt, which needs no rights and leads ports of the "
+		  "host to the guest's; repeatable" },
 	{ "vsock", FIELD_GROUP, AT(vm_config, vsock), .group = vsock_fields,
 	  .arg = "PATH[,cid=N]",
 	  .help = "socket device, reached through the Unix socket PATH, which "
@@ -146,7 +151,8 @@ const struct field config_fields[] = {
 	  .help = "print the complete command line and the memory map, start "
 		  "nothing" },
 #include "arch_fields.h"
-	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX),
+	{ "args", FIELD_STRING,
+	  LIST(vm_config, args, arg_count, CONFIG_ARGS_MAX),
 	  .may_be_empty = true },
 	{ .name = NULL },
 };
@@ -283,6 +289,7 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 {
 	const struct field *field;
 	char *value;
+	void *to;
 
 	if (first && group->positional)
 		return field_parse(group, field_at(group, at, 0), piece, err);
@@ -296,7 +303,9 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 	if (!value && field->type != FIELD_FLAG)
 		return error_set(err, ERROR_USAGE, 0,
 				 "%s needs a value: %s=", piece, piece);
-	return field_parse(field, field_at(field, at, 0), value, err);
+	to = field->stride ? field_append(field, at, err)
+			   : field_at(field, at, 0);
+	return to ? field_parse(field, to, value, err) : -1;
 }
 
 static int parse_group(const struct field *field, void *at, const char *text,
@@ -377,8 +386,12 @@ void field_clear(const struct field *field, void *at)
 		*(int *)at = (int)field->preset;
 		break;
 	case FIELD_GROUP:
-		for (const struct field *f = field->group; f->name; f++)
-			field_clear(f, field_at(f, at, 0));
+		for (const struct field *f = field->group; f->name; f++) {
+			if (f->stride)
+				field_clear_list(f, at);
+			else
+				field_clear(f, field_at(f, at, 0));
+		}
 		break;
 	}
 }
@@ -391,34 +404,44 @@ void field_clear_list(const struct field *field, void *base)
 		field_clear(field, field_at(field, base, --*count));
 }
 
+/* "NAME=VALUE" with commas doubled, behind *comma; nothing for an unset one. */
+static void print_member(const struct field *field, const void *at,
+			 const char **comma, FILE *out)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	FILE *mem = open_memstream(&text, &len);
+	bool set;
+
+	if (!mem)
+		return;
+	/* a choice that nobody made goes without saying */
+	set = field_print(field, at, mem) &&
+	      (field->type != FIELD_CHOICE ||
+	       *(const int *)at != (int)field->preset);
+	fclose(mem);
+	if (!set)
+		return;
+	fputs(*comma, out);
+	if (field->type == FIELD_FLAG)
+		fputs(field->name, out);
+	else if (!field->positional)
+		fprintf(out, "%s=", field->name);
+	for (const char *c = text; *c; c++)
+		fputs(*c == ',' ? ",," : (char[]){ *c, 0 }, out);
+	*comma = ",";
+}
+
 static bool print_group(const struct field *group, const void *at, FILE *out)
 {
 	const char *comma = "";
 
 	for (const struct field *f = group; f->name; f++) {
-		const void *value = (const char *)at + f->offset;
-		autofree char *text = NULL;
-		size_t len = 0;
-		FILE *mem = open_memstream(&text, &len);
-		bool set;
+		const char *value = (const char *)at + f->offset;
+		unsigned count = f->stride ? field_length(f, at) : 1;
 
-		if (!mem)
-			return false;
-		/* a choice that nobody made goes without saying */
-		set = field_print(f, value, mem) &&
-		      (f->type != FIELD_CHOICE ||
-		       *(const int *)value != (int)f->preset);
-		fclose(mem);
-		if (!set)
-			continue;
-		fputs(comma, out);
-		if (f->type == FIELD_FLAG)
-			fputs(f->name, out);
-		else if (!f->positional)
-			fprintf(out, "%s=", f->name);
-		for (const char *c = text; *c; c++)
-			fputs(*c == ',' ? ",," : (char[]){ *c, 0 }, out);
-		comma = ",";
+		for (unsigned i = 0; i < count; i++)
+			print_member(f, value + i * f->stride, &comma, out);
 	}
 	return *comma;
 }

@@ -4,7 +4,8 @@
  * A field is a name, a type and an offset into its struct. Fields of type
  * FIELD_GROUP have fields of their own ("--disk PATH,readonly,id=S" or
  * {"path": ..., "readonly": true}); the group's first field may be positional
- * and then needs no "name=". Constant data, any thread.
+ * and then needs no "name=". Of a list inside a group the command line repeats
+ * the name, and JSON has an array. Constant data, any thread.
  */
 #pragma once
 
@@ -71,6 +72,11 @@ static inline void *field_at(const struct field *field, void *base,
 static inline unsigned *field_count(const struct field *field, void *base)
 {
 	return (unsigned *)((char *)base + field->count_offset);
+}
+
+static inline unsigned field_length(const struct field *field, const void *base)
+{
+	return *(const unsigned *)((const char *)base + field->count_offset);
 }
 
 /* Frees all elements of a list. */

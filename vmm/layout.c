@@ -48,7 +48,7 @@ void layout_print(const struct vm_config *config,
 			break;
 		case SLOT_NET:
 			fprintf(out, "net: %s\n",
-				config->nets[slot->index].tap);
+				config_net_name(&config->nets[slot->index]));
 			break;
 		case SLOT_RNG:
 			fprintf(out, "rng\n");

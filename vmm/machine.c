@@ -52,21 +52,25 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 {
 	const struct config_net *net = &vm->config->nets[index];
 	struct virtio_net_options options = {
-		.tap_fd = vm->resources->taps[index],
-		.mtu = (uint16_t)net->mtu,
+		.backend = resources_net(vm->resources, index),
+		/* passt's is not the one that guests start with */
+		.mtu = (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU
+							 : net->mtu),
 	};
 
 	struct event_loop *loop = iothread_loop(vm, net->iothread, err);
 
 	if (!loop)
-		return error_wrap(err, "net %s", net->tap);
+		return error_wrap(err, "net %s", config_net_name(net));
 	if (net->mac.set)
 		memcpy(options.mac, net->mac.bytes, sizeof(options.mac));
 	else
-		net_tap_mac(net->tap, options.mac);
+		net_tap_mac(config_net_name(net), options.mac);
 	device->destroy = virtio_net_destroy;
 	device->dev = virtio_net_create(&options, &vm->mem, loop, err);
-	return device->dev ? 0 : error_wrap(err, "net %s", net->tap);
+	if (!device->dev)
+		return error_wrap(err, "net %s", config_net_name(net));
+	return 0;
 }
 
 static int create_rng(struct vm *vm, unsigned index, struct vm_device *device,

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "devices/net_tap.h"
 #include "devices/vsock_table.h"
 #include "vmm/kvm.h"
 
@@ -111,15 +110,32 @@ static int open_disks(struct resources *resources,
 	return 0;
 }
 
-static int open_taps(struct resources *resources,
+static int open_net(struct resources *resources, const struct vm_config *config,
+		    unsigned index, struct error *err)
+{
+	const struct config_net *net = &config->nets[index];
+
+	if (!net->user)
+		return net_tap_open(&resources->nets[index].tap, net->tap, err);
+	resources->nets[index].passt = passt_start(net, err);
+	return resources->nets[index].passt ? 0 : -1;
+}
+
+static int open_nets(struct resources *resources,
 		     const struct vm_config *config, struct error *err)
 {
-	for (unsigned i = 0; i < config->net_count; i++) {
-		resources->taps[i] = net_tap_open(config->nets[i].tap, err);
-		if (resources->taps[i] < 0)
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (open_net(resources, config, i, err))
 			return error_wrap(err, "net%u", i);
-	}
 	return 0;
+}
+
+struct net_backend *resources_net(struct resources *resources, unsigned index)
+{
+	struct passt *passt = resources->nets[index].passt;
+
+	return passt ? passt_backend(passt)
+		     : &resources->nets[index].tap.backend;
 }
 
 /* Opens and locks the file; the lock goes with the process, however it ends,
@@ -264,8 +280,6 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		resources->taps[i] = -1;
 
 	if (open_image(&resources->kernel, config->kernel, err)) {
 		error_wrap(err, "kernel");
@@ -280,7 +294,7 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		goto fail;
 	}
 	if (open_disks(resources, config, err) ||
-	    open_taps(resources, config, err))
+	    open_nets(resources, config, err))
 		goto fail;
 	resources->kvm_fd = kvm_open(err);
 	if (resources->kvm_fd < 0)
@@ -308,8 +322,10 @@ void resources_close(struct resources *resources)
 	cleanup_close(&resources->pidfile_fd);
 	vsock_socket_close(&resources->vsock);
 	console_close(resources->console);
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		cleanup_close(&resources->taps[i]);
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
+		passt_stop(resources->nets[i].passt);
+		net_tap_close(&resources->nets[i].tap);
+	}
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		cleanup_close(&resources->disks[i].fd);
 	cleanup_close(&resources->initrd.fd);

@@ -1,4 +1,4 @@
-/* Host resources that outlive a guest reboot: open files, taps, sockets,
+/* Host resources that outlive a guest reboot: open files, taps, sockets, passt,
  * console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
@@ -12,9 +12,11 @@
 #include "base/error.h"
 #include "boot/load.h"
 #include "devices/disk_file.h"
+#include "devices/net_tap.h"
 #include "devices/vsock_socket.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/passt.h"
 #include "vmm/timeline.h"
 
 /* Comes when somebody is about to write to the kernel's file, if it is
@@ -28,7 +30,10 @@ struct resources {
 	struct boot_file kernel;
 	struct boot_file initrd; /* fd -1: none */
 	struct disk disks[CONFIG_DISKS_MAX];
-	int taps[CONFIG_NETS_MAX];
+	struct {
+		struct net_tap tap;
+		struct passt *passt; /* NULL: on the tap */
+	} nets[CONFIG_NETS_MAX];
 	struct vsock_socket vsock; /* fd -1: none */
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
@@ -45,3 +50,6 @@ int resources_refuse_own_file(const struct resources *resources,
 			      const struct vm_config *config, const char *path,
 			      struct error *err);
 void resources_close(struct resources *resources);
+
+/* What a network card sends to and receives from. */
+struct net_backend *resources_net(struct resources *resources, unsigned index);

@@ -376,6 +376,30 @@ static void destroy_vcpus(struct vm *vm)
 	free(vm->vcpus);
 }
 
+static void on_passt_failed(void *ctx, const char *why)
+{
+	vm_stop(ctx, VM_STOP_ERROR, ERROR_IO, "net user: passt: %s", why);
+}
+
+static int watch_helpers(struct vm *vm, struct error *err)
+{
+	for (unsigned i = 0; i < vm->config->net_count; i++) {
+		struct passt *passt = vm->resources->nets[i].passt;
+
+		if (passt &&
+		    passt_watch(passt, vm->loop, on_passt_failed, vm, err))
+			return -1;
+	}
+	return 0;
+}
+
+static void unwatch_helpers(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config->net_count; i++)
+		if (vm->resources->nets[i].passt)
+			passt_unwatch(vm->resources->nets[i].passt);
+}
+
 static int attach_console(struct vm *vm, struct error *err)
 {
 	return console_attach(vm->resources->console, &vm->serial, vm->loop,
@@ -406,6 +430,7 @@ static const struct {
 	{ "virtio devices", machine_create_devices, machine_destroy_devices },
 	{ "kernel", load_kernel, NULL },
 	{ "signals", watch_signals, unwatch_signals },
+	{ "helpers", watch_helpers, unwatch_helpers },
 	{ "console", attach_console, detach_console },
 };
 
