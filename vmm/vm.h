@@ -19,6 +19,7 @@
 #include "devices/serial_16550.h"
 #include "devices/virtio_mmio.h"
 #include "vmm/arch.h"
+#include "vmm/disk_reload.h"
 #include "vmm/resources.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
@@ -64,6 +65,7 @@ struct vm {
 	int irq_fds[LAYOUT_SLOTS_MAX + VM_PLATFORM_IRQS];
 	unsigned irq_count;
 	struct vm_device devices[LAYOUT_SLOTS_MAX];
+	struct disk_reload reload;
 	struct arch_state arch;
 	struct vcpu *vcpus;
 
