@@ -47,6 +47,13 @@ struct config_net {
 	uint64_t mtu; /* bytes; 0: left to the guest */
 };
 
+struct config_balloon {
+	bool given;	   /* there is a balloon */
+	uint64_t size;	   /* bytes that it is to hold from the start */
+	uint64_t stats;	   /* seconds from one to the next; 0: none */
+	bool no_reporting; /* what the guest frees stays with it */
+};
+
 /* Exactly one is set. */
 struct config_console {
 	bool stdio;
@@ -67,6 +74,7 @@ struct vm_config {
 	unsigned disk_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
+	struct config_balloon balloon;
 	struct config_console console;
 	struct arch_config arch;
 	bool no_rng;

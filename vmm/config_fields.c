@@ -45,6 +45,14 @@ static const struct field net_fields[] = {
 	{ .name = NULL },
 };
 
+static const struct field balloon_fields[] = {
+	{ "size", FIELD_SIZE, AT(config_balloon, size) },
+	{ "stats", FIELD_UINT, AT(config_balloon, stats), .min = 1,
+	  .max = 86400 },
+	{ "no-reporting", FIELD_FLAG, AT(config_balloon, no_reporting) },
+	{ .name = NULL },
+};
+
 static const struct field console_fields[] = {
 	{ "stdio", FIELD_FLAG, AT(config_console, stdio) },
 	{ "pty", FIELD_FLAG, AT(config_console, pty) },
@@ -85,6 +93,11 @@ const struct field config_fields[] = {
 	  .group = net_fields, .arg = "tap=NAME[,mac=M][,mtu=N]",
 	  .help = "network card on a tap, which is made if it is not there; "
 		  "repeatable" },
+	{ "balloon", FIELD_GROUP, AT(vm_config, balloon),
+	  .group = balloon_fields, .may_be_empty = true,
+	  .arg = "[size=SIZE][,stats=SECONDS][,no-reporting]",
+	  .help = "memory that the guest frees goes back to the host; size is "
+		  "taken from the guest, stats are logged at level info" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
@@ -264,6 +277,12 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 	return field_parse(field, field_at(field, at, 0), value, err);
 }
 
+void field_set_given(const struct field *field, void *at)
+{
+	if (field_may_stand_alone(field))
+		*(bool *)at = true;
+}
+
 static int parse_group(const struct field *field, void *at, const char *text,
 		       struct error *err)
 {
@@ -273,6 +292,9 @@ static int parse_group(const struct field *field, void *at, const char *text,
 
 	if (!copy)
 		return error_set(err, ERROR_USAGE, ENOMEM, "%s", field->name);
+	field_set_given(field, at);
+	if (!*text && field_may_stand_alone(field))
+		return 0;
 	while ((piece = next_piece(&rest))) {
 		if (parse_piece(field->group, at, piece, first, err))
 			return error_wrap(err, "%s", field->name);
@@ -342,6 +364,8 @@ void field_clear(const struct field *field, void *at)
 		*(int *)at = (int)field->preset;
 		break;
 	case FIELD_GROUP:
+		if (field_may_stand_alone(field))
+			*(bool *)at = false;
 		for (const struct field *f = field->group; f->name; f++)
 			field_clear(f, field_at(f, at, 0));
 		break;
@@ -409,7 +433,7 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 			fprintf(out, "%lluM", (unsigned long long)number >> 20);
 		else
 			fprintf(out, "%lluK", (unsigned long long)number >> 10);
-		return true;
+		return number || field->preset;
 	case FIELD_MAC:
 		if (mac->set)
 			fprintf(out, "%02x:%02x:%02x:%02x:%02x:%02x",
@@ -420,7 +444,10 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		fputs(field->choices[*(const int *)at], out);
 		return true;
 	case FIELD_GROUP:
-		return print_group(field->group, at, out);
+		if (field_may_stand_alone(field) && !*(const bool *)at)
+			return false;
+		return print_group(field->group, at, out) ||
+		       field_may_stand_alone(field);
 	}
 	return false;
 }

@@ -17,6 +17,7 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 	add_slots(layout, SLOT_DISK, config->disk_count);
 	add_slots(layout, SLOT_NET, config->net_count);
 	add_slots(layout, SLOT_RNG, !config->no_rng);
+	add_slots(layout, SLOT_BALLOON, config->balloon.given);
 	if (layout->slot_count <= LAYOUT_SLOTS_MAX)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0,
@@ -51,6 +52,9 @@ void layout_print(const struct vm_config *config,
 			break;
 		case SLOT_RNG:
 			fprintf(out, "rng\n");
+			break;
+		case SLOT_BALLOON:
+			fprintf(out, "balloon\n");
 			break;
 		}
 	}
