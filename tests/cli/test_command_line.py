@@ -247,6 +247,16 @@ def test_an_option_that_needs_no_value_takes_one_where_it_is(tmp_path, kernel):
     assert written(False) == ""
 
 
+def test_a_small_guest_reports_small_blocks(kernel):
+    word = " page_reporting.page_reporting_order="
+    for args, small in (([], True), (["--memory", "1G"], False),
+                        (["--balloon", "no-reporting"], False),
+                        (["--cmdline-only", "x"], False)):
+        shown = run("run", "--kernel", kernel, "--balloon", "--dry-run", *args)
+        assert (word in shown.stdout) == small, args
+    assert word not in run("run", "--kernel", kernel, "--dry-run").stdout
+
+
 def test_defaults_are_what_the_help_says(kernel):
     shown = run("run", "--kernel", kernel, "--dry-run").stdout
     for words in ("--cpus 1 ", "--memory 256M ", "--console stdio ",
