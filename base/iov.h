@@ -24,6 +24,10 @@ static inline struct iov_cursor iov_cursor(const struct iovec *iov,
 /* Bytes of a whole list. */
 size_t iov_length(const struct iovec *iov, unsigned count);
 
+/* The next contiguous piece, at most len bytes, and moves past it. An iov_len
+ * of 0 in the result means the end. */
+struct iovec iov_next(struct iov_cursor *cursor, size_t len);
+
 /* Copy len bytes out of, or into, the memory behind the cursor and move on;
  * return the bytes copied. */
 size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len);

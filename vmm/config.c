@@ -17,6 +17,7 @@
 #define MIB (1ULL << 20)
 #define MEMORY_MIN (8 * MIB)
 #define HUGE_PAGE (2 * MIB)
+#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
 
 void config_init(struct vm_config *config)
 {
@@ -76,6 +77,12 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 				 name);
 	needs_value = !option->field || option->field->type != FIELD_FLAG;
 	if (needs_value && !option->value) {
+		/* no value starts with a dash */
+		if (option->field && field_may_stand_alone(option->field) &&
+		    (*index == argc || argv[*index][0] == '-')) {
+			option->value = "";
+			return 0;
+		}
 		if (*index == argc)
 			return error_set(err, ERROR_USAGE, 0,
 					 "--%s needs a value", name);
@@ -389,6 +396,29 @@ static int validate_vsock(struct config_vsock *vsock, struct error *err)
 	return 0;
 }
 
+static int validate_balloon(const struct vm_config *config, struct error *err)
+{
+	const struct config_balloon *balloon = &config->balloon;
+	unsigned long long memory = config->memory.size;
+
+	if (!balloon->given)
+		return 0;
+	if (config->memory.hugepages)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: memory on huge pages stays reserved "
+				 "for the guest, so that none can go back to "
+				 "the host");
+	if (balloon->size >= memory)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: size: leaves nothing of the guest's "
+				 "%llu MiB",
+				 memory >> 20);
+	if (balloon->size % BALLOON_PAGE)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: size: not a multiple of 4 KiB");
+	return 0;
+}
+
 static int validate_console(struct config_console *console, struct error *err)
 {
 	int kinds = console->stdio + console->pty + console->none +
@@ -411,6 +441,7 @@ int config_validate(struct vm_config *config, struct error *err)
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
 	    validate_vsock(&config->vsock, err) ||
+	    validate_balloon(config, err) ||
 	    validate_console(&config->console, err) ||
 	    cmdline_validate(config, err))
 		return -1;
@@ -452,7 +483,8 @@ static void print_option(const struct field *field, const void *at, FILE *out)
 	if (!set)
 		return;
 	fprintf(out, " --%s", field->name);
-	if (field->type == FIELD_FLAG)
+	if (field->type == FIELD_FLAG ||
+	    (field_may_stand_alone(field) && !*text))
 		return;
 	fputc(' ', out);
 	print_quoted(text, out);

@@ -77,6 +77,13 @@ struct config_vsock {
 	uint64_t cid; /* of the guest; 3 when not given */
 };
 
+struct config_balloon {
+	bool given;	   /* there is a balloon */
+	uint64_t size;	   /* bytes that it is to hold from the start */
+	uint64_t stats;	   /* seconds from one to the next; 0: none */
+	bool no_reporting; /* what the guest frees stays with it */
+};
+
 /* Exactly one is set. */
 struct config_console {
 	bool stdio;
@@ -98,6 +105,7 @@ struct vm_config {
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
 	struct config_vsock vsock;
+	struct config_balloon balloon;
 	struct config_console console;
 	struct arch_config arch;
 	bool no_rng;

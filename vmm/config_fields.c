@@ -79,6 +79,14 @@ static const struct field vsock_fields[] = {
 	{ .name = NULL },
 };
 
+static const struct field balloon_fields[] = {
+	{ "size", FIELD_SIZE, AT(config_balloon, size) },
+	{ "stats", FIELD_UINT, AT(config_balloon, stats), .min = 1,
+	  .max = 86400 },
+	{ "no-reporting", FIELD_FLAG, AT(config_balloon, no_reporting) },
+	{ .name = NULL },
+};
+
 static const struct field console_fields[] = {
 	{ "stdio", FIELD_FLAG, AT(config_console, stdio) },
 	{ "pty", FIELD_FLAG, AT(config_console, pty) },
@@ -124,6 +132,11 @@ const struct field config_fields[] = {
 	  .arg = "PATH[,cid=N]",
 	  .help = "socket device, reached through the Unix socket PATH, which "
 		  "is made; the guest's connections lead to PATH_<port>" },
+	{ "balloon", FIELD_GROUP, AT(vm_config, balloon),
+	  .group = balloon_fields, .may_be_empty = true,
+	  .arg = "[size=SIZE][,stats=SECONDS][,no-reporting]",
+	  .help = "memory that the guest frees goes back to the host; size is "
+		  "taken from the guest, stats are logged at level info" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
@@ -308,6 +321,12 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 	return to ? field_parse(field, to, value, err) : -1;
 }
 
+void field_set_given(const struct field *field, void *at)
+{
+	if (field_may_stand_alone(field))
+		*(bool *)at = true;
+}
+
 static int parse_group(const struct field *field, void *at, const char *text,
 		       struct error *err)
 {
@@ -317,6 +336,9 @@ static int parse_group(const struct field *field, void *at, const char *text,
 
 	if (!copy)
 		return error_set(err, ERROR_USAGE, ENOMEM, "%s", field->name);
+	field_set_given(field, at);
+	if (!*text && field_may_stand_alone(field))
+		return 0;
 	while ((piece = next_piece(&rest))) {
 		if (parse_piece(field->group, at, piece, first, err))
 			return error_wrap(err, "%s", field->name);
@@ -386,6 +408,8 @@ void field_clear(const struct field *field, void *at)
 		*(int *)at = (int)field->preset;
 		break;
 	case FIELD_GROUP:
+		if (field_may_stand_alone(field))
+			*(bool *)at = false;
 		for (const struct field *f = field->group; f->name; f++) {
 			if (f->stride)
 				field_clear_list(f, at);
@@ -483,7 +507,10 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		fputs(field->choices[*(const int *)at], out);
 		return true;
 	case FIELD_GROUP:
-		return print_group(field->group, at, out);
+		if (field_may_stand_alone(field) && !*(const bool *)at)
+			return false;
+		return print_group(field->group, at, out) ||
+		       field_may_stand_alone(field);
 	}
 	return false;
 }

@@ -18,6 +18,7 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 	add_slots(layout, SLOT_NET, config->net_count);
 	add_slots(layout, SLOT_RNG, !config->no_rng);
 	add_slots(layout, SLOT_VSOCK, config->vsock.path != NULL);
+	add_slots(layout, SLOT_BALLOON, config->balloon.given);
 	if (layout->slot_count <= LAYOUT_SLOTS_MAX)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0,
@@ -57,6 +58,9 @@ void layout_print(const struct vm_config *config,
 			fprintf(out, "vsock: %s, CID %llu\n",
 				config->vsock.path,
 				(unsigned long long)config->vsock.cid);
+			break;
+		case SLOT_BALLOON:
+			fprintf(out, "balloon\n");
 			break;
 		}
 	}

@@ -4,10 +4,12 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
+#include "vmm/discard.h"
 #include "vmm/kvm.h"
 #include "vmm/vm.h"
 
@@ -97,12 +99,34 @@ static int create_vsock(struct vm *vm, unsigned index, struct vm_device *device,
 	return device->dev ? 0 : -1;
 }
 
+static int discard(void *ctx, uint8_t *host, uint64_t len)
+{
+	return vm_discard(ctx, host, len);
+}
+
+static int create_balloon(struct vm *vm, unsigned index,
+			  struct vm_device *device, struct error *err)
+{
+	const struct config_balloon *balloon = &vm->config->balloon;
+	const struct virtio_balloon_options options = {
+		.target = balloon->size,
+		.stats_every = (unsigned)balloon->stats,
+		.reporting = !balloon->no_reporting,
+		.discard = discard,
+		.ctx = vm,
+	};
+
+	(void)index;
+	device->destroy = virtio_balloon_destroy;
+	device->dev = virtio_balloon_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
-	[SLOT_DISK] = create_disk,
-	[SLOT_NET] = create_net,
-	[SLOT_RNG] = create_rng,
-	[SLOT_VSOCK] = create_vsock,
+	[SLOT_DISK] = create_disk,	 [SLOT_NET] = create_net,
+	[SLOT_RNG] = create_rng,	 [SLOT_VSOCK] = create_vsock,
+	[SLOT_BALLOON] = create_balloon,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)

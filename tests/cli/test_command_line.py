@@ -119,6 +119,13 @@ def test_unknown_command_is_refused():
       for name in ("a/b", ".", "..", "a:b", "a b", "voilà", "a\nb",
                    "sixteen-letters-")),
     (["--net", "tap=t0", "--net", "tap=t0"], ["t0", "twice"]),
+    (["--balloon", "size"], ["balloon", "size needs a value"]),
+    (["--balloon", "512M"], ["balloon", "unknown key '512M'"]),
+    (["--balloon", "size=256M"], ["balloon: size", "256 MiB"]),
+    (["--balloon", "size=1M,"], ["balloon", "unknown key ''"]),
+    (["--balloon", "size=4095"], ["balloon: size", "4 KiB"]),
+    (["--balloon", "stats=0"], ["balloon: stats", "1 to 86400"]),
+    (["--balloon", "--memory", "64M,hugepages"], ["balloon", "huge pages"]),
     (["--console", "stdio,pty"], ["console"]),
     (["--console", "tcp"], ["console", "tcp"]),
     (["--cmdline", "a", "--cmdline-only", "b"], ["cmdline"]),
@@ -158,6 +165,10 @@ def test_too_many_disks_are_refused():
     ('{"memory": true}', ["memory", "a whole number, a string or an object"]),
     ('{"memory": 1e9}', ["memory", "a whole number, a string or an object"]),
     ('{"memory": {"size": true}}', ["memory: size", "whole number"]),
+    ('{"balloon": 1}', ["balloon", "true, false, a string or an object"]),
+    ('{"balloon": null}', ["balloon", "must be true"]),
+    ('{"balloon": {"stats": true}}', ["balloon: stats", "whole number"]),
+    ('{"balloon": {"given": true}}', ["balloon", "given"]),
     ('{"disk": [1]}', ["disk", "string or an object"]),
     ('{"disk": [{"path": false}]}', ["disk: path", "string"]),
     ('{"log-level": 1}', ["log-level", "must be a string"]),
@@ -213,6 +224,44 @@ def test_a_later_file_wins_over_an_earlier_one(tmp_path, kernel):
     assert "--cpus 2 --memory 512M --console stdio " in shown.stdout
     shown = run("run", *first, *second, *third, "--dry-run").stdout
     assert "--memory 256M,hugepages --console file=/c " in shown
+
+
+def test_an_option_that_needs_no_value_takes_one_where_it_is(tmp_path, kernel):
+    def shown(*args):
+        result = run("run", "--kernel", kernel, "--dry-run", *args)
+        assert result.returncode == 0, result.stderr
+        assert ("balloon\n" in result.stdout) == ("--balloon" in result.stdout)
+        return result.stdout.partition(" --console ")[0].partition("256M")[2]
+
+    def written(value):
+        path = tmp_path / "vm.json"
+        path.write_text(json.dumps({"balloon": value}))
+        return shown("--config", path)
+
+    assert shown() == ""
+    for args in (["--balloon"], ["--balloon", "--cpus", "2"], ["--balloon="],
+                 ["--balloon", "--", "sh"], ["--balloon", "size=0"],
+                 ["--balloon", "size=1M", "--balloon"]):
+        assert shown(*args) == " --balloon", args
+    text = " --balloon size=64M,stats=5,no-reporting"
+    assert shown("--balloon", "no-reporting,size=64M,stats=5") == text
+    assert shown("--balloon=stats=5", "--balloon=stats=6") == \
+        " --balloon stats=6"
+    for value in (True, {}, ""):
+        assert written(value) == " --balloon", value
+    assert written({"size": "64M", "stats": 5, "no-reporting": True}) == text
+    assert written("size=64M,stats=5,no-reporting") == text
+    assert written(False) == ""
+
+
+def test_a_small_guest_reports_small_blocks(kernel):
+    word = " page_reporting.page_reporting_order="
+    for args, small in (([], True), (["--memory", "1G"], False),
+                        (["--balloon", "no-reporting"], False),
+                        (["--cmdline-only", "x"], False)):
+        shown = run("run", "--kernel", kernel, "--balloon", "--dry-run", *args)
+        assert (word in shown.stdout) == small, args
+    assert word not in run("run", "--kernel", kernel, "--dry-run").stdout
 
 
 def test_defaults_are_what_the_help_says(kernel):
