@@ -64,6 +64,12 @@ def for_everybody(*paths):
         yield
 
 
+def threads_of(process):
+    """The names of its threads; that of a vCPU has one once it runs."""
+    return {Path(task, "comm").read_text(encoding="utf-8").strip()
+            for task in Path(f"/proc/{process.pid}/task").iterdir()}
+
+
 class Guest:
     """A running onggi, whose console output can be waited for."""
 

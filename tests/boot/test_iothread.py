@@ -2,16 +2,10 @@
 
 import hashlib
 import os
-from pathlib import Path
 
-from onggi import Guest
+from onggi import Guest, threads_of
 
 MIB = 1 << 20
-
-
-def threads_of(process):
-    return {Path(task, "comm").read_text(encoding="utf-8").strip()
-            for task in Path(f"/proc/{process.pid}/task").iterdir()}
 
 
 def test_disks_share_one_and_survive_unbinding_and_a_reboot(images, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from common import (guest, needs_kvm, onggi, printing, refused, wait_for_file,
                     wait_until)
-from onggi import Guest, machine, run
+from onggi import Guest, machine, run, threads_of
 
 
 @pytest.fixture(name="kernel")
@@ -139,7 +139,7 @@ def test_only_the_own_socket_is_removed(tmp_path):
     path = tmp_path / "s"
     with Guest("run", "--kernel", guest(tmp_path, machine.SLEEP), "--vsock",
                path) as vm:
-        wait_until(path.exists, path)
+        wait_until(lambda: "vcpu0" in threads_of(vm.process), path)
         path.unlink()
         path.write_text("somebody else's")
         vm.signal(signal.SIGINT)
