@@ -249,7 +249,8 @@ static int open_console(struct resources *resources,
 
 	if (file && resources_refuse_own_file(resources, config, file, err))
 		return error_wrap(err, "console");
-	resources->console = console_open(&config->console, timeline, err);
+	resources->console = console_open("console", &config->console, timeline,
+					  err);
 	return resources->console ? 0 : -1;
 }
 

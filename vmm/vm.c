@@ -419,7 +419,9 @@ static void unwatch_helpers(struct vm *vm)
 
 static int attach_console(struct vm *vm, struct error *err)
 {
-	return console_attach(vm->resources->console, &vm->serial, vm->loop,
+	const struct console_port port = serial_console_port(&vm->serial);
+
+	return console_attach(vm->resources->console, &port, vm->loop,
 			      on_console_quit, vm, err);
 }
 
