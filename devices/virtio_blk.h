@@ -19,7 +19,7 @@
 #include "devices/virtio_device.h"
 
 #define VIRTIO_BLK_QUEUE_SIZE 128
-#define VIRTIO_BLK_QUEUES_MAX VIRTIO_QUEUES_MAX
+#define VIRTIO_BLK_QUEUES_MAX 16
 #define VIRTIO_BLK_SERIAL_MAX 20 /* bytes, 5.2.6: not terminated when full */
 
 struct virtio_blk_options {
