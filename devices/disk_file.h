@@ -29,8 +29,11 @@ struct disk {
 	struct disk_topology topology;
 };
 
-/* Fills *out; -1 with err set ("disk PATH: ...") and nothing left open. A
- * size that is not a multiple of the block size is rounded down, with a
- * warning. */
+/* The bytes of an open disk; -1 with err set ("disk PATH: ..."). A size that
+ * is not a multiple of the block size is rounded down, with a warning. */
+int disk_measure(int fd, const char *path, uint32_t block_size, uint64_t *size,
+		 struct error *err);
+
+/* Fills *out; -1 with err set ("disk PATH: ...") and nothing left open. */
 int disk_open(const struct disk_config *config, struct disk *out,
 	      struct error *err);

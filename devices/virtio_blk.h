@@ -18,6 +18,10 @@
 #include "devices/rate_limiter.h"
 #include "devices/virtio_device.h"
 
+/* A request takes one entry, as drivers use indirect descriptors, so this is a
+ * queue's depth, and all that is ever under way (BLK_SLOTS_MAX). Twice as many
+ * would only wait in the ring rather than in the guest, at the price of half a
+ * kilobyte of its memory each, which Linux touches at boot. */
 #define VIRTIO_BLK_QUEUE_SIZE 128
 #define VIRTIO_BLK_QUEUES_MAX 16
 #define VIRTIO_BLK_SERIAL_MAX 20 /* bytes, 5.2.6: not terminated when full */

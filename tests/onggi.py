@@ -67,7 +67,8 @@ def for_everybody(*paths):
 class Guest:
     """A running onggi, whose console output can be waited for."""
 
-    def __init__(self, *args, sh=None, terminal=False, **kwargs):
+    def __init__(self, *args, sh=None, terminal=False, stderr_to=None,
+                 **kwargs):
         self.text = ""
         self.slave = None
         if terminal:
@@ -77,8 +78,10 @@ class Guest:
         else:
             self.master = None
             stdio = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(
-            command(args, sh), stderr=subprocess.PIPE, **stdio, **kwargs)
+        with open(stderr_to or os.devnull, "wb") as file:
+            self.process = subprocess.Popen(
+                command(args, sh), **stdio, **kwargs,
+                stderr=file if stderr_to else subprocess.PIPE)
         self.out = self.master if terminal else self.process.stdout.fileno()
 
     def __enter__(self):

@@ -165,3 +165,12 @@ void machine_destroy_devices(struct vm *vm)
 			device->destroy(device->dev);
 	}
 }
+
+struct virtio_device *machine_disk(const struct vm *vm, unsigned index)
+{
+	for (unsigned i = 0; i < vm->layout->slot_count; i++)
+		if (vm->layout->slots[i].kind == SLOT_DISK &&
+		    vm->layout->slots[i].index == index)
+			return vm->devices[i].dev;
+	return NULL;
+}

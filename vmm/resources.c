@@ -40,7 +40,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static bool is_open_as(const struct stat *st, int fd)
+bool resources_is_open_as(const struct stat *st, int fd)
 {
 	struct stat open;
 
@@ -56,14 +56,14 @@ int resources_refuse_own_file(const struct resources *resources,
 
 	if (stat(path, &st))
 		return 0; /* a new file, or open() will say what is wrong */
-	if (is_open_as(&st, resources->kernel.fd))
+	if (resources_is_open_as(&st, resources->kernel.fd))
 		use = "the kernel";
-	if (is_open_as(&st, resources->initrd.fd))
+	if (resources_is_open_as(&st, resources->initrd.fd))
 		use = "the initrd";
 	for (unsigned i = 0; i < config->disk_count; i++)
-		if (is_open_as(&st, resources->disks[i].fd))
+		if (resources_is_open_as(&st, resources->disks[i].fd))
 			use = config->disks[i].id;
-	if (is_open_as(&st, resources->pidfile_fd))
+	if (resources_is_open_as(&st, resources->pidfile_fd))
 		use = "the pidfile";
 	if (vsock_socket_is(&resources->vsock, &st))
 		use = "the vsock socket";
@@ -83,7 +83,7 @@ static int refuse_disk_twice(const struct resources *resources,
 	if (stat(disk->path, &st))
 		return 0; /* which disk_open() will say */
 	for (unsigned i = 0; i < index; i++)
-		if (is_open_as(&st, resources->disks[i].fd) &&
+		if (resources_is_open_as(&st, resources->disks[i].fd) &&
 		    !(disk->readonly && config->disks[i].readonly))
 			return error_set(err, ERROR_USAGE, 0,
 					 "disk %s: is %s already, and shared "
@@ -184,7 +184,7 @@ static bool is_file_at(int fd, const char *path)
 {
 	struct stat there;
 
-	return stat(path, &there) == 0 && is_open_as(&there, fd);
+	return stat(path, &there) == 0 && resources_is_open_as(&there, fd);
 }
 
 /* An old pidfile is taken over; anything else was named by mistake. */

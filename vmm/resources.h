@@ -2,12 +2,14 @@
  * console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
- * of the guest opens nothing again and a later sandbox need not allow it.
- * Main thread.
+ * of the guest opens nothing again and a later sandbox need not allow it; but
+ * for a disk's next file, see disk_reload.h. Main thread.
  */
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "boot/load.h"
@@ -29,7 +31,7 @@ struct resources {
 	int kvm_fd;
 	struct boot_file kernel;
 	struct boot_file initrd; /* fd -1: none */
-	struct disk disks[CONFIG_DISKS_MAX];
+	struct disk disks[CONFIG_DISKS_MAX]; /* disk_reload changes them */
 	struct {
 		struct net_tap taps[NET_PAIRS_MAX];
 		unsigned tap_count;
@@ -44,6 +46,9 @@ struct resources {
 /* -1 with err set, and nothing left open or behind. */
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
+
+/* Whether fd, if it is 0 or more, is the file or device that st is of. */
+bool resources_is_open_as(const struct stat *st, int fd);
 void resources_release_kernel(struct resources *resources);
 
 /* Refuses to write over what this VM has open: nobody means to. */

@@ -178,6 +178,16 @@ static void let_kernel_go(struct vm *vm)
 /* SIGTERM presses the power button and gives the guest time; a second one, or
  * any other of the signals, ends the VM at once. So does the first where there
  * is no button: waiting would bring nothing. */
+static void handle_stop(struct vm *vm, int signal)
+{
+	if (signal != SIGTERM || vm->stop_asked || !vm->config->stop_timeout ||
+	    !arch_press_power_button(vm) || start_stop_timer(vm)) {
+		quit_by_signal(vm, signal);
+		return;
+	}
+	vm->stop_asked = true;
+}
+
 static void on_signal(struct event_source *source, uint32_t events)
 {
 	struct vm *vm = container_of(source, struct vm, signals);
@@ -186,23 +196,29 @@ static void on_signal(struct event_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (info.ssi_signo == RESOURCES_LEASE_SIGNAL) {
+	switch (info.ssi_signo) {
+	case RESOURCES_LEASE_SIGNAL:
 		let_kernel_go(vm);
-		return;
+		break;
+	case DISK_RELOAD_SIGNAL:
+		disk_reload_start(vm);
+		break;
+	default:
+		handle_stop(vm, (int)info.ssi_signo);
 	}
-	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
-	    !vm->config->stop_timeout || !arch_press_power_button(vm) ||
-	    start_stop_timer(vm)) {
-		quit_by_signal(vm, (int)info.ssi_signo);
-		return;
-	}
-	vm->stop_asked = true;
 }
+
+static const int handled[] = {
+	SIGTERM,
+	SIGINT,
+	SIGHUP,
+	SIGQUIT,
+	RESOURCES_LEASE_SIGNAL,
+	DISK_RELOAD_SIGNAL,
+};
 
 static sigset_t handled_signals(void)
 {
-	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT,
-				       RESOURCES_LEASE_SIGNAL };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -236,6 +252,7 @@ static int watch_signals(struct vm *vm, struct error *err)
 
 static void unwatch_signals(struct vm *vm)
 {
+	disk_reload_stop(vm);
 	cleanup_close(&vm->signals.fd);
 	cleanup_close(&vm->stop_timer.fd);
 }
@@ -439,6 +456,7 @@ static void destroy_stages(struct vm *vm, unsigned count)
 	while (count-- > 0)
 		if (stages[count].destroy)
 			stages[count].destroy(vm);
+	disk_reload_destroy(&vm->reload);
 	pthread_cond_destroy(&vm->pause_changed);
 	pthread_mutex_destroy(&vm->pause_lock);
 	pthread_mutex_destroy(&vm->stop_lock);
@@ -460,6 +478,7 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 	pthread_mutex_init(&vm->stop_lock, NULL);
 	pthread_mutex_init(&vm->pause_lock, NULL);
 	pthread_cond_init(&vm->pause_changed, NULL);
+	disk_reload_init(&vm->reload);
 	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
 		if (stages[i].create && stages[i].create(vm, err)) {
 			destroy_stages(vm, i + 1);
@@ -503,7 +522,8 @@ static void judge_reboot(struct vm *vm)
 			"the guest kernel panicked");
 		return;
 	}
-	on_signal(&vm->signals, EPOLLIN);
+	for (unsigned i = 0; i < ARRAY_SIZE(handled); i++)
+		on_signal(&vm->signals, EPOLLIN);
 	if (vm->stop_asked)
 		quit_by_signal(vm, SIGTERM);
 }

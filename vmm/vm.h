@@ -20,6 +20,7 @@
 #include "devices/serial_16550.h"
 #include "devices/virtio_mmio.h"
 #include "vmm/arch.h"
+#include "vmm/disk_reload.h"
 #include "vmm/iothread.h"
 #include "vmm/resources.h"
 #include "vmm/timeline.h"
@@ -66,6 +67,7 @@ struct vm {
 	int irq_fds[LAYOUT_SLOTS_MAX + VM_PLATFORM_IRQS];
 	unsigned irq_count;
 	struct vm_device devices[LAYOUT_SLOTS_MAX];
+	struct disk_reload reload;
 	struct iothread iothreads[LAYOUT_SLOTS_MAX];
 	unsigned iothread_count;
 	struct arch_state arch;
