@@ -26,7 +26,7 @@
 struct resources {
 	int kvm_fd;
 	struct boot_file kernel;
-	struct boot_file initrd; /* fd -1: none */
+	struct boot_file initrd;	     /* fd -1: none */
 	struct disk disks[CONFIG_DISKS_MAX]; /* disk_reload changes them */
 	int taps[CONFIG_NETS_MAX];
 	struct console *console;
