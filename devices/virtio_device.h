@@ -18,7 +18,7 @@
 #include "base/guest_mem.h"
 #include "devices/virtqueue.h"
 
-#define VIRTIO_QUEUES_MAX 16
+#define VIRTIO_QUEUES_MAX 17 /* eight pairs and control of a network card */
 
 struct virtio_device;
 

@@ -344,6 +344,9 @@ static int validate_net(const struct config_net *net, struct error *err)
 	if (net->publish_count && !net->user)
 		return error_set(err, ERROR_USAGE, 0,
 				 "publish is for user alone");
+	if (net->queues > 1 && net->user)
+		return error_set(err, ERROR_USAGE, 0,
+				 "queues: passt has one pair");
 	if (net->tap && !net_tap_is_name(net->tap))
 		return error_set(err, ERROR_USAGE, 0,
 				 "'%s' is not an interface name", net->tap);

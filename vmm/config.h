@@ -20,6 +20,7 @@
 #define CONFIG_IOPS_MAX 1000000000
 #define CONFIG_BW_MIN 4096
 #define CONFIG_NETS_MAX 8
+#define CONFIG_NET_QUEUES_MAX 8
 #define CONFIG_PUBLISH_MAX 32
 #define CONFIG_USER_MTU 65520 /* an IP packet of passt's, in 32-bit words */
 #define CONFIG_ARGS_MAX 32    /* Linux panics at more */
@@ -62,7 +63,8 @@ struct config_net {
 	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
 	unsigned publish_count;
 	struct config_mac mac;
-	uint64_t mtu; /* bytes; 0: left to the guest */
+	uint64_t mtu;	 /* bytes; 0: left to the guest */
+	uint64_t queues; /* pairs of them; 0: one */
 	char *iothread;
 };
 

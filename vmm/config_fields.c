@@ -66,6 +66,8 @@ static const struct field net_fields[] = {
 	{ "user", FIELD_FLAG, AT(config_net, user) },
 	{ "publish", FIELD_STRING,
 	  LIST(config_net, publish, publish_count, CONFIG_PUBLISH_MAX) },
+	{ "queues", FIELD_UINT, AT(config_net, queues), .min = 1,
+	  .max = CONFIG_NET_QUEUES_MAX },
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
 	{ "iothread", FIELD_STRING, AT(config_net, iothread) },
@@ -123,8 +125,8 @@ const struct field config_fields[] = {
 		  "serves it in a thread of that name" },
 	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields,
-	  .arg = "tap=NAME|user[,publish=PORT:PORT]...[,mac=M][,mtu=N]"
-		 "[,iothread=NAME]",
+	  .arg = "tap=NAME[,queues=N]|user[,publish=PORT:PORT]...[,mac=M]"
+		 "[,mtu=N][,iothread=NAME]",
 	  .help = "network card on a tap, which is made if it is not there, or "
 		  "behind passt, which needs no rights and leads ports of the "
 		  "host to the guest's; repeatable" },

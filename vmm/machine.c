@@ -55,7 +55,6 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 {
 	const struct config_net *net = &vm->config->nets[index];
 	struct virtio_net_options options = {
-		.backend = resources_net(vm->resources, index),
 		/* passt's is not the one that guests start with */
 		.mtu = (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU
 							 : net->mtu),
@@ -69,6 +68,7 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		memcpy(options.mac, net->mac.bytes, sizeof(options.mac));
 	else
 		net_tap_mac(config_net_name(net), options.mac);
+	options.pairs = resources_net(vm->resources, index, options.backends);
 	device->destroy = virtio_net_destroy;
 	device->dev = virtio_net_create(&options, &vm->mem, loop, err);
 	if (!device->dev)

@@ -110,15 +110,29 @@ static int open_disks(struct resources *resources,
 	return 0;
 }
 
+_Static_assert(CONFIG_NET_QUEUES_MAX == NET_PAIRS_MAX, "a back end for each");
+
 static int open_net(struct resources *resources, const struct vm_config *config,
 		    unsigned index, struct error *err)
 {
 	const struct config_net *net = &config->nets[index];
+	unsigned queues = net->queues ? (unsigned)net->queues : 1;
 
-	if (!net->user)
-		return net_tap_open(&resources->nets[index].tap, net->tap, err);
-	resources->nets[index].passt = passt_start(net, err);
-	return resources->nets[index].passt ? 0 : -1;
+	if (net->user) {
+		resources->nets[index].passt = passt_start(net, err);
+		return resources->nets[index].passt ? 0 : -1;
+	}
+	if (net_tap_open(resources->nets[index].taps, queues, net->tap, err))
+		return -1;
+	resources->nets[index].tap_count = queues;
+	return 0;
+}
+
+static void close_net(struct resources *resources, unsigned index)
+{
+	passt_stop(resources->nets[index].passt);
+	for (unsigned i = 0; i < resources->nets[index].tap_count; i++)
+		net_tap_close(&resources->nets[index].taps[i]);
 }
 
 static int open_nets(struct resources *resources,
@@ -130,12 +144,18 @@ static int open_nets(struct resources *resources,
 	return 0;
 }
 
-struct net_backend *resources_net(struct resources *resources, unsigned index)
+unsigned resources_net(struct resources *resources, unsigned index,
+		       struct net_backend *backends[static NET_PAIRS_MAX])
 {
-	struct passt *passt = resources->nets[index].passt;
+	unsigned count = resources->nets[index].tap_count;
 
-	return passt ? passt_backend(passt)
-		     : &resources->nets[index].tap.backend;
+	if (resources->nets[index].passt) {
+		backends[0] = passt_backend(resources->nets[index].passt);
+		return 1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		backends[i] = &resources->nets[index].taps[i].backend;
+	return count;
 }
 
 /* Opens and locks the file; the lock goes with the process, however it ends,
@@ -355,10 +375,8 @@ void resources_close(struct resources *resources)
 	vsock_socket_close(&resources->vsock);
 	console_close(resources->hvc);
 	console_close(resources->console);
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
-		passt_stop(resources->nets[i].passt);
-		net_tap_close(&resources->nets[i].tap);
-	}
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		close_net(resources, i);
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		cleanup_close(&resources->disks[i].fd);
 	cleanup_close(&resources->initrd.fd);

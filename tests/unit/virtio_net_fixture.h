@@ -33,7 +33,8 @@ struct fixture {
 static inline int set_up_device(struct fixture *f, struct net_backend *backend)
 {
 	struct virtio_net_options options = {
-		.backend = backend,
+		.backends = { backend },
+		.pairs = 1,
 		.mac = { 2, 1, 2, 3, 4, 5 },
 		.mtu = 1400,
 	};
