@@ -38,9 +38,10 @@ struct resources {
 		struct passt *passt; /* NULL: on the taps */
 	} nets[CONFIG_NETS_MAX];
 	struct vsock_socket vsock; /* fd -1: none */
-	struct console *console;
-	const char *pidfile; /* the configuration's; NULL: none written */
-	int pidfile_fd;	     /* locked */
+	struct console *console;   /* the serial port's */
+	struct console *hvc;	   /* the virtio console's; NULL: none */
+	const char *pidfile;	   /* the configuration's; NULL: none written */
+	int pidfile_fd;		   /* locked */
 };
 
 /* -1 with err set, and nothing left open or behind. */
