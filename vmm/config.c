@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -235,6 +236,28 @@ static int validate_memory(const struct config_memory *memory,
 	return 0;
 }
 
+static int validate_socket(const char *what, const char *path,
+			   struct error *err)
+{
+	if (strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path))
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "%s: vhost-user: a socket's path has at most 107 "
+			 "bytes",
+			 what);
+}
+
+static int validate_server_disk(const struct config_disk *disk,
+				struct error *err)
+{
+	if (disk->path || disk->readonly || disk->direct || disk->serial)
+		return error_set(
+			err, ERROR_USAGE, 0,
+			"disk: vhost-user goes with root and id alone: "
+			"what else there is, its server knows");
+	return validate_socket("disk", disk->vhost_user, err);
+}
+
 static int validate_disks(struct vm_config *config, struct error *err)
 {
 	unsigned roots = 0;
@@ -242,9 +265,11 @@ static int validate_disks(struct vm_config *config, struct error *err)
 	for (unsigned i = 0; i < config->disk_count; i++) {
 		struct config_disk *disk = &config->disks[i];
 
-		if (!disk->path)
+		if (!disk->path && !disk->vhost_user)
 			return error_set(err, ERROR_USAGE, 0,
 					 "disk: needs a path");
+		if (disk->vhost_user && validate_server_disk(disk, err))
+			return -1;
 		if (disk->serial && strlen(disk->serial) > 20)
 			return error_set(err, ERROR_USAGE, 0,
 					 "disk %s: serial is longer than 20 "
@@ -311,6 +336,14 @@ int config_validate(struct vm_config *config, struct error *err)
 	    cmdline_validate(config, err))
 		return -1;
 	return 0;
+}
+
+bool config_shares_memory(const struct vm_config *config)
+{
+	for (unsigned i = 0; i < config->disk_count; i++)
+		if (config->disks[i].vhost_user)
+			return true;
+	return false;
 }
 
 /* --- printing --- */

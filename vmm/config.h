@@ -27,8 +27,10 @@ struct config_memory {
 	bool hugepages;
 };
 
+/* One of path and vhost_user is set. */
 struct config_disk {
 	char *path;
+	char *vhost_user; /* the socket of a server that has the disk */
 	bool readonly;
 	bool root;
 	bool direct;
@@ -99,6 +101,9 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 /* Checks what single values cannot show, and fills in what was left open: the
  * console, disk names. */
 int config_validate(struct vm_config *config, struct error *err);
+
+/* Whether other processes serve devices, and so have to see guest memory. */
+bool config_shares_memory(const struct vm_config *config);
 
 /* The command line that gives this configuration, quoted for a shell. */
 void config_print_command(const struct vm_config *config, FILE *out);

@@ -30,6 +30,8 @@ static const struct field memory_fields[] = {
 
 static const struct field disk_fields[] = {
 	{ "path", FIELD_STRING, AT(config_disk, path), .positional = true },
+	/* in front of the flags, which are no name of a path: printed so */
+	{ "vhost-user", FIELD_STRING, AT(config_disk, vhost_user) },
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
@@ -78,9 +80,11 @@ const struct field config_fields[] = {
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
 	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]",
-	  .help = "raw image or block device; repeatable; root adds root= to "
-		  "the command line, direct bypasses the page cache" },
+	  .arg = "PATH|vhost-user=SOCK[,readonly][,root][,direct][,id=S]"
+		 "[,serial=S]",
+	  .help = "raw image or block device, or what a vhost-user server "
+		  "has; repeatable; root adds root= to the command line, "
+		  "direct bypasses the page cache" },
 	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields, .arg = "tap=NAME[,mac=M][,mtu=N]",
 	  .help = "network card on a tap, which is made if it is not there; "
@@ -243,13 +247,28 @@ static char *next_piece(char **rest)
 	return piece;
 }
 
+/* "vhost-user=SOCK" in front is no path; a file of such a name has another:
+ * "./vhost-user=SOCK", or "path=vhost-user=SOCK". */
+static bool names_field(const struct field *group, const char *text)
+{
+	const size_t len = strcspn(text, "=");
+
+	if (!text[len])
+		return false;
+	for (; group->name; group++)
+		if (strlen(group->name) == len &&
+		    strncmp(group->name, text, len) == 0)
+			return true;
+	return false;
+}
+
 static int parse_piece(const struct field *group, void *at, char *piece,
 		       bool first, struct error *err)
 {
 	const struct field *field;
 	char *value;
 
-	if (first && group->positional)
+	if (first && group->positional && !names_field(group, piece))
 		return field_parse(group, field_at(group, at, 0), piece, err);
 	value = strchr(piece, '=');
 	if (value)
@@ -376,7 +395,7 @@ static bool print_group(const struct field *group, const void *at, FILE *out)
 		fputs(comma, out);
 		if (f->type == FIELD_FLAG)
 			fputs(f->name, out);
-		else if (!f->positional)
+		else if (!f->positional || names_field(group, text))
 			fprintf(out, "%s=", f->name);
 		for (const char *c = text; *c; c++)
 			fputs(*c == ',' ? ",," : (char[]){ *c, 0 }, out);

@@ -24,6 +24,14 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 			 layout->slot_count, LAYOUT_SLOTS_MAX);
 }
 
+static void print_disk(const struct config_disk *disk, FILE *out)
+{
+	if (disk->vhost_user)
+		fprintf(out, "block: vhost-user %s\n", disk->vhost_user);
+	else
+		fprintf(out, "block: %s\n", disk->path);
+}
+
 void layout_print(const struct vm_config *config,
 		  const struct vm_layout *layout, FILE *out)
 {
@@ -42,8 +50,7 @@ void layout_print(const struct vm_config *config,
 			slot->gsi);
 		switch (slot->kind) {
 		case SLOT_DISK:
-			fprintf(out, "block: %s\n",
-				config->disks[slot->index].path);
+			print_disk(&config->disks[slot->index], out);
 			break;
 		case SLOT_NET:
 			fprintf(out, "net: %s\n",

@@ -4,6 +4,8 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vhost_device.h"
+#include "devices/vhost_user_blk.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
@@ -14,11 +16,18 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
 {
 	const struct config_disk *disk = &vm->config->disks[index];
+	struct vhost_user *server = vm->resources->disk_servers[index];
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
 
+	if (server) {
+		device->destroy = vhost_device_destroy;
+		device->dev =
+			vhost_user_blk_create(server, &vm->mem, vm->loop, err);
+		return device->dev ? 0 : -1;
+	}
 	device->destroy = virtio_blk_destroy;
 	device->dev = virtio_blk_create(&options, &vm->mem, vm->loop, err);
 	return device->dev ? 0 : error_wrap(err, "%s", disk->id);

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vhost_user_blk.h"
 #include "vmm/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -90,6 +91,21 @@ static int refuse_disk_twice(const struct resources *resources,
 	return 0;
 }
 
+/* The connection is called NAME, and looks for its server again when it loses
+ * it. NULL with err set. */
+static struct vhost_user *connect_server(const struct vhost_user_kind *kind,
+					 const char *name, const char *path,
+					 struct error *err)
+{
+	const struct vhost_user_options options = {
+		.kind = kind,
+		.name = name,
+		.path = path,
+	};
+
+	return vhost_user_create(&options, err);
+}
+
 static int open_disks(struct resources *resources,
 		      const struct vm_config *config, struct error *err)
 {
@@ -101,6 +117,14 @@ static int open_disks(struct resources *resources,
 			.direct = disk->direct,
 		};
 
+		if (disk->vhost_user) {
+			resources->disk_servers[i] =
+				connect_server(&vhost_user_blk_kind, disk->id,
+					       disk->vhost_user, err);
+			if (!resources->disk_servers[i])
+				return -1;
+			continue;
+		}
 		if (refuse_disk_twice(resources, config, i, err) ||
 		    disk_open(&wanted, &resources->disks[i], err))
 			return error_wrap(err, "%s", disk->id);
@@ -235,8 +259,9 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		error_wrap(err, "kernel");
 		goto fail;
 	}
-	/* huge pages of the host's have no room for a file's */
-	if (!config->memory.hugepages)
+	/* huge pages of the host's have no room for a file's, and what is
+	 * shared is one file's alone */
+	if (!config->memory.hugepages && !config_shares_memory(config))
 		lease_kernel(resources);
 	if (config->initrd &&
 	    open_image(&resources->initrd, config->initrd, err)) {
@@ -272,8 +297,10 @@ void resources_close(struct resources *resources)
 	console_close(resources->console);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
 		cleanup_close(&resources->taps[i]);
-	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++) {
 		cleanup_close(&resources->disks[i].fd);
+		vhost_user_destroy(resources->disk_servers[i]);
+	}
 	cleanup_close(&resources->initrd.fd);
 	cleanup_close(&resources->kernel.fd);
 	cleanup_close(&resources->kvm_fd);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "boot/load.h"
 #include "devices/disk_file.h"
+#include "devices/vhost_user.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/timeline.h"
@@ -24,8 +25,9 @@
 struct resources {
 	int kvm_fd;
 	struct boot_file kernel;
-	struct boot_file initrd; /* fd -1: none */
-	struct disk disks[CONFIG_DISKS_MAX];
+	struct boot_file initrd;	     /* fd -1: none */
+	struct disk disks[CONFIG_DISKS_MAX]; /* fd -1: a server has it */
+	struct vhost_user *disk_servers[CONFIG_DISKS_MAX]; /* NULL: none */
 	int taps[CONFIG_NETS_MAX];
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
