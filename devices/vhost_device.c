@@ -365,8 +365,9 @@ void vhost_device_queue_stop(struct virtio_device *dev, unsigned queue)
 	struct vhost_device *vd = vhost_device_of(dev);
 	struct vhost_queue *q = &vd->queues[queue];
 
-	if (q->theirs)
+	if (q->theirs && vhost_user_is_ready(vd->conn))
 		stop_theirs(vd, queue);
+	q->theirs = false;
 	close_queue(q);
 }
 

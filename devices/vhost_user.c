@@ -35,10 +35,11 @@ struct vhost_user {
 	struct vhost_requests requests; /* fd -1 while DOWN */
 	uint64_t protocol;		/* protocol features in use */
 	bool has_protocol;
-	struct vhost_user_offer offer;
-	struct vhost_vring_state base; /* the last one told */
-	bool config_stale;	       /* changed since it was asked for */
-	int back_fd;		       /* the back-end's requests */
+	struct vhost_user_offer offer;	/* of the last that was READY */
+	struct vhost_user_offer coming; /* of the one that is greeted */
+	struct vhost_vring_state base;	/* the last one told */
+	bool config_stale;		/* changed since it was asked for */
+	int back_fd;			/* the back-end's requests */
 	struct vhost_message_in back_in;
 
 	struct event_loop *loop; /* NULL while not attached */
@@ -174,9 +175,9 @@ static int request_fd(struct vhost_user *conn, uint32_t type, unsigned index,
 	return request(conn, &msg, &fd, 1);
 }
 
-static int request_config(struct vhost_user *conn)
+static int request_config(struct vhost_user *conn, size_t config_size)
 {
-	const uint32_t size = (uint32_t)conn->offer.config_size;
+	const uint32_t size = (uint32_t)config_size;
 	struct vhost_message msg = {
 		.header = { .request = VHOST_GET_CONFIG_MSG,
 			    .size = VHOST_MSG_CONFIG_HEAD + size },
@@ -191,6 +192,7 @@ static int request_config(struct vhost_user *conn)
 
 static int finish_greeting(struct vhost_user *conn)
 {
+	conn->offer = conn->coming;
 	conn->state = READY;
 	return 0;
 }
@@ -218,7 +220,7 @@ static int open_back_channel(struct vhost_user *conn)
 
 static int greet_config(struct vhost_user *conn)
 {
-	struct vhost_user_offer *offer = &conn->offer;
+	struct vhost_user_offer *coming = &conn->coming;
 
 	if (request_empty(conn, VHOST_SET_OWNER_MSG))
 		return -EIO;
@@ -231,8 +233,8 @@ static int greet_config(struct vhost_user *conn)
 	if ((conn->protocol >> VHOST_PROTOCOL_F_BACKEND_REQ & 1) &&
 	    open_back_channel(conn))
 		return -EIO;
-	offer->config_size = conn->kind->config_size(offer->features);
-	return request_config(conn);
+	coming->config_size = conn->kind->config_size(coming->features);
+	return request_config(conn, coming->config_size);
 }
 
 static int take_queue_count(struct vhost_user *conn, uint64_t count)
@@ -240,7 +242,7 @@ static int take_queue_count(struct vhost_user *conn, uint64_t count)
 	if (count < conn->kind->queues)
 		return fail(conn, "the back-end serves %u queues, not %u",
 			    (unsigned)count, conn->kind->queues);
-	conn->offer.queues = count < UINT32_MAX ? (unsigned)count : UINT32_MAX;
+	conn->coming.queues = count < UINT32_MAX ? (unsigned)count : UINT32_MAX;
 	return greet_config(conn);
 }
 
@@ -267,7 +269,7 @@ static int take_features(struct vhost_user *conn, uint64_t features)
 {
 	if (!(features >> VIRTIO_F_VERSION_1 & 1))
 		return fail(conn, "the back-end does not know virtio 1.x");
-	conn->offer.features = features & ~(1ULL << VHOST_F_PROTOCOL_FEATURES);
+	conn->coming.features = features & ~(1ULL << VHOST_F_PROTOCOL_FEATURES);
 	conn->has_protocol = features >> VHOST_F_PROTOCOL_FEATURES & 1;
 	if (conn->has_protocol)
 		return request_empty(conn, VHOST_GET_PROTOCOL_FEATURES_MSG);
@@ -279,7 +281,7 @@ static int greet(struct vhost_user *conn)
 	conn->state = GREETING;
 	conn->protocol = 0;
 	conn->requests.acks = false;
-	conn->offer = (struct vhost_user_offer){ .queues = UINT32_MAX };
+	conn->coming = (struct vhost_user_offer){ .queues = UINT32_MAX };
 	return request_empty(conn, VHOST_GET_FEATURES_MSG);
 }
 
@@ -287,7 +289,8 @@ static int greet(struct vhost_user *conn)
 
 static int take_config(struct vhost_user *conn, const struct vhost_message *msg)
 {
-	struct vhost_user_offer *offer = &conn->offer;
+	struct vhost_user_offer *offer = conn->state == GREETING ? &conn->coming
+								 : &conn->offer;
 
 	if (msg->payload.config.offset ||
 	    msg->payload.config.size != offer->config_size)
@@ -298,7 +301,7 @@ static int take_config(struct vhost_user *conn, const struct vhost_message *msg)
 	if (conn->state == GREETING)
 		return finish_greeting(conn);
 	if (conn->config_stale)
-		return request_config(conn);
+		return request_config(conn, offer->config_size);
 	if (conn->loop)
 		conn->events->config_changed(conn->ctx);
 	return 0;
@@ -348,7 +351,7 @@ static void refresh_config(struct vhost_user *conn)
 		conn->config_stale = true;
 		return;
 	}
-	request_config(conn);
+	request_config(conn, conn->offer.config_size);
 }
 
 static void answer_back(struct vhost_user *conn, uint32_t type, bool known)

@@ -47,7 +47,7 @@ struct vhost_user_options {
 	unsigned retry_ms;   /* between attempts; 0: VHOST_USER_RETRY_MS */
 };
 
-/* What the back-end of the moment offers. */
+/* What the back-end offers, or the last one did. */
 struct vhost_user_offer {
 	uint64_t features;
 	unsigned queues; /* UINT32_MAX: it does not say */

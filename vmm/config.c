@@ -290,20 +290,37 @@ static int validate_disks(struct vm_config *config, struct error *err)
 	return 0;
 }
 
+static bool same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+static int validate_net(const struct config_net *net, struct error *err)
+{
+	if (net->tap && net->vhost_user)
+		return error_set(err, ERROR_USAGE, 0,
+				 "net: tap and vhost-user exclude each other");
+	if (net->vhost_user)
+		return validate_socket("net", net->vhost_user, err);
+	if (!net->tap)
+		return error_set(err, ERROR_USAGE, 0,
+				 "net: needs tap=NAME or vhost-user=SOCK");
+	if (!net_tap_is_name(net->tap))
+		return error_set(err, ERROR_USAGE, 0,
+				 "net: '%s' is not an interface name",
+				 net->tap);
+	return 0;
+}
+
 static int validate_nets(const struct vm_config *config, struct error *err)
 {
 	for (unsigned i = 0; i < config->net_count; i++) {
 		const struct config_net *net = &config->nets[i];
 
-		if (!net->tap)
-			return error_set(err, ERROR_USAGE, 0,
-					 "net: needs tap=NAME");
-		if (!net_tap_is_name(net->tap))
-			return error_set(err, ERROR_USAGE, 0,
-					 "net: '%s' is not an interface name",
-					 net->tap);
+		if (validate_net(net, err))
+			return -1;
 		for (unsigned j = 0; j < i; j++)
-			if (strcmp(config->nets[j].tap, net->tap) == 0)
+			if (same(config->nets[j].tap, net->tap))
 				return error_set(err, ERROR_USAGE, 0,
 						 "net: tap %s is named twice",
 						 net->tap);
@@ -342,6 +359,9 @@ bool config_shares_memory(const struct vm_config *config)
 {
 	for (unsigned i = 0; i < config->disk_count; i++)
 		if (config->disks[i].vhost_user)
+			return true;
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (config->nets[i].vhost_user)
 			return true;
 	return false;
 }

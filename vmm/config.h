@@ -43,8 +43,10 @@ struct config_mac {
 	uint8_t bytes[6];
 };
 
+/* One of tap and vhost_user is set. */
 struct config_net {
 	char *tap;
+	char *vhost_user; /* the socket of a server that has the network */
 	struct config_mac mac;
 	uint64_t mtu; /* bytes; 0: left to the guest */
 };

@@ -42,6 +42,7 @@ static const struct field disk_fields[] = {
 
 static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
+	{ "vhost-user", FIELD_STRING, AT(config_net, vhost_user) },
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
 	{ .name = NULL },
@@ -86,9 +87,10 @@ const struct field config_fields[] = {
 		  "has; repeatable; root adds root= to the command line, "
 		  "direct bypasses the page cache" },
 	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
-	  .group = net_fields, .arg = "tap=NAME[,mac=M][,mtu=N]",
-	  .help = "network card on a tap, which is made if it is not there; "
-		  "repeatable" },
+	  .group = net_fields,
+	  .arg = "tap=NAME|vhost-user=SOCK[,mac=M][,mtu=N]",
+	  .help = "network card on a tap, which is made if it is not there, or "
+		  "on a vhost-user server; repeatable" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "

@@ -32,6 +32,14 @@ static void print_disk(const struct config_disk *disk, FILE *out)
 		fprintf(out, "block: %s\n", disk->path);
 }
 
+static void print_net(const struct config_net *net, FILE *out)
+{
+	if (net->vhost_user)
+		fprintf(out, "net: vhost-user %s\n", net->vhost_user);
+	else
+		fprintf(out, "net: %s\n", net->tap);
+}
+
 void layout_print(const struct vm_config *config,
 		  const struct vm_layout *layout, FILE *out)
 {
@@ -53,8 +61,7 @@ void layout_print(const struct vm_config *config,
 			print_disk(&config->disks[slot->index], out);
 			break;
 		case SLOT_NET:
-			fprintf(out, "net: %s\n",
-				config->nets[slot->index].tap);
+			print_net(&config->nets[slot->index], out);
 			break;
 		case SLOT_RNG:
 			fprintf(out, "rng\n");

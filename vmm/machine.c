@@ -6,6 +6,7 @@
 #include "devices/net_tap.h"
 #include "devices/vhost_device.h"
 #include "devices/vhost_user_blk.h"
+#include "devices/vhost_user_net.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
@@ -33,6 +34,29 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	return device->dev ? 0 : error_wrap(err, "%s", disk->id);
 }
 
+static void set_address(uint8_t mac[NET_MAC_LEN], const struct config_net *net)
+{
+	if (net->mac.set)
+		memcpy(mac, net->mac.bytes, NET_MAC_LEN);
+	else
+		net_tap_mac(net->tap ? net->tap : net->vhost_user, mac);
+}
+
+static int create_server_net(struct vm *vm, unsigned index,
+			     struct vm_device *device, struct error *err)
+{
+	const struct config_net *net = &vm->config->nets[index];
+	struct vhost_user_net_options options = {
+		.conn = vm->resources->net_servers[index],
+		.mtu = (uint16_t)net->mtu,
+	};
+
+	set_address(options.mac, net);
+	device->destroy = vhost_device_destroy;
+	device->dev = vhost_user_net_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		      struct error *err)
 {
@@ -42,10 +66,9 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		.mtu = (uint16_t)net->mtu,
 	};
 
-	if (net->mac.set)
-		memcpy(options.mac, net->mac.bytes, sizeof(options.mac));
-	else
-		net_tap_mac(net->tap, options.mac);
+	if (net->vhost_user)
+		return create_server_net(vm, index, device, err);
+	set_address(options.mac, net);
 	device->destroy = virtio_net_destroy;
 	device->dev = virtio_net_create(&options, &vm->mem, vm->loop, err);
 	return device->dev ? 0 : error_wrap(err, "net %s", net->tap);
@@ -119,6 +142,10 @@ int machine_create_devices(struct vm *vm, struct error *err)
 
 void machine_destroy_devices(struct vm *vm)
 {
+	/* who ends the VM does not want to wait for servers that may take
+	 * their time to give back their rings */
+	if (vm->stop.reason != VM_STOP_REBOOT || vm->config->no_reboot)
+		resources_leave_servers(vm->resources);
 	for (unsigned i = vm->layout->slot_count; i-- > 0;) {
 		struct vm_device *device = &vm->devices[i];
 

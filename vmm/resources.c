@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
 #include "devices/vhost_user_blk.h"
+#include "devices/vhost_user_net.h"
 #include "vmm/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -132,15 +133,47 @@ static int open_disks(struct resources *resources,
 	return 0;
 }
 
-static int open_taps(struct resources *resources,
+static int open_net_server(struct resources *resources, unsigned index,
+			   const char *path, struct error *err)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "net%u", index);
+	resources->net_servers[index] =
+		connect_server(&vhost_user_net_kind, name, path, err);
+	return resources->net_servers[index] ? 0 : -1;
+}
+
+static int open_nets(struct resources *resources,
 		     const struct vm_config *config, struct error *err)
 {
 	for (unsigned i = 0; i < config->net_count; i++) {
-		resources->taps[i] = net_tap_open(config->nets[i].tap, err);
+		const struct config_net *net = &config->nets[i];
+
+		if (net->vhost_user) {
+			if (open_net_server(resources, i, net->vhost_user, err))
+				return -1;
+			continue;
+		}
+		resources->taps[i] = net_tap_open(net->tap, err);
 		if (resources->taps[i] < 0)
 			return error_wrap(err, "net%u", i);
 	}
 	return 0;
+}
+
+static void leave(struct vhost_user *server)
+{
+	if (server)
+		vhost_user_drop(server, "the VM has ended");
+}
+
+void resources_leave_servers(struct resources *resources)
+{
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+		leave(resources->disk_servers[i]);
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		leave(resources->net_servers[i]);
 }
 
 /* Opens and locks the file; the lock goes with the process, however it ends,
@@ -248,7 +281,11 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err)
 {
 	*resources = (struct resources){
-		.kvm_fd = -1, .kernel.fd = -1, .initrd.fd = -1, .pidfile_fd = -1
+		.kvm_fd = -1,
+		.kernel.fd = -1,
+		.initrd.fd = -1,
+		.pidfile_fd = -1,
+		.memory_fd = -1,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
@@ -269,7 +306,7 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		goto fail;
 	}
 	if (open_disks(resources, config, err) ||
-	    open_taps(resources, config, err))
+	    open_nets(resources, config, err))
 		goto fail;
 	resources->kvm_fd = kvm_open(err);
 	if (resources->kvm_fd < 0)
@@ -295,12 +332,15 @@ void resources_close(struct resources *resources)
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
 	console_close(resources->console);
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
 		cleanup_close(&resources->taps[i]);
+		vhost_user_destroy(resources->net_servers[i]);
+	}
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++) {
 		cleanup_close(&resources->disks[i].fd);
 		vhost_user_destroy(resources->disk_servers[i]);
 	}
+	cleanup_close(&resources->memory_fd);
 	cleanup_close(&resources->initrd.fd);
 	cleanup_close(&resources->kernel.fd);
 	cleanup_close(&resources->kvm_fd);

@@ -28,7 +28,9 @@ struct resources {
 	struct boot_file initrd;	     /* fd -1: none */
 	struct disk disks[CONFIG_DISKS_MAX]; /* fd -1: a server has it */
 	struct vhost_user *disk_servers[CONFIG_DISKS_MAX]; /* NULL: none */
-	int taps[CONFIG_NETS_MAX];
+	int taps[CONFIG_NETS_MAX];			   /* -1: a server's */
+	struct vhost_user *net_servers[CONFIG_NETS_MAX];   /* NULL: none */
+	int memory_fd; /* huge pages of the boot before; -1: none */
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
 	int pidfile_fd;	     /* locked */
@@ -37,5 +39,7 @@ struct resources {
 /* -1 with err set, and nothing left open or behind. */
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
+/* Ends the connections to servers of devices, which no VM uses any more. */
+void resources_leave_servers(struct resources *resources);
 void resources_release_kernel(struct resources *resources);
 void resources_close(struct resources *resources);

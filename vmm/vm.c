@@ -1,16 +1,12 @@
 #include "vmm/vm.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/memfd.h>
-#include <linux/mman.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -21,8 +17,7 @@
 #include "vmm/cmdline.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
-
-#define HUGE_PAGE (2ULL << 20)
+#include "vmm/memory.h"
 
 /* --- stopping --- */
 
@@ -277,83 +272,6 @@ static void destroy_kvm(struct vm *vm)
 		kvm_close_vm(vm->fd);
 }
 
-static int explain_memory(const struct config_memory *memory, int errnum,
-			  struct error *err)
-{
-	return error_set(err, ERROR_IO, errnum, "memory: map %llu MiB%s",
-			 (unsigned long long)memory->size >> 20,
-			 memory->hugepages ? " of huge pages (see "
-					     "/proc/sys/vm/nr_hugepages)"
-					   : "");
-}
-
-/* Puts pages of a file in place of the private ones at host. Whoever gets its
- * descriptor cannot make it shorter, which would take pages from under us. */
-static int share_memory(struct vm *vm, uint8_t *host)
-{
-	const struct config_memory *memory = &vm->config->memory;
-	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING |
-			 (memory->hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0u);
-	int fd = memfd_create("onggi guest memory", flags);
-
-	if (fd < 0)
-		return -1;
-	vm->mem.fd = fd;
-	if (ftruncate(fd, (off_t)memory->size) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		return -1;
-	return mmap(host, memory->size, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED
-		       ? -1
-		       : 0;
-}
-
-/* One mapping holds all guest memory. It starts at a multiple of 2 MiB, so
- * that the host can use huge pages where it wants to. */
-static int create_memory(struct vm *vm, struct error *err)
-{
-	const struct config_memory *memory = &vm->config->memory;
-	bool shared = config_shares_memory(vm->config);
-	bool reserve = memory->hugepages && !shared;
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS |
-		    (reserve ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE);
-	size_t slack = reserve ? 0 : HUGE_PAGE;
-	uint8_t *host;
-
-	vm->memory_size = memory->size + slack;
-	host = mmap(NULL, vm->memory_size, PROT_READ | PROT_WRITE, flags, -1,
-		    0);
-	if (host == MAP_FAILED)
-		return explain_memory(memory, errno, err);
-	vm->memory = host;
-	host += -(uintptr_t)host & (HUGE_PAGE - 1);
-	if (shared && share_memory(vm, host))
-		return explain_memory(memory, errno, err);
-	for (unsigned i = 0; i < vm->layout->ram_count; i++) {
-		uint64_t size = vm->layout->ram[i].size;
-
-		guest_mem_add(&vm->mem, vm->layout->ram[i].base, size, host);
-		host += size;
-	}
-	if (kvm_set_memory(vm->fd, &vm->mem, err))
-		return -1;
-	timeline_mark(vm->timeline, TIMELINE_MEMORY_READY);
-	return 0;
-}
-
-/* A back-end may hold on to shared memory until the next boot has some of its
- * own to show: its pages go now. */
-static void destroy_memory(struct vm *vm)
-{
-	if (vm->memory)
-		munmap(vm->memory, vm->memory_size);
-	if (!vm->mem.fd)
-		return;
-	fallocate(vm->mem.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		  (off_t)vm->config->memory.size);
-	close(vm->mem.fd);
-}
-
 int vm_create_irq(struct vm *vm, uint32_t gsi, struct irq_line *line,
 		  struct error *err)
 {
@@ -437,7 +355,7 @@ static const struct {
 	{ "event loop", create_loop, destroy_loop },
 	{ "VM", create_kvm, destroy_kvm },
 	{ "interrupt controller", arch_create_irqchip, arch_destroy },
-	{ "memory", create_memory, destroy_memory },
+	{ "memory", memory_create, memory_destroy },
 	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "platform", create_platform, destroy_platform },
 	{ "virtio devices", machine_create_devices, machine_destroy_devices },

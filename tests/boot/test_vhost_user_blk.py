@@ -1,5 +1,9 @@
 """Disks that qemu-storage-daemon serves, and its loss and return."""
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 from onggi import Guest, run
 from storage_daemon import StorageDaemon, needs_storage_daemon
@@ -96,6 +100,66 @@ def test_a_server_that_is_killed_comes_back(debian, server):
         vm.wait_for("back")
         vm.wait_for("verified", 200)
         assert vm.finish(60) == 0
+
+
+def test_a_server_that_hangs_does_not_hang_the_guest_for_ever(busybox, server):
+    """The driver that takes its queue back waits a while, and then does not.
+    When the server goes on, its disk is there."""
+    script = """
+        d=/sys/bus/virtio/drivers/virtio_blk
+        v=$(basename $d/virtio*)
+        echo ready
+        read -r _
+        echo $v >$d/unbind
+        echo unbound
+        read -r _
+        echo $v >$d/bind
+        until dd if=/dev/vda of=/dev/null bs=4k count=1 2>/dev/null; do
+            sleep 0.2
+        done
+        echo back"""
+    with Guest(*busybox, "--disk", f"vhost-user={server.socket}", sh=script,
+               terminal=True) as vm:
+        vm.wait_for("ready")
+        server.process.send_signal(signal.SIGSTOP)
+        vm.send("\n")
+        vm.wait_for("unbound")
+        server.process.send_signal(signal.SIGCONT)
+        vm.send("\n")
+        vm.wait_for("back")
+        # and the end does not wait for it at all
+        server.process.send_signal(signal.SIGSTOP)
+        assert vm.finish() == 0
+
+
+@pytest.fixture(name="huge_pages")
+def some_huge_pages():
+    path = Path("/proc/sys/vm/nr_hugepages")
+    before = path.read_text(encoding="utf-8")
+    path.write_text("150\n", encoding="utf-8")
+    if int(path.read_text(encoding="utf-8")) < 150:
+        path.write_text(before, encoding="utf-8")
+        pytest.skip("no huge pages to be had")
+    yield
+    path.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="huge pages need root")
+def test_huge_pages_can_be_shared_and_are_enough_for_a_reboot(
+        busybox, server, huge_pages):
+    """The server still has the memory of the boot before when the next one
+    gets its own."""
+    del huge_pages
+    script = """
+        n=$(head -c 1 /dev/vda)
+        echo "boot $n"
+        echo 1 | dd of=/dev/vda conv=fsync 2>/dev/null
+        [ "$n" ] || reboot -f"""
+    result = run(*busybox, "--memory", "256M,hugepages", "--disk",
+                 f"vhost-user={server.socket}", sh=script)
+    lines = [line for line in result.stdout.split("\n")
+             if not line.startswith("[")]
+    assert lines == ["boot ", "boot 1", ""], result.stderr
 
 
 def test_the_guest_can_take_its_driver_off_and_reboot(busybox, server):

@@ -33,6 +33,10 @@ def null_kernel(tmp_path):
       for option in ("readonly", "direct", "serial=x", "path=a")),
     (["--disk", "vhost-user=" + "s" * 108], ["disk", "socket", "107"]),
     (["--disk", "vhost-user=s,root", "--disk", "a,root"], ["root"]),
+    (["--net", "vhost-user="], ["net", "vhost-user", "empty"]),
+    (["--net", "vhost-user=s,tap=t"], ["net", "tap and vhost-user exclude"]),
+    (["--net", "mtu=1500"], ["net", "tap=NAME or vhost-user=SOCK"]),
+    (["--net", "vhost-user=" + "s" * 108], ["net", "socket", "107"]),
 ])
 def test_what_does_not_go_together_is_refused(args, words):
     refused(run("run", *args), onggi.EXIT_USAGE, *words)
@@ -41,7 +45,8 @@ def test_what_does_not_go_together_is_refused(args, words):
 def test_dry_run_prints_a_command_that_means_the_same(kernel):
     first = run("run", "--kernel", kernel, "--disk", "/a", "--disk",
                 "vhost-user=/tmp/a,,b,root,id=x", "--disk", "./id=no",
-                "--disk", "path=id=yes", "--dry-run")
+                "--disk", "path=id=yes", "--net", "vhost-user=n,mtu=1400",
+                "--net", "tap=t0,mac=02:00:00:00:00:01", "--dry-run")
     assert first.returncode == 0, first.stderr
     again = shlex.split(first.stdout.splitlines()[0])
     assert run(*again[1:], "--dry-run").stdout == first.stdout
@@ -49,6 +54,8 @@ def test_dry_run_prints_a_command_that_means_the_same(kernel):
     assert "block: vhost-user /tmp/a,b\n" in first.stdout
     assert "block: ./id=no\n" in first.stdout
     assert "block: id=yes\n" in first.stdout
+    assert "net: vhost-user n\n" in first.stdout
+    assert "net: t0\n" in first.stdout
 
 
 def test_json_says_the_same(tmp_path, kernel):
@@ -88,6 +95,15 @@ def test_a_server_that_misbehaves_is_told(tmp_path, kernel, request_id, answer,
         refused(run("run", "--kernel", kernel, "--disk",
                     f"vhost-user={tmp_path}/s"),
                 onggi.EXIT_IO, "disk0", f"{tmp_path}/s", *words)
+
+
+def test_a_network_needs_two_queues(tmp_path, kernel):
+    net = f"vhost-user={tmp_path}/s"
+    refused(run("run", "--kernel", kernel, "--net", net), onggi.EXIT_IO,
+            "net0", f"{tmp_path}/s", "no server listens")
+    with Backend(tmp_path / "s", queues=1):
+        refused(run("run", "--kernel", kernel, "--net", net), onggi.EXIT_IO,
+                "net0", f"{tmp_path}/s", "serves 1 queues, not 2")
 
 
 def test_a_server_of_something_else_is_told(tmp_path, kernel):

@@ -700,6 +700,8 @@ static void one_that_comes_back_silent_is_given_up_for_the_next(void **state)
 	/* which it is more than once */
 	run_until(f, &f->b.counts[VHOST_GET_FEATURES_MSG], 2);
 	assert_int_equal(f->ready, 0);
+	/* meanwhile the last one's word stands */
+	assert_int_equal(vhost_user_offer(f->conn)->config_size, 60);
 	fake_backend_stop(&f->b);
 	fake_backend_init(&f->b);
 	f->b.again = true;
