@@ -161,9 +161,9 @@ static int hand_over(struct vhost_device *vd, unsigned queue)
 	const struct vhost_user_ring ring = {
 		.size = vq->state.size,
 		.base = vq->state.next_avail,
-		.desc = vq->desc,
-		.avail = vq->avail,
-		.used = vq->used,
+		.desc = vq->state.desc,
+		.avail = vq->state.avail,
+		.used = vq->state.used,
 		.kick = q->kick.fd,
 		.call = q->call.fd,
 	};

@@ -638,6 +638,10 @@ int vhost_user_set_features(struct vhost_user *conn, uint64_t features)
 	return request_u64(conn, VHOST_SET_FEATURES_MSG, features);
 }
 
+/* What is called the front-end's address means nothing to a back-end but where
+ * a ring lies. The guest's will do: it tells nothing of our own, and stays when
+ * the next boot has its memory elsewhere, where some back-ends look for the old
+ * rings again. */
 int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem)
 {
 	_Static_assert(GUEST_REGIONS_MAX <= VHOST_REGIONS_MAX,
@@ -654,7 +658,7 @@ int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem)
 		msg.payload.memory.regions[i] = (struct vhost_msg_region){
 			.gpa = r->gpa,
 			.size = r->size,
-			.address = (uintptr_t)r->host,
+			.address = r->gpa,
 			.offset = r->offset,
 		};
 		fds[i] = mem->fd;
@@ -673,9 +677,9 @@ int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
 			    .size = sizeof(addr.payload.addr) },
 		.payload.addr = {
 			.index = index,
-			.desc_user_addr = (uintptr_t)ring->desc,
-			.used_user_addr = (uintptr_t)ring->used,
-			.avail_user_addr = (uintptr_t)ring->avail,
+			.desc_user_addr = ring->desc,
+			.used_user_addr = ring->used,
+			.avail_user_addr = ring->avail,
 		},
 	};
 

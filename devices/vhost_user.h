@@ -97,9 +97,9 @@ int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem);
 
 struct vhost_user_ring {
 	uint16_t size;
-	uint16_t base; /* the available entry to begin with */
-	const void *desc, *avail, *used;
-	int kick, call; /* eventfds */
+	uint16_t base;		    /* the available entry to begin with */
+	uint64_t desc, avail, used; /* guest physical addresses */
+	int kick, call;		    /* eventfds */
 };
 
 /* From now on the ring is the back-end's. */

@@ -55,7 +55,7 @@ enum vhost_backend_request {
 struct vhost_msg_region {
 	uint64_t gpa;
 	uint64_t size;
-	uint64_t address; /* ours, to which the rings' addresses refer */
+	uint64_t address; /* the front-end's, which rings' addresses are */
 	uint64_t offset;  /* in the file */
 };
 

@@ -429,11 +429,19 @@ void fake_backend_wait(struct fake_backend *b, uint32_t request, unsigned count)
 
 /* --- rings --- */
 
+void *fake_backend_ptr(struct fake_backend *b, uint64_t address)
+{
+	const struct vhost_msg_region *region = &b->memory.regions[0];
+
+	must(address - region->address < region->size, "an address");
+	return b->ram + (address - region->address);
+}
+
 void fake_backend_use(struct fake_backend *b, unsigned index, uint32_t head,
 		      uint32_t len)
 {
 	struct fake_backend_ring *ring = &b->rings[index];
-	uint16_t *used = (uint16_t *)(uintptr_t)ring->used; /* flags, idx */
+	uint16_t *used = fake_backend_ptr(b, ring->used); /* flags, idx */
 	le32_t element[2] = { le32(head), le32(len) };
 	uint64_t one = 1;
 

@@ -48,6 +48,9 @@ struct fake_backend {
 	unsigned bad_count;
 	enum fake_mischief mischief;
 
+	/* the first region of memory, mapped; for fake_backend_use() */
+	uint8_t *ram;
+
 	/* a server for more than one connection, one after the other */
 	bool again;
 
@@ -83,6 +86,9 @@ void fake_backend_stop(struct fake_backend *b);
  * made; fails after a long time. */
 void fake_backend_wait(struct fake_backend *b, uint32_t request,
 		       unsigned count);
+
+/* What a ring's address means. */
+void *fake_backend_ptr(struct fake_backend *b, uint64_t address);
 
 /* Serves ring: an entry becomes used, and the call comes. */
 void fake_backend_use(struct fake_backend *b, unsigned ring, uint32_t head,

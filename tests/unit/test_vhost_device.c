@@ -83,6 +83,7 @@ static int prepare(void **state)
 	f->data = fake_alloc(&f->d, 512, 16);
 	f->status = fake_alloc(&f->d, 256, 16);
 	fake_backend_init(&f->b);
+	f->b.ram = f->d.ram;
 	*state = f;
 	return 0;
 }
@@ -207,15 +208,12 @@ static void rings_are_handed_over_when_the_driver_is_up(void **state)
 	assert_int_equal(f->b.features_set,
 			 FLUSH | 1ULL << VIRTIO_F_VERSION_1 |
 				 1ULL << VHOST_F_PROTOCOL_FEATURES);
-	assert_int_equal(f->b.memory.regions[0].address, (uintptr_t)f->d.ram);
+	assert_int_equal(f->b.memory.regions[0].address, FAKE_RAM_BASE);
 	assert_int_equal(f->b.rings[0].size, ENTRIES);
 	assert_int_equal(f->b.rings[0].base, 0);
-	assert_int_equal(f->b.rings[0].desc,
-			 (uintptr_t)fake_ptr(&f->d, q->desc));
-	assert_int_equal(f->b.rings[0].avail,
-			 (uintptr_t)fake_ptr(&f->d, q->avail));
-	assert_int_equal(f->b.rings[0].used,
-			 (uintptr_t)fake_ptr(&f->d, q->used));
+	assert_int_equal(f->b.rings[0].desc, q->desc);
+	assert_int_equal(f->b.rings[0].avail, q->avail);
+	assert_int_equal(f->b.rings[0].used, q->used);
 	/* one for what may be there already */
 	assert_int_equal(fake_backend_kicks(&f->b, 0), 1);
 }
@@ -382,7 +380,7 @@ static void a_reset_at_once_waits_for_what_was_begun(void **state)
 static void *use_later(void *arg)
 {
 	struct fixture *f = arg;
-	uint16_t *used = (uint16_t *)(uintptr_t)f->b.rings[0].used;
+	uint16_t *used = fake_backend_ptr(&f->b, f->b.rings[0].used);
 
 	/* it has answered, and with that closed its eventfds */
 	fake_backend_wait(&f->b, VHOST_GET_VRING_BASE_MSG, 1);
@@ -544,7 +542,7 @@ static void what_ended_without_a_call_did_end(void **state)
 
 	start(f, 0);
 	head = submit(f);
-	used = (uint16_t *)(uintptr_t)f->b.rings[0].used;
+	used = fake_backend_ptr(&f->b, f->b.rings[0].used);
 	memcpy(&used[2], &(uint32_t[]){ head, 1 }, 8);
 	used[1] = 1;
 	die(f);

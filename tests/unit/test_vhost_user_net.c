@@ -49,6 +49,7 @@ static int setup(void **state)
 	close(mkstemp(f.path));
 	fake_init(&f.d);
 	fake_backend_init(&f.b);
+	f.b.ram = f.d.ram;
 	f.b.features = 1ULL << VIRTIO_F_VERSION_1 |
 		       1ULL << VHOST_F_PROTOCOL_FEATURES |
 		       1ULL << VIRTIO_NET_F_MRG_RXBUF |
