@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vhost_user_fs.h"
 #include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
 
@@ -328,6 +329,53 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
+/* "DIR:TAG", where DIR may have colons, too. */
+static int split_share(struct config_share *share, struct error *err)
+{
+	char *colon = strrchr(share->path, ':');
+
+	if (!colon)
+		return error_set(err, ERROR_USAGE, 0,
+				 "share: '%s' is not like DIR:TAG",
+				 share->path);
+	share->tag = strdup(colon + 1);
+	if (!share->tag)
+		return error_set(err, ERROR_USAGE, ENOMEM, "share");
+	*colon = '\0';
+	return 0;
+}
+
+static int validate_share(struct config_share *share, struct error *err)
+{
+	if (!share->path)
+		return error_set(err, ERROR_USAGE, 0, "share: needs DIR:TAG");
+	if (!share->tag && split_share(share, err))
+		return -1;
+	if (!*share->path)
+		return error_set(err, ERROR_USAGE, 0,
+				 "share %s: needs a folder: DIR:TAG",
+				 share->tag);
+	if (!*share->tag || strlen(share->tag) > VHOST_USER_FS_TAG_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "share %s: the tag must have 1 to %d bytes",
+				 share->path, VHOST_USER_FS_TAG_MAX);
+	return 0;
+}
+
+static int validate_shares(struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->share_count; i++) {
+		if (validate_share(&config->shares[i], err))
+			return -1;
+		for (unsigned j = 0; j < i; j++)
+			if (same(config->shares[j].tag, config->shares[i].tag))
+				return error_set(err, ERROR_USAGE, 0,
+						 "share: two are called %s",
+						 config->shares[i].tag);
+	}
+	return 0;
+}
+
 static int validate_console(struct config_console *console, struct error *err)
 {
 	int kinds = console->stdio + console->pty + console->none +
@@ -349,6 +397,7 @@ int config_validate(struct vm_config *config, struct error *err)
 				 "cmdline and cmdline-only exclude each other");
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
+	    validate_shares(config, err) ||
 	    validate_console(&config->console, err) ||
 	    cmdline_validate(config, err))
 		return -1;
@@ -363,7 +412,7 @@ bool config_shares_memory(const struct vm_config *config)
 	for (unsigned i = 0; i < config->net_count; i++)
 		if (config->nets[i].vhost_user)
 			return true;
-	return false;
+	return config->share_count > 0;
 }
 
 /* --- printing --- */

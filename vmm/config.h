@@ -17,6 +17,7 @@
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
 #define CONFIG_NETS_MAX 8
+#define CONFIG_SHARES_MAX 8
 #define CONFIG_ARGS_MAX 32 /* Linux panics at more */
 /* KVM prepares its tables for all of it at once, deaf to signals: seconds per
  * TiB where it shadows page tables. More than 8 TiB it does not take at all. */
@@ -51,6 +52,13 @@ struct config_net {
 	uint64_t mtu; /* bytes; 0: left to the guest */
 };
 
+/* A folder of the host's, as a file system of the guest's. */
+struct config_share {
+	char *path; /* with ":TAG" at its end, until validation takes it off */
+	char *tag;
+	bool readonly;
+};
+
 /* Exactly one is set. */
 struct config_console {
 	bool stdio;
@@ -71,6 +79,8 @@ struct vm_config {
 	unsigned disk_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
+	struct config_share shares[CONFIG_SHARES_MAX];
+	unsigned share_count;
 	struct config_console console;
 	struct arch_config arch;
 	bool no_rng;

@@ -48,6 +48,13 @@ static const struct field net_fields[] = {
 	{ .name = NULL },
 };
 
+static const struct field share_fields[] = {
+	{ "path", FIELD_STRING, AT(config_share, path), .positional = true },
+	{ "tag", FIELD_STRING, AT(config_share, tag) },
+	{ "readonly", FIELD_FLAG, AT(config_share, readonly) },
+	{ .name = NULL },
+};
+
 static const struct field console_fields[] = {
 	{ "stdio", FIELD_FLAG, AT(config_console, stdio) },
 	{ "pty", FIELD_FLAG, AT(config_console, pty) },
@@ -91,6 +98,10 @@ const struct field config_fields[] = {
 	  .arg = "tap=NAME|vhost-user=SOCK[,mac=M][,mtu=N]",
 	  .help = "network card on a tap, which is made if it is not there, or "
 		  "on a vhost-user server; repeatable" },
+	{ "share", FIELD_GROUP, LIST(shares, share_count, CONFIG_SHARES_MAX),
+	  .group = share_fields, .arg = "DIR:TAG[,readonly]",
+	  .help = "folder that the guest mounts with mount -t virtiofs TAG; "
+		  "repeatable" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "

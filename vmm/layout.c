@@ -16,6 +16,7 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 {
 	add_slots(layout, SLOT_DISK, config->disk_count);
 	add_slots(layout, SLOT_NET, config->net_count);
+	add_slots(layout, SLOT_SHARE, config->share_count);
 	add_slots(layout, SLOT_RNG, !config->no_rng);
 	if (layout->slot_count <= LAYOUT_SLOTS_MAX)
 		return 0;
@@ -62,6 +63,11 @@ void layout_print(const struct vm_config *config,
 			break;
 		case SLOT_NET:
 			print_net(&config->nets[slot->index], out);
+			break;
+		case SLOT_SHARE:
+			fprintf(out, "file system: %s as %s\n",
+				config->shares[slot->index].path,
+				config->shares[slot->index].tag);
 			break;
 		case SLOT_RNG:
 			fprintf(out, "rng\n");

@@ -6,6 +6,7 @@
 #include "devices/net_tap.h"
 #include "devices/vhost_device.h"
 #include "devices/vhost_user_blk.h"
+#include "devices/vhost_user_fs.h"
 #include "devices/vhost_user_net.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
@@ -74,6 +75,23 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 	return device->dev ? 0 : error_wrap(err, "net %s", net->tap);
 }
 
+static int create_share(struct vm *vm, unsigned index, struct vm_device *device,
+			struct error *err)
+{
+	struct share_server *share = &vm->resources->shares[index];
+	int ret;
+
+	if (resources_serve_share(vm->resources, vm->config, index, err))
+		return -1;
+	ret = virtiofsd_watch(&share->daemon, vm->loop);
+	if (ret)
+		return error_set(err, ERROR_IO, -ret, "virtiofsd");
+	device->destroy = vhost_device_destroy;
+	device->dev = vhost_user_fs_create(share->conn, share->daemon.tag,
+					   &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int create_rng(struct vm *vm, unsigned index, struct vm_device *device,
 		      struct error *err)
 {
@@ -87,6 +105,7 @@ static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
 	[SLOT_DISK] = create_disk,
 	[SLOT_NET] = create_net,
+	[SLOT_SHARE] = create_share,
 	[SLOT_RNG] = create_rng,
 };
 
@@ -146,6 +165,8 @@ void machine_destroy_devices(struct vm *vm)
 	 * their time to give back their rings */
 	if (vm->stop.reason != VM_STOP_REBOOT || vm->config->no_reboot)
 		resources_leave_servers(vm->resources);
+	for (unsigned i = 0; i < vm->config->share_count; i++)
+		virtiofsd_unwatch(&vm->resources->shares[i].daemon);
 	for (unsigned i = vm->layout->slot_count; i-- > 0;) {
 		struct vm_device *device = &vm->devices[i];
 

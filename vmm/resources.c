@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
 #include "devices/vhost_user_blk.h"
+#include "devices/vhost_user_fs.h"
 #include "devices/vhost_user_net.h"
 #include "vmm/kvm.h"
 
@@ -162,6 +163,50 @@ static int open_nets(struct resources *resources,
 	return 0;
 }
 
+static void stop_share(struct share_server *share)
+{
+	/* it ends with its connection */
+	vhost_user_destroy(share->conn);
+	share->conn = NULL;
+	virtiofsd_stop(&share->daemon);
+}
+
+int resources_serve_share(struct resources *resources,
+			  const struct vm_config *config, unsigned index,
+			  struct error *err)
+{
+	const struct config_share *wanted = &config->shares[index];
+	struct share_server *share = &resources->shares[index];
+	char name[VHOST_USER_FS_TAG_MAX + sizeof("share ")];
+	struct vhost_user_options options = {
+		.kind = &vhost_user_fs_kind,
+		.name = name,
+	};
+
+	if (share->conn && vhost_user_is_ready(share->conn))
+		return 0;
+	stop_share(share);
+	options.fd = virtiofsd_start(&share->daemon, wanted->path, wanted->tag,
+				     wanted->readonly, err);
+	if (options.fd < 0)
+		return -1;
+	snprintf(name, sizeof(name), "share %s", wanted->tag);
+	share->conn = vhost_user_create(&options, err);
+	if (share->conn)
+		return 0;
+	virtiofsd_explain(&share->daemon, err);
+	return -1;
+}
+
+static int serve_shares(struct resources *resources,
+			const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->share_count; i++)
+		if (resources_serve_share(resources, config, i, err))
+			return -1;
+	return 0;
+}
+
 static void leave(struct vhost_user *server)
 {
 	if (server)
@@ -174,6 +219,8 @@ void resources_leave_servers(struct resources *resources)
 		leave(resources->disk_servers[i]);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
 		leave(resources->net_servers[i]);
+	for (unsigned i = 0; i < CONFIG_SHARES_MAX; i++)
+		leave(resources->shares[i].conn);
 }
 
 /* Opens and locks the file; the lock goes with the process, however it ends,
@@ -306,7 +353,8 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		goto fail;
 	}
 	if (open_disks(resources, config, err) ||
-	    open_nets(resources, config, err))
+	    open_nets(resources, config, err) ||
+	    serve_shares(resources, config, err))
 		goto fail;
 	resources->kvm_fd = kvm_open(err);
 	if (resources->kvm_fd < 0)
@@ -332,6 +380,8 @@ void resources_close(struct resources *resources)
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
 	console_close(resources->console);
+	for (unsigned i = 0; i < CONFIG_SHARES_MAX; i++)
+		stop_share(&resources->shares[i]);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
 		cleanup_close(&resources->taps[i]);
 		vhost_user_destroy(resources->net_servers[i]);

@@ -118,12 +118,12 @@ def test_a_tap_that_is_not_there_is_made_and_goes_away(images):
 
 
 @contextlib.contextmanager
-def for_everybody(*paths):
+def for_everybody(*paths, mode=0o666):
     """Lets every user read and write paths for a while."""
     with contextlib.ExitStack() as stack:
         for path in paths:
             stack.callback(os.chmod, path, os.stat(path).st_mode & 0o7777)
-            os.chmod(path, 0o666)
+            os.chmod(path, mode)
         yield
 
 
