@@ -10,12 +10,16 @@
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
 #include "devices/vhost_user_fs.h"
+#include "devices/vsock_packet.h"
+#include "devices/vsock_socket.h"
 #include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
+#include "vmm/publish.h"
 
 #define MIB (1ULL << 20)
 #define MEMORY_MIN (8 * MIB)
 #define HUGE_PAGE (2 * MIB)
+#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
 
 void config_init(struct vm_config *config)
 {
@@ -75,6 +79,12 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 				 name);
 	needs_value = !option->field || option->field->type != FIELD_FLAG;
 	if (needs_value && !option->value) {
+		/* no value starts with a dash */
+		if (option->field && field_may_stand_alone(option->field) &&
+		    (*index == argc || argv[*index][0] == '-')) {
+			option->value = "";
+			return 0;
+		}
 		if (*index == argc)
 			return error_set(err, ERROR_USAGE, 0,
 					 "--%s needs a value", name);
@@ -172,8 +182,21 @@ static int refuse_config_file(const char *path, const char *name,
 			 output);
 }
 
+static int check_outputs_against(struct vm_config *config, const char *path,
+				 struct error *err)
+{
+	if (refuse_config_file(path, "console", config->console.file, err))
+		return -1;
+	for (const struct field *f = config_fields; f->name; f++)
+		if (f->is_output &&
+		    refuse_config_file(path, f->name,
+				       *(char **)field_at(f, config, 0), err))
+			return -1;
+	return 0;
+}
+
 /* No output goes into what was read; resources.c sees to the other files. */
-static int check_outputs(const struct vm_config *config, int argc, char **argv,
+static int check_outputs(struct vm_config *config, int argc, char **argv,
 			 struct error *err)
 {
 	struct option option = { 0 };
@@ -182,12 +205,8 @@ static int check_outputs(const struct vm_config *config, int argc, char **argv,
 	while (i < argc && strcmp(argv[i], "--") != 0) {
 		if (next_option(argc, argv, &i, &option, err))
 			return -1;
-		if (option.field || !option.value)
-			continue;
-		if (refuse_config_file(option.value, "console",
-				       config->console.file, err) ||
-		    refuse_config_file(option.value, "pidfile", config->pidfile,
-				       err))
+		if (!option.field && option.value &&
+		    check_outputs_against(config, option.value, err))
 			return -1;
 	}
 	return 0;
@@ -237,26 +256,59 @@ static int validate_memory(const struct config_memory *memory,
 	return 0;
 }
 
-static int validate_socket(const char *what, const char *path,
-			   struct error *err)
+static bool same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+static int validate_socket(const char *path, struct error *err)
 {
 	if (strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path))
 		return 0;
 	return error_set(err, ERROR_USAGE, 0,
-			 "%s: vhost-user: a socket's path has at most 107 "
-			 "bytes",
-			 what);
+			 "vhost-user: a socket's path has at most 107 bytes");
 }
 
 static int validate_server_disk(const struct config_disk *disk,
 				struct error *err)
 {
-	if (disk->path || disk->readonly || disk->direct || disk->serial)
+	if (disk->path || disk->readonly || disk->direct || disk->cache ||
+	    disk->queues || disk->bw || disk->iops || disk->bw_burst ||
+	    disk->iops_burst || disk->serial || disk->iothread)
 		return error_set(
 			err, ERROR_USAGE, 0,
 			"disk: vhost-user goes with root and id alone: "
 			"what else there is, its server knows");
-	return validate_socket("disk", disk->vhost_user, err);
+	return validate_socket(disk->vhost_user, err) ? error_wrap(err, "disk")
+						      : 0;
+}
+
+/* As the kernel takes it for a thread, and ps shows it. */
+static int validate_iothread(const char *name, struct error *err)
+{
+	if (!name || strlen(name) <= 15)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "iothread: '%s' is longer than 15 bytes", name);
+}
+
+/* A second's bytes without their unit are hardly meant so. */
+static int validate_limits(const struct config_disk *disk, struct error *err)
+{
+	unsigned long long bw = disk->bw;
+
+	if (bw && bw < CONFIG_BW_MIN)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw: %llu bytes a second is less "
+				 "than %u KiB (%lluM?)",
+				 disk->path, bw, CONFIG_BW_MIN >> 10, bw);
+	if (disk->bw_burst && !bw)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw-burst needs bw", disk->path);
+	if (disk->iops_burst && !disk->iops)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: iops-burst needs iops", disk->path);
+	return 0;
 }
 
 static int validate_disks(struct vm_config *config, struct error *err)
@@ -276,6 +328,10 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 "disk %s: serial is longer than 20 "
 					 "bytes",
 					 disk->path);
+		if (validate_iothread(disk->iothread, err))
+			return error_wrap(err, "disk %s", disk->path);
+		if (validate_limits(disk, err))
+			return -1;
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)
@@ -291,26 +347,61 @@ static int validate_disks(struct vm_config *config, struct error *err)
 	return 0;
 }
 
-static bool same(const char *a, const char *b)
+/* passt sees no difference between one port at two addresses. */
+static int validate_publish(const struct config_net *net, struct error *err)
 {
-	return a && b && strcmp(a, b) == 0;
+	for (unsigned i = 0; i < net->publish_count; i++) {
+		struct publish one, other;
+
+		if (publish_parse(&one, net->publish[i], err))
+			return -1;
+		for (unsigned j = 0; j < i; j++)
+			if (publish_parse(&other, net->publish[j], err) == 0 &&
+			    one.udp == other.udp && one.host == other.host)
+				return error_set(err, ERROR_USAGE, 0,
+						 "publish: port %u is named "
+						 "twice",
+						 one.host);
+	}
+	return 0;
 }
 
 static int validate_net(const struct config_net *net, struct error *err)
 {
-	if (net->tap && net->vhost_user)
+	if ((net->tap != NULL) + net->user + (net->vhost_user != NULL) != 1)
 		return error_set(err, ERROR_USAGE, 0,
-				 "net: tap and vhost-user exclude each other");
-	if (net->vhost_user)
-		return validate_socket("net", net->vhost_user, err);
-	if (!net->tap)
+				 "needs one of tap=NAME, user and "
+				 "vhost-user=SOCK");
+	if (net->publish_count && !net->user)
 		return error_set(err, ERROR_USAGE, 0,
-				 "net: needs tap=NAME or vhost-user=SOCK");
-	if (!net_tap_is_name(net->tap))
+				 "publish is for user alone");
+	if (net->queues > 1 && !net->tap)
 		return error_set(err, ERROR_USAGE, 0,
-				 "net: '%s' is not an interface name",
-				 net->tap);
+				 "queues: more than one pair is for tap alone");
+	if (net->tap && !net_tap_is_name(net->tap))
+		return error_set(err, ERROR_USAGE, 0,
+				 "'%s' is not an interface name", net->tap);
+	if (net->user && net->mtu > CONFIG_USER_MTU)
+		return error_set(err, ERROR_USAGE, 0,
+				 "mtu: passt has %d at most", CONFIG_USER_MTU);
+	if (net->vhost_user && net->iothread)
+		return error_set(err, ERROR_USAGE, 0,
+				 "iothread: vhost-user is served by another "
+				 "process");
+	if (net->vhost_user && validate_socket(net->vhost_user, err))
+		return -1;
+	if (validate_publish(net, err))
+		return -1;
+	if (validate_iothread(net->iothread, err))
+		return error_wrap(err, "%s", config_net_name(net));
 	return 0;
+}
+
+/* What serves one card serves no other; nor do two of passt's help anybody. */
+static bool same_net(const struct config_net *a, const struct config_net *b)
+{
+	return (a->user && b->user) || same(a->tap, b->tap) ||
+	       same(a->vhost_user, b->vhost_user);
 }
 
 static int validate_nets(const struct vm_config *config, struct error *err)
@@ -319,12 +410,12 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 		const struct config_net *net = &config->nets[i];
 
 		if (validate_net(net, err))
-			return -1;
+			return error_wrap(err, "net");
 		for (unsigned j = 0; j < i; j++)
-			if (same(config->nets[j].tap, net->tap))
+			if (same_net(net, &config->nets[j]))
 				return error_set(err, ERROR_USAGE, 0,
-						 "net: tap %s is named twice",
-						 net->tap);
+						 "net: %s is named twice",
+						 config_net_name(net));
 	}
 	return 0;
 }
@@ -376,6 +467,45 @@ static int validate_shares(struct vm_config *config, struct error *err)
 	return 0;
 }
 
+static int validate_vsock(struct config_vsock *vsock, struct error *err)
+{
+	if (!vsock->path && vsock->cid)
+		return error_set(err, ERROR_USAGE, 0, "vsock: needs a path");
+	if (!vsock->path)
+		return 0;
+	if (strlen(vsock->path) > VSOCK_PATH_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "vsock %s: longer than the %d bytes that a "
+				 "socket's name may have",
+				 vsock->path, VSOCK_PATH_MAX);
+	if (!vsock->cid)
+		vsock->cid = VSOCK_GUEST_CID_MIN;
+	return 0;
+}
+
+static int validate_balloon(const struct vm_config *config, struct error *err)
+{
+	const struct config_balloon *balloon = &config->balloon;
+	unsigned long long memory = config->memory.size;
+
+	if (!balloon->given)
+		return 0;
+	if (config->memory.hugepages)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: memory on huge pages stays reserved "
+				 "for the guest, so that none can go back to "
+				 "the host");
+	if (balloon->size >= memory)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: size: leaves nothing of the guest's "
+				 "%llu MiB",
+				 memory >> 20);
+	if (balloon->size % BALLOON_PAGE)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: size: not a multiple of 4 KiB");
+	return 0;
+}
+
 static int validate_console(struct config_console *console, struct error *err)
 {
 	int kinds = console->stdio + console->pty + console->none +
@@ -398,6 +528,8 @@ int config_validate(struct vm_config *config, struct error *err)
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
 	    validate_shares(config, err) ||
+	    validate_vsock(&config->vsock, err) ||
+	    validate_balloon(config, err) ||
 	    validate_console(&config->console, err) ||
 	    cmdline_validate(config, err))
 		return -1;
@@ -450,7 +582,8 @@ static void print_option(const struct field *field, const void *at, FILE *out)
 	if (!set)
 		return;
 	fprintf(out, " --%s", field->name);
-	if (field->type == FIELD_FLAG)
+	if (field->type == FIELD_FLAG ||
+	    (field_may_stand_alone(field) && !*text))
 		return;
 	fputc(' ', out);
 	print_quoted(text, out);
@@ -467,8 +600,7 @@ void config_print_command(const struct vm_config *config, FILE *out)
 		if (!f->help || strcmp(f->name, "dry-run") == 0)
 			continue;
 		if (f->stride)
-			count = *(const unsigned *)((const char *)config +
-						    f->count_offset);
+			count = field_length(f, config);
 		for (unsigned i = 0; i < count; i++)
 			print_option(f, at + i * f->stride, out);
 	}

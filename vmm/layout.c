@@ -18,6 +18,8 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 	add_slots(layout, SLOT_NET, config->net_count);
 	add_slots(layout, SLOT_SHARE, config->share_count);
 	add_slots(layout, SLOT_RNG, !config->no_rng);
+	add_slots(layout, SLOT_VSOCK, config->vsock.path != NULL);
+	add_slots(layout, SLOT_BALLOON, config->balloon.given);
 	if (layout->slot_count <= LAYOUT_SLOTS_MAX)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0,
@@ -35,10 +37,8 @@ static void print_disk(const struct config_disk *disk, FILE *out)
 
 static void print_net(const struct config_net *net, FILE *out)
 {
-	if (net->vhost_user)
-		fprintf(out, "net: vhost-user %s\n", net->vhost_user);
-	else
-		fprintf(out, "net: %s\n", net->tap);
+	fprintf(out, "net: %s%s\n", net->vhost_user ? "vhost-user " : "",
+		config_net_name(net));
 }
 
 void layout_print(const struct vm_config *config,
@@ -71,6 +71,14 @@ void layout_print(const struct vm_config *config,
 			break;
 		case SLOT_RNG:
 			fprintf(out, "rng\n");
+			break;
+		case SLOT_VSOCK:
+			fprintf(out, "vsock: %s, CID %llu\n",
+				config->vsock.path,
+				(unsigned long long)config->vsock.cid);
+			break;
+		case SLOT_BALLOON:
+			fprintf(out, "balloon\n");
 			break;
 		}
 	}

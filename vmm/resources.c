@@ -4,14 +4,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "devices/net_tap.h"
 #include "devices/vhost_user_blk.h"
 #include "devices/vhost_user_fs.h"
 #include "devices/vhost_user_net.h"
+#include "devices/vsock_table.h"
 #include "vmm/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -42,32 +43,33 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static bool is_open_as(const struct stat *st, int fd)
+bool resources_is_open_as(const struct stat *st, int fd)
 {
 	struct stat open;
 
 	return fd >= 0 && fstat(fd, &open) == 0 && same_file(&open, st);
 }
 
-/* Refuses to write over what this VM reads: nobody means to. */
-static int refuse_own_file(const struct resources *resources,
-			   const struct vm_config *config, const char *path,
-			   struct error *err)
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err)
 {
 	const char *use = NULL;
 	struct stat st;
 
 	if (stat(path, &st))
 		return 0; /* a new file, or open() will say what is wrong */
-	if (is_open_as(&st, resources->kernel.fd))
+	if (resources_is_open_as(&st, resources->kernel.fd))
 		use = "the kernel";
-	if (is_open_as(&st, resources->initrd.fd))
+	if (resources_is_open_as(&st, resources->initrd.fd))
 		use = "the initrd";
 	for (unsigned i = 0; i < config->disk_count; i++)
-		if (is_open_as(&st, resources->disks[i].fd))
+		if (resources_is_open_as(&st, resources->disks[i].fd))
 			use = config->disks[i].id;
-	if (is_open_as(&st, resources->pidfile_fd))
+	if (resources_is_open_as(&st, resources->pidfile_fd))
 		use = "the pidfile";
+	if (vsock_socket_is(&resources->vsock, &st))
+		use = "the vsock socket";
 	if (!use)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
@@ -84,7 +86,7 @@ static int refuse_disk_twice(const struct resources *resources,
 	if (stat(disk->path, &st))
 		return 0; /* which disk_open() will say */
 	for (unsigned i = 0; i < index; i++)
-		if (is_open_as(&st, resources->disks[i].fd) &&
+		if (resources_is_open_as(&st, resources->disks[i].fd) &&
 		    !(disk->readonly && config->disks[i].readonly))
 			return error_set(err, ERROR_USAGE, 0,
 					 "disk %s: is %s already, and shared "
@@ -140,27 +142,64 @@ static int open_net_server(struct resources *resources, unsigned index,
 	char name[16];
 
 	snprintf(name, sizeof(name), "net%u", index);
-	resources->net_servers[index] =
+	resources->nets[index].server =
 		connect_server(&vhost_user_net_kind, name, path, err);
-	return resources->net_servers[index] ? 0 : -1;
+	return resources->nets[index].server ? 0 : -1;
+}
+
+_Static_assert(CONFIG_NET_QUEUES_MAX == NET_PAIRS_MAX, "a back end for each");
+
+static int open_net(struct resources *resources, const struct vm_config *config,
+		    unsigned index, struct error *err)
+{
+	const struct config_net *net = &config->nets[index];
+	unsigned queues = net->queues ? (unsigned)net->queues : 1;
+
+	if (net->user) {
+		resources->nets[index].passt = passt_start(net, err);
+		return resources->nets[index].passt ? 0 : -1;
+	}
+	if (net_tap_open(resources->nets[index].taps, queues, net->tap, err))
+		return -1;
+	resources->nets[index].tap_count = queues;
+	return 0;
+}
+
+static void close_net(struct resources *resources, unsigned index)
+{
+	vhost_user_destroy(resources->nets[index].server);
+	passt_stop(resources->nets[index].passt);
+	for (unsigned i = 0; i < resources->nets[index].tap_count; i++)
+		net_tap_close(&resources->nets[index].taps[i]);
 }
 
 static int open_nets(struct resources *resources,
 		     const struct vm_config *config, struct error *err)
 {
 	for (unsigned i = 0; i < config->net_count; i++) {
-		const struct config_net *net = &config->nets[i];
+		const char *socket = config->nets[i].vhost_user;
 
-		if (net->vhost_user) {
-			if (open_net_server(resources, i, net->vhost_user, err))
-				return -1;
-			continue;
-		}
-		resources->taps[i] = net_tap_open(net->tap, err);
-		if (resources->taps[i] < 0)
+		/* whose connection says itself whose it is */
+		if (socket && open_net_server(resources, i, socket, err))
+			return -1;
+		if (!socket && open_net(resources, config, i, err))
 			return error_wrap(err, "net%u", i);
 	}
 	return 0;
+}
+
+unsigned resources_net(struct resources *resources, unsigned index,
+		       struct net_backend *backends[static NET_PAIRS_MAX])
+{
+	unsigned count = resources->nets[index].tap_count;
+
+	if (resources->nets[index].passt) {
+		backends[0] = passt_backend(resources->nets[index].passt);
+		return 1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		backends[i] = &resources->nets[index].taps[i].backend;
+	return count;
 }
 
 static void stop_share(struct share_server *share)
@@ -218,7 +257,7 @@ void resources_leave_servers(struct resources *resources)
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		leave(resources->disk_servers[i]);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		leave(resources->net_servers[i]);
+		leave(resources->nets[i].server);
 	for (unsigned i = 0; i < CONFIG_SHARES_MAX; i++)
 		leave(resources->shares[i].conn);
 }
@@ -249,7 +288,7 @@ static bool is_file_at(int fd, const char *path)
 {
 	struct stat there;
 
-	return stat(path, &there) == 0 && is_open_as(&there, fd);
+	return stat(path, &there) == 0 && resources_is_open_as(&there, fd);
 }
 
 /* An old pidfile is taken over; anything else was named by mistake. */
@@ -275,7 +314,7 @@ static int write_pidfile(struct resources *resources,
 	const char *path = config->pidfile;
 	autoclose int fd = -1;
 
-	if (refuse_own_file(resources, config, path, err))
+	if (resources_refuse_own_file(resources, config, path, err))
 		return error_wrap(err, "pidfile");
 	do {
 		cleanup_close(&fd);
@@ -297,13 +336,42 @@ static int write_pidfile(struct resources *resources,
 	return 0;
 }
 
+/* Each connection is a descriptor, and shells allow 1024 by default. What else
+ * there is takes no more than another thousand. */
+#define DESCRIPTORS (VSOCK_CONNECTIONS_MAX + 1024)
+
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = DESCRIPTORS;
+	if (limit.rlim_max < DESCRIPTORS)
+		limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_vsock(struct resources *resources,
+		      const struct vm_config *config, struct error *err)
+{
+	const char *path = config->vsock.path;
+
+	if (!path)
+		return 0;
+	if (resources_refuse_own_file(resources, config, path, err))
+		return error_wrap(err, "vsock");
+	allow_descriptors();
+	return vsock_socket_open(&resources->vsock, path, err);
+}
+
 static int open_console(struct resources *resources,
 			const struct vm_config *config,
 			struct timeline *timeline, struct error *err)
 {
 	const char *file = config->console.file;
 
-	if (file && refuse_own_file(resources, config, file, err))
+	if (file && resources_refuse_own_file(resources, config, file, err))
 		return error_wrap(err, "console");
 	resources->console = console_open(&config->console, timeline, err);
 	return resources->console ? 0 : -1;
@@ -331,13 +399,12 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		.kvm_fd = -1,
 		.kernel.fd = -1,
 		.initrd.fd = -1,
+		.vsock.fd = -1,
 		.pidfile_fd = -1,
 		.memory_fd = -1,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		resources->taps[i] = -1;
 
 	if (open_image(&resources->kernel, config->kernel, err)) {
 		error_wrap(err, "kernel");
@@ -364,7 +431,8 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	 * one */
 	if (config->pidfile && write_pidfile(resources, config, err))
 		goto fail;
-	if (open_console(resources, config, timeline, err))
+	if (open_vsock(resources, config, err) ||
+	    open_console(resources, config, timeline, err))
 		goto fail;
 	return 0;
 fail:
@@ -379,13 +447,12 @@ void resources_close(struct resources *resources)
 	    is_file_at(resources->pidfile_fd, resources->pidfile))
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
+	vsock_socket_close(&resources->vsock);
 	console_close(resources->console);
 	for (unsigned i = 0; i < CONFIG_SHARES_MAX; i++)
 		stop_share(&resources->shares[i]);
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
-		cleanup_close(&resources->taps[i]);
-		vhost_user_destroy(resources->net_servers[i]);
-	}
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		close_net(resources, i);
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++) {
 		cleanup_close(&resources->disks[i].fd);
 		vhost_user_destroy(resources->disk_servers[i]);

@@ -1,19 +1,25 @@
-/* Host resources that outlive a guest reboot: open files, taps, console.
+/* Host resources that outlive a guest reboot: open files, taps, sockets, passt,
+ * virtiofsd, connections to servers of devices, console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
- * of the guest opens nothing again and a later sandbox need not allow it.
- * Main thread.
+ * of the guest opens nothing again and a later sandbox need not allow it; but
+ * for a disk's next file, see disk_reload.h. Main thread.
  */
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "boot/load.h"
 #include "devices/disk_file.h"
+#include "devices/net_tap.h"
 #include "devices/vhost_user.h"
+#include "devices/vsock_socket.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/passt.h"
 #include "vmm/timeline.h"
 #include "vmm/virtiofsd.h"
 
@@ -32,13 +38,19 @@ struct share_server {
 struct resources {
 	int kvm_fd;
 	struct boot_file kernel;
-	struct boot_file initrd;	     /* fd -1: none */
-	struct disk disks[CONFIG_DISKS_MAX]; /* fd -1: a server has it */
+	struct boot_file initrd; /* fd -1: none */
+	/* fd -1: a server has it; disk_reload changes the others */
+	struct disk disks[CONFIG_DISKS_MAX];
 	struct vhost_user *disk_servers[CONFIG_DISKS_MAX]; /* NULL: none */
-	int taps[CONFIG_NETS_MAX];			   /* -1: a server's */
-	struct vhost_user *net_servers[CONFIG_NETS_MAX];   /* NULL: none */
+	struct {
+		struct net_tap taps[NET_PAIRS_MAX];
+		unsigned tap_count;
+		struct passt *passt;	   /* NULL: on something else */
+		struct vhost_user *server; /* NULL: on something else */
+	} nets[CONFIG_NETS_MAX];
 	struct share_server shares[CONFIG_SHARES_MAX];
-	int memory_fd; /* huge pages of the boot before; -1: none */
+	struct vsock_socket vsock; /* fd -1: none */
+	int memory_fd;		   /* huge pages of the boot before; -1: none */
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
 	int pidfile_fd;	     /* locked */
@@ -47,6 +59,7 @@ struct resources {
 /* -1 with err set, and nothing left open or behind. */
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
+
 /* Has share index served, anew if what served it is gone. 0, or -1 with err
  * set. */
 int resources_serve_share(struct resources *resources,
@@ -55,5 +68,18 @@ int resources_serve_share(struct resources *resources,
 
 /* Ends the connections to servers of devices, which no VM uses any more. */
 void resources_leave_servers(struct resources *resources);
+
+/* Whether fd, if it is 0 or more, is the file or device that st is of. */
+bool resources_is_open_as(const struct stat *st, int fd);
 void resources_release_kernel(struct resources *resources);
+
+/* Refuses to write over what this VM has open: nobody means to. */
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err);
 void resources_close(struct resources *resources);
+
+/* What a network card's queue pairs send to and receive from: fills backends
+ * and returns their number. */
+unsigned resources_net(struct resources *resources, unsigned index,
+		       struct net_backend *backends[static NET_PAIRS_MAX]);

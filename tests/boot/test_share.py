@@ -10,8 +10,7 @@ import time
 
 import onggi
 import pytest
-from onggi import Guest, run
-from test_net import for_everybody
+from onggi import Guest, for_everybody, run
 
 PROGRAMS = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
 

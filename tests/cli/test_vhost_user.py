@@ -30,12 +30,19 @@ def null_kernel(tmp_path):
     (["--disk", "a,vhost-user=s"], ["disk", "vhost-user", "root and id"]),
     *((["--disk", f"vhost-user=s,{option}"],
        ["disk", "vhost-user", "root and id"])
-      for option in ("readonly", "direct", "serial=x", "path=a")),
+      for option in ("readonly", "direct", "serial=x", "path=a",
+                     "cache=unsafe", "queues=2", "bw=1M", "bw-burst=1M",
+                     "iops=10", "iops-burst=10", "iothread=t")),
     (["--disk", "vhost-user=" + "s" * 108], ["disk", "socket", "107"]),
     (["--disk", "vhost-user=s,root", "--disk", "a,root"], ["root"]),
     (["--net", "vhost-user="], ["net", "vhost-user", "empty"]),
-    (["--net", "vhost-user=s,tap=t"], ["net", "tap and vhost-user exclude"]),
-    (["--net", "mtu=1500"], ["net", "tap=NAME or vhost-user=SOCK"]),
+    (["--net", "vhost-user=s,tap=t"], ["net", "one of tap=NAME"]),
+    (["--net", "vhost-user=s,user"], ["net", "one of tap=NAME"]),
+    (["--net", "vhost-user=s,publish=1:1"], ["net", "publish", "user"]),
+    (["--net", "vhost-user=s,queues=2"], ["net", "queues", "tap"]),
+    (["--net", "vhost-user=s,iothread=t"], ["net", "iothread"]),
+    (["--net", "vhost-user=s", "--net", "vhost-user=s"],
+     ["net", "s is named twice"]),
     (["--net", "vhost-user=" + "s" * 108], ["net", "socket", "107"]),
 ])
 def test_what_does_not_go_together_is_refused(args, words):
@@ -195,3 +202,22 @@ def test_memory_is_shared_only_where_it_has_to_be(tmp_path):
         os.close(fd)
         vm.signal(signal.SIGINT)
         vm.finish()
+
+
+@needs_kvm
+def test_sigusr2_looks_at_the_other_disks(tmp_path):
+    """The server looks after its own."""
+    (tmp_path / "disk").write_bytes(bytes(1 << 20))
+    with Backend(tmp_path / "s", bytes(60)), \
+            Guest("run", "--kernel", guest(tmp_path, machine.SLEEP),
+                  "--disk", f"vhost-user={tmp_path}/s", "--disk",
+                  tmp_path / "disk", "--pidfile", tmp_path / "pid",
+                  "--log-level", "info") as vm:
+        wait_for_file(tmp_path / "pid")
+        os.truncate(tmp_path / "disk", 2 << 20)
+        vm.signal(signal.SIGUSR2)
+        while b"disk1: disk " not in (line := vm.process.stderr.readline()):
+            assert line
+        assert f"{2 << 20} bytes" in line.decode()
+        vm.signal(signal.SIGINT)
+        assert vm.finish() == 128 + signal.SIGINT
