@@ -48,6 +48,11 @@ struct virtio_device_ops {
 	void (*config_write)(struct virtio_device *dev, size_t offset,
 			     const void *data, size_t size);
 
+	/* The driver is about to read configuration space; the range lies
+	 * inside it. May be NULL. */
+	void (*config_read)(struct virtio_device *dev, size_t offset,
+			    size_t size);
+
 	/* What the device's own kick_inline starts as. */
 	bool kick_inline;
 };

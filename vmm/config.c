@@ -185,7 +185,8 @@ static int refuse_config_file(const char *path, const char *name,
 static int check_outputs_against(struct vm_config *config, const char *path,
 				 struct error *err)
 {
-	if (refuse_config_file(path, "console", config->console.file, err))
+	if (refuse_config_file(path, "console", config->console.file, err) ||
+	    refuse_config_file(path, "hvc", config->hvc.file, err))
 		return -1;
 	for (const struct field *f = config_fields; f->name; f++)
 		if (f->is_output &&
@@ -506,18 +507,46 @@ static int validate_balloon(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
-static int validate_console(struct config_console *console, struct error *err)
+static int count_kinds(const struct config_console *console)
 {
-	int kinds = console->stdio + console->pty + console->none +
-		    (console->file != NULL);
+	return console->stdio + console->pty + console->none +
+	       (console->file != NULL);
+}
 
-	if (kinds > 1)
+static int validate_console(const char *name,
+			    const struct config_console *console,
+			    struct error *err)
+{
+	if (count_kinds(console) <= 1)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "%s: stdio, pty, file and none exclude each other",
+			 name);
+}
+
+/* A kernel that has the virtio console's driver as a module needs another
+ * console until then: without any, Debian's initrd does not get that far. So
+ * there is a serial port beside it, if nobody says otherwise. */
+static int validate_consoles(struct vm_config *config, struct error *err)
+{
+	struct config_console *console = &config->console, *hvc = &config->hvc;
+
+	if (validate_console("console", console, err) ||
+	    validate_console("hvc", hvc, err))
+		return -1;
+	if (!count_kinds(hvc))
+		hvc->none = true;
+	if (console->stdio && hvc->stdio)
 		return error_set(err, ERROR_USAGE, 0,
-				 "console: stdio, pty, file and none exclude "
-				 "each other");
-	if (!kinds)
-		console->stdio = true;
-	return 0;
+				 "hvc: stdio is the console's already");
+	if (count_kinds(console))
+		return 0;
+	console->stdio = hvc->none;
+	if (console->stdio)
+		return 0;
+	console->file = strdup("/dev/null");
+	return console->file ? 0
+			     : error_set(err, ERROR_USAGE, ENOMEM, "console");
 }
 
 int config_validate(struct vm_config *config, struct error *err)
@@ -529,8 +558,7 @@ int config_validate(struct vm_config *config, struct error *err)
 	    validate_disks(config, err) || validate_nets(config, err) ||
 	    validate_shares(config, err) ||
 	    validate_vsock(&config->vsock, err) ||
-	    validate_balloon(config, err) ||
-	    validate_console(&config->console, err) ||
+	    validate_balloon(config, err) || validate_consoles(config, err) ||
 	    cmdline_validate(config, err))
 		return -1;
 	return 0;

@@ -99,7 +99,7 @@ struct config_share {
 	bool readonly;
 };
 
-/* Exactly one is set. */
+/* Exactly one is set, once the rules have been looked at. */
 struct config_console {
 	bool stdio;
 	bool pty;
@@ -123,7 +123,8 @@ struct vm_config {
 	unsigned share_count;
 	struct config_vsock vsock;
 	struct config_balloon balloon;
-	struct config_console console;
+	struct config_console console; /* the serial port */
+	struct config_console hvc;     /* the virtio console; none: no device */
 	struct arch_config arch;
 	bool no_rng;
 	bool no_reboot;
@@ -153,7 +154,7 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 		      struct error *err);
 
 /* Checks what single values cannot show, and fills in what was left open: the
- * console, disk names, the CID. */
+ * consoles, disk names, the CID. */
 int config_validate(struct vm_config *config, struct error *err);
 
 /* Whether other processes serve devices, and so have to see guest memory. */

@@ -160,6 +160,11 @@ const struct field config_fields[] = {
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
 		  "Ctrl-A h lists the keys" },
+	{ "hvc", FIELD_GROUP, AT(vm_config, hvc), .group = console_fields,
+	  .arg = "stdio|pty|file=PATH|none",
+	  .help = "where a virtio console goes, the guest's hvc0 (none); "
+		  "with one, the serial port goes to /dev/null if --console "
+		  "is not given" },
 	{ "name", FIELD_STRING, AT(vm_config, name), .arg = "S",
 	  .help = "name of the process in ps" },
 	{ "no-rng", FIELD_FLAG, AT(vm_config, no_rng),

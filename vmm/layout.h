@@ -18,7 +18,8 @@ enum slot_kind {
 	SLOT_SHARE,
 	SLOT_RNG,
 	SLOT_VSOCK,
-	SLOT_BALLOON
+	SLOT_BALLOON,
+	SLOT_CONSOLE
 };
 
 /* One virtio-mmio window. */

@@ -10,6 +10,7 @@
 #include "devices/vhost_user_net.h"
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
@@ -172,11 +173,27 @@ static int create_balloon(struct vm *vm, unsigned index,
 	return device->dev ? 0 : -1;
 }
 
+static int create_console(struct vm *vm, unsigned index,
+			  struct vm_device *device, struct error *err)
+{
+	const struct virtio_console_options options = {
+		.backend = &console_backend,
+		.backend_ctx = vm->resources->hvc,
+	};
+
+	(void)index;
+	device->destroy = virtio_console_destroy;
+	device->dev = virtio_console_create(&options, &vm->mem, vm->loop, err);
+	vm->hvc = device->dev;
+	return device->dev ? 0 : error_wrap(err, "hvc");
+}
+
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
-	[SLOT_DISK] = create_disk,   [SLOT_NET] = create_net,
-	[SLOT_SHARE] = create_share, [SLOT_RNG] = create_rng,
-	[SLOT_VSOCK] = create_vsock, [SLOT_BALLOON] = create_balloon,
+	[SLOT_DISK] = create_disk,	 [SLOT_NET] = create_net,
+	[SLOT_SHARE] = create_share,	 [SLOT_RNG] = create_rng,
+	[SLOT_VSOCK] = create_vsock,	 [SLOT_BALLOON] = create_balloon,
+	[SLOT_CONSOLE] = create_console,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)

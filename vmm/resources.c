@@ -365,16 +365,48 @@ static int open_vsock(struct resources *resources,
 	return vsock_socket_open(&resources->vsock, path, err);
 }
 
-static int open_console(struct resources *resources,
-			const struct vm_config *config,
-			struct timeline *timeline, struct error *err)
+/* Each would write over what the other wrote. Pipes and terminals may be
+ * shared. */
+static int refuse_shared_file(const char *path, const char *other,
+			      struct error *err)
 {
-	const char *file = config->console.file;
+	struct stat a, b;
 
-	if (file && resources_refuse_own_file(resources, config, file, err))
-		return error_wrap(err, "console");
-	resources->console = console_open(&config->console, timeline, err);
-	return resources->console ? 0 : -1;
+	if (!path || !other || stat(path, &a) || stat(other, &b) ||
+	    !S_ISREG(a.st_mode) || !same_file(&a, &b))
+		return 0;
+	return error_set(err, ERROR_USAGE, 0, "%s is the console of this VM",
+			 path);
+}
+
+static struct console *
+open_console(const char *name, const struct config_console *console,
+	     const struct resources *resources, const struct vm_config *config,
+	     struct timeline *timeline, struct error *err)
+{
+	if (console->file &&
+	    resources_refuse_own_file(resources, config, console->file, err)) {
+		error_wrap(err, "%s", name);
+		return NULL;
+	}
+	return console_open(name, console, timeline, err);
+}
+
+static int open_consoles(struct resources *resources,
+			 const struct vm_config *config,
+			 struct timeline *timeline, struct error *err)
+{
+	resources->console = open_console("console", &config->console,
+					  resources, config, timeline, err);
+	if (!resources->console)
+		return -1;
+	if (config->hvc.none)
+		return 0;
+	if (refuse_shared_file(config->hvc.file, config->console.file, err))
+		return error_wrap(err, "hvc");
+	resources->hvc = open_console("hvc", &config->hvc, resources, config,
+				      timeline, err);
+	return resources->hvc ? 0 : -1;
 }
 
 /* A lease is had by who owns the file or is root, while nobody writes to it.
@@ -427,12 +459,12 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	if (resources->kvm_fd < 0)
 		goto fail;
 	timeline_mark(timeline, TIMELINE_KVM_OPENED);
-	/* before the console, whose file belongs to the other VM if there is
+	/* before the consoles, whose files belong to the other VM if there is
 	 * one */
 	if (config->pidfile && write_pidfile(resources, config, err))
 		goto fail;
 	if (open_vsock(resources, config, err) ||
-	    open_console(resources, config, timeline, err))
+	    open_consoles(resources, config, timeline, err))
 		goto fail;
 	return 0;
 fail:
@@ -448,6 +480,7 @@ void resources_close(struct resources *resources)
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
 	vsock_socket_close(&resources->vsock);
+	console_close(resources->hvc);
 	console_close(resources->console);
 	for (unsigned i = 0; i < CONFIG_SHARES_MAX; i++)
 		stop_share(&resources->shares[i]);

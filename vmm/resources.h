@@ -51,9 +51,10 @@ struct resources {
 	struct share_server shares[CONFIG_SHARES_MAX];
 	struct vsock_socket vsock; /* fd -1: none */
 	int memory_fd;		   /* huge pages of the boot before; -1: none */
-	struct console *console;
-	const char *pidfile; /* the configuration's; NULL: none written */
-	int pidfile_fd;	     /* locked */
+	struct console *console;   /* the serial port's */
+	struct console *hvc;	   /* the virtio console's; NULL: none */
+	const char *pidfile;	   /* the configuration's; NULL: none written */
+	int pidfile_fd;		   /* locked */
 };
 
 /* -1 with err set, and nothing left open or behind. */

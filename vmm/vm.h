@@ -63,6 +63,7 @@ struct vm {
 	struct event_loop *loop;
 	struct bus mmio;
 	struct serial serial;
+	struct virtio_device *hvc; /* one of devices; NULL: none */
 	struct power power;
 	int irq_fds[LAYOUT_SLOTS_MAX + VM_PLATFORM_IRQS];
 	unsigned irq_count;

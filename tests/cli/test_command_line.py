@@ -128,6 +128,10 @@ def test_unknown_command_is_refused():
     (["--balloon", "--memory", "64M,hugepages"], ["balloon", "huge pages"]),
     (["--console", "stdio,pty"], ["console"]),
     (["--console", "tcp"], ["console", "tcp"]),
+    (["--hvc", "stdio,pty"], ["hvc"]),
+    (["--hvc", "tcp"], ["hvc", "tcp"]),
+    (["--hvc", "file="], ["hvc", "file", "empty"]),
+    (["--hvc", "stdio", "--console", "stdio"], ["hvc", "stdio", "console"]),
     (["--cmdline", "a", "--cmdline-only", "b"], ["cmdline"]),
     (["--log-level", "loud"], ["log-level", "loud"]),
     (["--", 'say "hi"'], ["args", "double quote"]),
@@ -269,6 +273,37 @@ def test_defaults_are_what_the_help_says(kernel):
     for words in ("--cpus 1 ", "--memory 256M ", "--console stdio ",
                   "--stop-timeout 10 ", "--log-level warn "):
         assert words in shown.replace("\n", " ")
+
+
+@pytest.mark.parametrize("args, options, consoles", [
+    ([], "--console stdio --hvc none", ["ttyS0"]),
+    (["--hvc", "none"], "--console stdio --hvc none", ["ttyS0"]),
+    (["--hvc", "pty"], "--console file=/dev/null --hvc pty",
+     ["ttyS0", "hvc0"]),
+    (["--hvc", "pty", "--console", "none"], "--console none --hvc pty",
+     ["hvc0"]),
+    (["--hvc", "stdio", "--console", "file=/a"],
+     "--console file=/a --hvc stdio", ["ttyS0", "hvc0"]),
+    (["--hvc", "pty", "--console", "stdio"], "--console stdio --hvc pty",
+     ["ttyS0", "hvc0"]),
+    (["--console", "none"], "--console none --hvc none", [])])
+def test_a_virtio_console_silences_the_serial_port(kernel, args, options,
+                                                   consoles):
+    """Unless both are asked for; /dev/console is the one named last."""
+    shown = run("run", "--kernel", kernel, *args, "--dry-run").stdout
+    assert f" {options} " in shown
+    assert re.findall(r"\bconsole=(\w+)", shown.splitlines()[3]) == consoles
+    assert ("console: hvc0\n" in shown) == ("hvc0" in consoles)
+
+
+def test_a_virtio_console_of_the_file_can_be_refused(tmp_path, kernel):
+    path = tmp_path / "vm.json"
+    path.write_text(json.dumps({"kernel": str(kernel), "hvc": "pty",
+                                "console": {"file": "/c"}}))
+    shown = run("run", "--config", path, "--dry-run").stdout
+    assert "--console file=/c --hvc pty " in shown
+    shown = run("run", "--config", path, "--hvc", "none", "--dry-run").stdout
+    assert "--console file=/c --hvc none " in shown
 
 
 def test_a_kernel_command_line_may_be_empty(kernel):
@@ -440,7 +475,8 @@ def test_a_directory_is_no_disk(tmp_path, kernel):
 
 @needs_kvm
 @pytest.mark.parametrize("option, value", [
-    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+    ("--console", "file={}"), ("--hvc", "file={}"), ("--pidfile", "{}")],
+    ids=["console", "hvc", "pidfile"])
 @pytest.mark.parametrize("role, words", [
     ("kernel", "the kernel"), ("initrd", "the initrd"), ("disk", "disk0")])
 def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
@@ -462,7 +498,8 @@ def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
 
 
 @pytest.mark.parametrize("option, value", [
-    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+    ("--console", "file={}"), ("--hvc", "file={}"), ("--pidfile", "{}")],
+    ids=["console", "hvc", "pidfile"])
 def test_output_never_goes_into_the_configuration(tmp_path, kernel, option,
                                                   value):
     config = tmp_path / "vm.json"
@@ -477,11 +514,12 @@ def test_output_never_goes_into_the_configuration(tmp_path, kernel, option,
 
 
 @needs_kvm
-def test_the_console_does_not_go_into_the_pidfile(tmp_path, kernel):
+@pytest.mark.parametrize("name", ["console", "hvc"])
+def test_the_console_does_not_go_into_the_pidfile(tmp_path, kernel, name):
     path = tmp_path / "file"
     refused(run("run", "--kernel", kernel, "--no-reboot", "--pidfile", path,
-                "--console", f"file={path}"),
-            onggi.EXIT_USAGE, "console", str(path), "pidfile")
+                f"--{name}", f"file={path}"),
+            onggi.EXIT_USAGE, name, str(path), "pidfile")
 
 
 @needs_kvm
