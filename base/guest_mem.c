@@ -5,7 +5,7 @@
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
 		  void *host)
 {
-	uint64_t last;
+	uint64_t last, offset = guest_mem_size(mem);
 
 	if (mem->count == GUEST_REGIONS_MAX || size == 0 ||
 	    __builtin_add_overflow(gpa, size - 1, &last))
@@ -20,6 +20,7 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
 		.gpa = gpa,
 		.size = size,
 		.host = host,
+		.offset = offset,
 	};
 	return 0;
 }

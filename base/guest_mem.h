@@ -5,6 +5,10 @@
  * only describes it and is constant while vCPUs run, so any thread may read.
  * What lies in the memory may change under any reader: copy a value out once
  * with guest_read(), check the copy, use the copy.
+ *
+ * Memory that other processes serve devices in is shared: pages of one file
+ * that has no name (memfd), whose descriptor they get. All of it is then the
+ * file's, one region behind the other.
  */
 #pragma once
 
@@ -17,9 +21,11 @@ struct guest_region {
 	uint64_t gpa;  /* guest physical address */
 	uint64_t size; /* bytes */
 	uint8_t *host;
+	uint64_t offset; /* in the file of shared memory */
 };
 
 struct guest_mem {
+	int fd; /* of shared memory; 0, which is standard input: private */
 	unsigned count;
 	struct guest_region regions[GUEST_REGIONS_MAX];
 };

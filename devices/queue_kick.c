@@ -46,12 +46,13 @@ static int kick_open(struct queue_kick *kick)
 
 void queue_kick_attach(struct queue_kick *kick,
 		       const struct virtio_kick_ops *ops, void *ctx,
-		       uint64_t addr)
+		       uint64_t addr, int fd)
 {
-	int ret = kick_open(kick);
+	int ret = fd < 0 ? kick_open(kick) : 0;
 
+	kick->fd = fd < 0 ? kick->source.fd : fd;
 	if (ret == 0)
-		ret = ops->attach(ctx, addr, kick->queue, kick->source.fd);
+		ret = ops->attach(ctx, addr, kick->queue, kick->fd);
 	if (ret) {
 		log_guest(LOG_WARN, "virtio: no ioeventfd: %s", strerror(-ret));
 		queue_kick_close(kick);
@@ -72,12 +73,11 @@ bool queue_kick_again(struct queue_kick *kick)
 
 void queue_kick_close(struct queue_kick *kick)
 {
+	if (kick->ops)
+		kick->ops->detach(kick->ctx, kick->addr, kick->queue, kick->fd);
+	kick->ops = NULL;
 	if (kick->source.fd < 0)
 		return;
-	if (kick->ops)
-		kick->ops->detach(kick->ctx, kick->addr, kick->queue,
-				  kick->source.fd);
-	kick->ops = NULL;
 	event_loop_remove(kick->dev->loop, &kick->source);
 	close(kick->source.fd);
 	kick->source.fd = -1;

@@ -1,5 +1,6 @@
 /* Kicks of one virtqueue that arrive in the device's event loop: by an
- * ioeventfd, or because a turn ended with work left over.
+ * ioeventfd, or because a turn ended with work left over. Or, by an ioeventfd,
+ * where somebody else serves the queue.
  *
  * A transport embeds one per queue. All functions run under the device's
  * mutex.
@@ -25,17 +26,19 @@ struct queue_kick {
 	unsigned queue;
 	const struct virtio_kick_ops *ops; /* NULL while not attached */
 	void *ctx;
+	int fd; /* what is attached */
 	uint64_t addr;
 };
 
 void queue_kick_init(struct queue_kick *kick, struct virtio_device *dev,
 		     unsigned queue);
 
-/* From now on kicks at addr arrive in the event loop. Where that cannot be
- * had, it logs why, and the kicks stay register writes. */
+/* From now on kicks at addr arrive in the event loop, or at the device's own
+ * eventfd where it has one (fd not -1). Where that cannot be had, it logs why,
+ * and the kicks stay register writes. */
 void queue_kick_attach(struct queue_kick *kick,
 		       const struct virtio_kick_ops *ops, void *ctx,
-		       uint64_t addr);
+		       uint64_t addr, int fd);
 
 /* Has the event loop notify the device, as if the driver had kicked. False
  * when there is no descriptor left for it. */

@@ -32,6 +32,12 @@ struct virtio_device_ops {
 	/* The driver kicked this queue, which is ready and started. */
 	void (*notify)(struct virtio_device *dev, unsigned queue);
 
+	/* For queues that another process or the kernel serves: the eventfd of
+	 * a ready queue's kicks, asked for after activate(), the device's own
+	 * until queue_stop(). notify is for kicks that come by other ways. NULL
+	 * where kicks are for notify. */
+	int (*kick_fd)(struct virtio_device *dev, unsigned queue);
+
 	/* The driver takes a queue back: by itself, or by a reset, which stops
 	 * all of them. On return nothing of the device touches its rings and
 	 * buffers any more; the transport then resets it. May be NULL. */

@@ -88,6 +88,17 @@ static void reset(struct virtio_mmio *mmio)
 	};
 }
 
+/* Gives the queue's kicks a way around the registers. */
+static void attach_kick(struct virtio_mmio *mmio, unsigned queue)
+{
+	struct virtio_device *dev = mmio->dev;
+	int fd = dev->ops->kick_fd ? dev->ops->kick_fd(dev, queue) : -1;
+
+	queue_kick_attach(&mmio->kicks[queue], mmio->config.kick_ops,
+			  mmio->config.kick_ctx,
+			  mmio->config.base + VIRTIO_MMIO_QUEUE_NOTIFY, fd);
+}
+
 static void activate(struct virtio_mmio *mmio)
 {
 	struct virtio_device *dev = mmio->dev;
@@ -110,10 +121,7 @@ static void activate(struct virtio_mmio *mmio)
 		return;
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].state.ready)
-			queue_kick_attach(
-				&mmio->kicks[i], mmio->config.kick_ops,
-				mmio->config.kick_ctx,
-				mmio->config.base + VIRTIO_MMIO_QUEUE_NOTIFY);
+			attach_kick(mmio, i);
 }
 
 static bool features_ok(const struct virtio_device *dev)

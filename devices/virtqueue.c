@@ -173,6 +173,51 @@ static int chain_walk(struct virtqueue *vq, struct chain *chain,
 	return -EPROTO; /* longer than can be: a loop */
 }
 
+uint16_t virtqueue_avail_idx(const struct virtqueue *vq)
+{
+	return load16(&vq->avail[RING_IDX]);
+}
+
+uint16_t virtqueue_used_idx(const struct virtqueue *vq)
+{
+	return load16(&vq->used[RING_IDX]);
+}
+
+uint16_t virtqueue_avail_head(const struct virtqueue *vq, uint16_t at)
+{
+	return load16(&vq->avail[RING_ENTRIES + (at & (vq->state.size - 1))]);
+}
+
+uint32_t virtqueue_used_head(const struct virtqueue *vq, uint16_t at)
+{
+	le32_t head;
+
+	memcpy(&head, &vq->used[RING_ENTRIES + 4 * (at & (vq->state.size - 1))],
+	       sizeof(head));
+	return le32_get(head);
+}
+
+void virtqueue_seek(struct virtqueue *vq, uint16_t next_avail,
+		    uint16_t next_used)
+{
+	vq->state.next_avail = next_avail;
+	vq->state.next_used = next_used;
+	vq->state.last_interrupt = next_used;
+}
+
+int virtqueue_fetch(struct virtqueue *vq, uint16_t head, struct chain *chain)
+{
+	chain->head = head;
+	chain->out_count = 0;
+	chain->in_count = 0;
+	if (vq->broken ||
+	    chain_walk(vq, chain, vq->desc, vq->state.size, head, false)) {
+		vq->broken = true;
+		return -EPROTO;
+	}
+	return 0;
+}
+
 int virtqueue_pop(struct virtqueue *vq, struct chain *chain)
 {
 	struct virtqueue_state *s = &vq->state;
@@ -180,22 +225,17 @@ int virtqueue_pop(struct virtqueue *vq, struct chain *chain)
 
 	if (vq->broken || !vq->avail)
 		return -EPROTO;
-	waiting = (uint16_t)(load16(&vq->avail[RING_IDX]) - s->next_avail);
+	waiting = (uint16_t)(virtqueue_avail_idx(vq) - s->next_avail);
 	if (!waiting)
 		return 0;
-	if (waiting > s->size)
-		goto broken;
-	chain->head = load16(
-		&vq->avail[RING_ENTRIES + (s->next_avail & (s->size - 1))]);
-	chain->out_count = 0;
-	chain->in_count = 0;
-	if (chain_walk(vq, chain, vq->desc, s->size, chain->head, false))
-		goto broken;
+	if (waiting > s->size) {
+		vq->broken = true;
+		return -EPROTO;
+	}
+	if (virtqueue_fetch(vq, virtqueue_avail_head(vq, s->next_avail), chain))
+		return -EPROTO;
 	s->next_avail++;
 	return 1;
-broken:
-	vq->broken = true;
-	return -EPROTO;
 }
 
 void virtqueue_unpop(struct virtqueue *vq)

@@ -80,6 +80,23 @@ void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written);
 void virtqueue_put(struct virtqueue *vq, uint16_t head, uint32_t written);
 void virtqueue_publish(struct virtqueue *vq);
 
+/* For a queue that somebody else serves or did serve: where the rings stand,
+ * and the head of an entry that stands there already. The queue is started. A
+ * head may be any number. */
+uint16_t virtqueue_avail_idx(const struct virtqueue *vq);
+uint16_t virtqueue_used_idx(const struct virtqueue *vq);
+uint16_t virtqueue_avail_head(const struct virtqueue *vq, uint16_t at);
+uint32_t virtqueue_used_head(const struct virtqueue *vq, uint16_t at);
+
+/* Goes on from there: with available entry next_avail and used entry
+ * next_used. */
+void virtqueue_seek(struct virtqueue *vq, uint16_t next_avail,
+		    uint16_t next_used);
+
+/* The chain that begins at head, wherever that was made available: 0, or
+ * -EPROTO when it is broken, and the queue with it. */
+int virtqueue_fetch(struct virtqueue *vq, uint16_t head, struct chain *chain);
+
 /* Whether the driver wants an interrupt for what was pushed since the last
  * time this said yes. */
 bool virtqueue_needs_interrupt(struct virtqueue *vq);

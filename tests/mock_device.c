@@ -71,6 +71,12 @@ static void config_write(struct virtio_device *dev, size_t offset,
 	from_dev(dev)->config_writes++;
 }
 
+static int kick_fd(struct virtio_device *dev, unsigned queue)
+{
+	(void)queue;
+	return from_dev(dev)->kick_fd;
+}
+
 static const struct virtio_device_ops mock_ops = {
 	.device_id = 42,
 	.activate = activate,
@@ -78,6 +84,7 @@ static const struct virtio_device_ops mock_ops = {
 	.queue_stop = queue_stop,
 	.config_read = config_read,
 	.config_write = config_write,
+	.kick_fd = kick_fd,
 };
 
 void mock_init(struct mock_device *mock, const struct guest_mem *mem,
@@ -90,5 +97,6 @@ void mock_init(struct mock_device *mock, const struct guest_mem *mem,
 		mock->config[i] = (uint8_t)(i + 1);
 	mock->dev.config = mock->config;
 	mock->dev.config_size = MOCK_CONFIG;
+	mock->kick_fd = -1;
 	mock->drain = true;
 }

@@ -17,6 +17,7 @@ struct mock_device {
 	bool drain; /* pop and push everything on a notification */
 	unsigned drained;
 	int pop_result; /* of the last pop */
+	int kick_fd;	/* its own eventfd for kicks, -1: none */
 };
 
 void mock_init(struct mock_device *mock, const struct guest_mem *mem,

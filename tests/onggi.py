@@ -55,12 +55,12 @@ def run(*args, sh=None, timeout=120, stdin=None, **kwargs):
 
 
 @contextlib.contextmanager
-def for_everybody(*paths):
+def for_everybody(*paths, mode=0o666):
     """Lets every user read and write paths for a while."""
     with contextlib.ExitStack() as stack:
         for path in paths:
             stack.callback(os.chmod, path, os.stat(path).st_mode & 0o7777)
-            os.chmod(path, 0o666)
+            os.chmod(path, mode)
         yield
 
 

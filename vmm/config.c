@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vhost_user_fs.h"
 #include "devices/vsock_packet.h"
 #include "devices/vsock_socket.h"
 #include "vmm/cmdline.h"
@@ -255,6 +257,33 @@ static int validate_memory(const struct config_memory *memory,
 	return 0;
 }
 
+static bool same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+static int validate_socket(const char *path, struct error *err)
+{
+	if (strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path))
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "vhost-user: a socket's path has at most 107 bytes");
+}
+
+static int validate_server_disk(const struct config_disk *disk,
+				struct error *err)
+{
+	if (disk->path || disk->readonly || disk->direct || disk->cache ||
+	    disk->queues || disk->bw || disk->iops || disk->bw_burst ||
+	    disk->iops_burst || disk->serial || disk->iothread)
+		return error_set(
+			err, ERROR_USAGE, 0,
+			"disk: vhost-user goes with root and id alone: "
+			"what else there is, its server knows");
+	return validate_socket(disk->vhost_user, err) ? error_wrap(err, "disk")
+						      : 0;
+}
+
 /* As the kernel takes it for a thread, and ps shows it. */
 static int validate_iothread(const char *name, struct error *err)
 {
@@ -290,9 +319,11 @@ static int validate_disks(struct vm_config *config, struct error *err)
 	for (unsigned i = 0; i < config->disk_count; i++) {
 		struct config_disk *disk = &config->disks[i];
 
-		if (!disk->path)
+		if (!disk->path && !disk->vhost_user)
 			return error_set(err, ERROR_USAGE, 0,
 					 "disk: needs a path");
+		if (disk->vhost_user && validate_server_disk(disk, err))
+			return -1;
 		if (disk->serial && strlen(disk->serial) > 20)
 			return error_set(err, ERROR_USAGE, 0,
 					 "disk %s: serial is longer than 20 "
@@ -338,21 +369,28 @@ static int validate_publish(const struct config_net *net, struct error *err)
 
 static int validate_net(const struct config_net *net, struct error *err)
 {
-	if (net->user == (net->tap != NULL))
+	if ((net->tap != NULL) + net->user + (net->vhost_user != NULL) != 1)
 		return error_set(err, ERROR_USAGE, 0,
-				 "needs one of tap=NAME and user");
+				 "needs one of tap=NAME, user and "
+				 "vhost-user=SOCK");
 	if (net->publish_count && !net->user)
 		return error_set(err, ERROR_USAGE, 0,
 				 "publish is for user alone");
-	if (net->queues > 1 && net->user)
+	if (net->queues > 1 && !net->tap)
 		return error_set(err, ERROR_USAGE, 0,
-				 "queues: passt has one pair");
+				 "queues: more than one pair is for tap alone");
 	if (net->tap && !net_tap_is_name(net->tap))
 		return error_set(err, ERROR_USAGE, 0,
 				 "'%s' is not an interface name", net->tap);
 	if (net->user && net->mtu > CONFIG_USER_MTU)
 		return error_set(err, ERROR_USAGE, 0,
 				 "mtu: passt has %d at most", CONFIG_USER_MTU);
+	if (net->vhost_user && net->iothread)
+		return error_set(err, ERROR_USAGE, 0,
+				 "iothread: vhost-user is served by another "
+				 "process");
+	if (net->vhost_user && validate_socket(net->vhost_user, err))
+		return -1;
 	if (validate_publish(net, err))
 		return -1;
 	if (validate_iothread(net->iothread, err))
@@ -363,9 +401,8 @@ static int validate_net(const struct config_net *net, struct error *err)
 /* What serves one card serves no other; nor do two of passt's help anybody. */
 static bool same_net(const struct config_net *a, const struct config_net *b)
 {
-	if (a->user || b->user)
-		return a->user == b->user;
-	return strcmp(a->tap, b->tap) == 0;
+	return (a->user && b->user) || same(a->tap, b->tap) ||
+	       same(a->vhost_user, b->vhost_user);
 }
 
 static int validate_nets(const struct vm_config *config, struct error *err)
@@ -380,6 +417,53 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 				return error_set(err, ERROR_USAGE, 0,
 						 "net: %s is named twice",
 						 config_net_name(net));
+	}
+	return 0;
+}
+
+/* "DIR:TAG", where DIR may have colons, too. */
+static int split_share(struct config_share *share, struct error *err)
+{
+	char *colon = strrchr(share->path, ':');
+
+	if (!colon)
+		return error_set(err, ERROR_USAGE, 0,
+				 "share: '%s' is not like DIR:TAG",
+				 share->path);
+	share->tag = strdup(colon + 1);
+	if (!share->tag)
+		return error_set(err, ERROR_USAGE, ENOMEM, "share");
+	*colon = '\0';
+	return 0;
+}
+
+static int validate_share(struct config_share *share, struct error *err)
+{
+	if (!share->path)
+		return error_set(err, ERROR_USAGE, 0, "share: needs DIR:TAG");
+	if (!share->tag && split_share(share, err))
+		return -1;
+	if (!*share->path)
+		return error_set(err, ERROR_USAGE, 0,
+				 "share %s: needs a folder: DIR:TAG",
+				 share->tag);
+	if (!*share->tag || strlen(share->tag) > VHOST_USER_FS_TAG_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "share %s: the tag must have 1 to %d bytes",
+				 share->path, VHOST_USER_FS_TAG_MAX);
+	return 0;
+}
+
+static int validate_shares(struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->share_count; i++) {
+		if (validate_share(&config->shares[i], err))
+			return -1;
+		for (unsigned j = 0; j < i; j++)
+			if (same(config->shares[j].tag, config->shares[i].tag))
+				return error_set(err, ERROR_USAGE, 0,
+						 "share: two are called %s",
+						 config->shares[i].tag);
 	}
 	return 0;
 }
@@ -472,11 +556,23 @@ int config_validate(struct vm_config *config, struct error *err)
 				 "cmdline and cmdline-only exclude each other");
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
+	    validate_shares(config, err) ||
 	    validate_vsock(&config->vsock, err) ||
 	    validate_balloon(config, err) || validate_consoles(config, err) ||
 	    cmdline_validate(config, err))
 		return -1;
 	return 0;
+}
+
+bool config_shares_memory(const struct vm_config *config)
+{
+	for (unsigned i = 0; i < config->disk_count; i++)
+		if (config->disks[i].vhost_user)
+			return true;
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (config->nets[i].vhost_user)
+			return true;
+	return config->share_count > 0;
 }
 
 /* --- printing --- */

@@ -20,6 +20,7 @@
 #define CONFIG_IOPS_MAX 1000000000
 #define CONFIG_BW_MIN 4096
 #define CONFIG_NETS_MAX 8
+#define CONFIG_SHARES_MAX 8
 #define CONFIG_NET_QUEUES_MAX 8
 #define CONFIG_PUBLISH_MAX 32
 #define CONFIG_USER_MTU 65520 /* an IP packet of passt's, in 32-bit words */
@@ -35,8 +36,10 @@ struct config_memory {
 
 enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
 
+/* One of path and vhost_user is set. */
 struct config_disk {
 	char *path;
+	char *vhost_user; /* the socket of a server that has the disk */
 	bool readonly;
 	bool root;
 	bool direct;
@@ -56,10 +59,11 @@ struct config_mac {
 	uint8_t bytes[6];
 };
 
-/* Exactly one of tap and user is set. */
+/* Exactly one of tap, user and vhost_user is set. */
 struct config_net {
 	char *tap;
 	bool user;			   /* behind passt */
+	char *vhost_user;		   /* the socket of a server */
 	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
 	unsigned publish_count;
 	struct config_mac mac;
@@ -71,7 +75,9 @@ struct config_net {
 /* What messages call it. */
 static inline const char *config_net_name(const struct config_net *net)
 {
-	return net->user ? "user" : net->tap ? net->tap : "";
+	if (net->user)
+		return "user";
+	return net->tap ? net->tap : net->vhost_user ? net->vhost_user : "";
 }
 
 struct config_vsock {
@@ -84,6 +90,13 @@ struct config_balloon {
 	uint64_t size;	   /* bytes that it is to hold from the start */
 	uint64_t stats;	   /* seconds from one to the next; 0: none */
 	bool no_reporting; /* what the guest frees stays with it */
+};
+
+/* A folder of the host's, as a file system of the guest's. */
+struct config_share {
+	char *path; /* with ":TAG" at its end, until validation takes it off */
+	char *tag;
+	bool readonly;
 };
 
 /* Exactly one is set, once the rules have been looked at. */
@@ -106,6 +119,8 @@ struct vm_config {
 	unsigned disk_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
+	struct config_share shares[CONFIG_SHARES_MAX];
+	unsigned share_count;
 	struct config_vsock vsock;
 	struct config_balloon balloon;
 	struct config_console console; /* the serial port */
@@ -141,6 +156,9 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 /* Checks what single values cannot show, and fills in what was left open: the
  * consoles, disk names, the CID. */
 int config_validate(struct vm_config *config, struct error *err);
+
+/* Whether other processes serve devices, and so have to see guest memory. */
+bool config_shares_memory(const struct vm_config *config);
 
 /* The command line that gives this configuration, quoted for a shell. */
 void config_print_command(const struct vm_config *config, FILE *out);

@@ -37,6 +37,8 @@ static const struct field memory_fields[] = {
 
 static const struct field disk_fields[] = {
 	{ "path", FIELD_STRING, AT(config_disk, path), .positional = true },
+	/* in front of the flags, which are no name of a path: printed so */
+	{ "vhost-user", FIELD_STRING, AT(config_disk, vhost_user) },
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
@@ -64,6 +66,7 @@ static const struct field disk_fields[] = {
 static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
 	{ "user", FIELD_FLAG, AT(config_net, user) },
+	{ "vhost-user", FIELD_STRING, AT(config_net, vhost_user) },
 	{ "publish", FIELD_STRING,
 	  LIST(config_net, publish, publish_count, CONFIG_PUBLISH_MAX) },
 	{ "queues", FIELD_UINT, AT(config_net, queues), .min = 1,
@@ -86,6 +89,13 @@ static const struct field balloon_fields[] = {
 	{ "stats", FIELD_UINT, AT(config_balloon, stats), .min = 1,
 	  .max = 86400 },
 	{ "no-reporting", FIELD_FLAG, AT(config_balloon, no_reporting) },
+	{ .name = NULL },
+};
+
+static const struct field share_fields[] = {
+	{ "path", FIELD_STRING, AT(config_share, path), .positional = true },
+	{ "tag", FIELD_STRING, AT(config_share, tag) },
+	{ "readonly", FIELD_FLAG, AT(config_share, readonly) },
 	{ .name = NULL },
 };
 
@@ -117,19 +127,26 @@ const struct field config_fields[] = {
 	{ "disk", FIELD_GROUP,
 	  LIST(vm_config, disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N]"
-		 "[,bw=SIZE][,iops=N][,bw-burst=SIZE][,iops-burst=N]"
-		 "[,id=S][,serial=S][,iothread=NAME]",
-	  .help = "raw image or block device; repeatable; root adds root= to "
-		  "the command line, direct bypasses the page cache, iothread "
-		  "serves it in a thread of that name" },
+	  .arg = "PATH|vhost-user=SOCK[,readonly][,root][,direct][,cache=C]"
+		 "[,queues=N][,bw=SIZE][,iops=N][,bw-burst=SIZE]"
+		 "[,iops-burst=N][,id=S][,serial=S][,iothread=NAME]",
+	  .help = "raw image or block device, or what a vhost-user server "
+		  "has; repeatable; root adds root= to the command line, "
+		  "direct bypasses the page cache, iothread serves it in a "
+		  "thread of that name" },
 	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields,
-	  .arg = "tap=NAME[,queues=N]|user[,publish=PORT:PORT]...[,mac=M]"
-		 "[,mtu=N][,iothread=NAME]",
+	  .arg = "tap=NAME[,queues=N]|user[,publish=PORT:PORT]...|"
+		 "vhost-user=SOCK[,mac=M][,mtu=N][,iothread=NAME]",
 	  .help = "network card on a tap, which is made if it is not there, or "
 		  "behind passt, which needs no rights and leads ports of the "
-		  "host to the guest's; repeatable" },
+		  "host to the guest's, or on a vhost-user server; "
+		  "repeatable" },
+	{ "share", FIELD_GROUP,
+	  LIST(vm_config, shares, share_count, CONFIG_SHARES_MAX),
+	  .group = share_fields, .arg = "DIR:TAG[,readonly]",
+	  .help = "folder that the guest mounts with mount -t virtiofs TAG; "
+		  "repeatable" },
 	{ "vsock", FIELD_GROUP, AT(vm_config, vsock), .group = vsock_fields,
 	  .arg = "PATH[,cid=N]",
 	  .help = "socket device, reached through the Unix socket PATH, which "
@@ -304,6 +321,21 @@ static char *next_piece(char **rest)
 	return piece;
 }
 
+/* "vhost-user=SOCK" in front is no path; a file of such a name has another:
+ * "./vhost-user=SOCK", or "path=vhost-user=SOCK". */
+static bool names_field(const struct field *group, const char *text)
+{
+	const size_t len = strcspn(text, "=");
+
+	if (!text[len])
+		return false;
+	for (; group->name; group++)
+		if (strlen(group->name) == len &&
+		    strncmp(group->name, text, len) == 0)
+			return true;
+	return false;
+}
+
 static int parse_piece(const struct field *group, void *at, char *piece,
 		       bool first, struct error *err)
 {
@@ -311,7 +343,7 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 	char *value;
 	void *to;
 
-	if (first && group->positional)
+	if (first && group->positional && !names_field(group, piece))
 		return field_parse(group, field_at(group, at, 0), piece, err);
 	value = strchr(piece, '=');
 	if (value)
@@ -436,8 +468,8 @@ void field_clear_list(const struct field *field, void *base)
 }
 
 /* "NAME=VALUE" with commas doubled, behind *comma; nothing for an unset one. */
-static void print_member(const struct field *field, const void *at,
-			 const char **comma, FILE *out)
+static void print_member(const struct field *group, const struct field *field,
+			 const void *at, const char **comma, FILE *out)
 {
 	autofree char *text = NULL;
 	size_t len = 0;
@@ -456,7 +488,7 @@ static void print_member(const struct field *field, const void *at,
 	fputs(*comma, out);
 	if (field->type == FIELD_FLAG)
 		fputs(field->name, out);
-	else if (!field->positional)
+	else if (!field->positional || names_field(group, text))
 		fprintf(out, "%s=", field->name);
 	for (const char *c = text; *c; c++)
 		fputs(*c == ',' ? ",," : (char[]){ *c, 0 }, out);
@@ -472,7 +504,8 @@ static bool print_group(const struct field *group, const void *at, FILE *out)
 		unsigned count = f->stride ? field_length(f, at) : 1;
 
 		for (unsigned i = 0; i < count; i++)
-			print_member(f, value + i * f->stride, &comma, out);
+			print_member(group, f, value + i * f->stride, &comma,
+				     out);
 	}
 	return *comma;
 }

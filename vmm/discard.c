@@ -7,12 +7,14 @@
 
 #include "vmm/vm.h"
 
-static int drop(uint8_t *start, const uint8_t *end)
+/* Pages of a file that others map, too, are the file's to lose. */
+static int drop(const struct vm *vm, uint8_t *start, const uint8_t *end)
 {
+	int advice = vm->mem.fd ? MADV_REMOVE : MADV_DONTNEED;
+
 	if (start >= end)
 		return 0;
-	return madvise(start, (size_t)(end - start), MADV_DONTNEED) ? -errno
-								    : 0;
+	return madvise(start, (size_t)(end - start), advice) ? -errno : 0;
 }
 
 int vm_discard(struct vm *vm, uint8_t *host, uint64_t len)
@@ -25,7 +27,7 @@ int vm_discard(struct vm *vm, uint8_t *host, uint64_t len)
 	int ret;
 
 	if (!kernel->len || end <= kernel->host || start >= kernel_end)
-		return drop(start, end);
-	ret = drop(start, kernel->host);
-	return ret ? ret : drop(kernel_end, end);
+		return drop(vm, start, end);
+	ret = drop(vm, start, kernel->host);
+	return ret ? ret : drop(vm, kernel_end, end);
 }

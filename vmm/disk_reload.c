@@ -22,12 +22,12 @@ enum finding { FOUND_NOTHING, FOUND_SIZE, FOUND_OTHER };
 
 /* One disk: all that the thread needs, its own. */
 struct disk_view {
-	char *path;
+	char *path; /* NULL: a server's, which looks after it */
 	char *id;
 	bool readonly;
 	bool direct;
 	uint32_t block_size;
-	int fd; /* another one of the file that it is now */
+	int fd; /* another one of the file that it is now; -1: none */
 
 	enum finding finding;
 	uint64_t size;
@@ -133,12 +133,13 @@ static void *look_main(void *arg)
 		struct disk_view *view = &look->views[i];
 		struct error err;
 
-		if (look_at(look, view, &err))
+		if (view->path && look_at(look, view, &err))
 			stays(view->id, &err);
 	}
 	/* lest these keep the locks of files that are let go of */
 	for (unsigned i = 0; i < look->count; i++)
-		close(take_fd(&look->views[i].fd));
+		if (look->views[i].path)
+			close(take_fd(&look->views[i].fd));
 	pthread_mutex_lock(&look->lock);
 	look->finished = true;
 	abandoned = look->abandoned;
@@ -293,6 +294,23 @@ static void on_found(struct event_source *source, uint32_t events)
 
 /* --- starting and stopping --- */
 
+static bool fill_view(struct disk_view *view, const struct config_disk *config,
+		      const struct disk *disk)
+{
+	*view = (struct disk_view){
+		.readonly = config->readonly,
+		.direct = config->direct,
+		.block_size = disk->block_size,
+		.fd = -1,
+	};
+	view->id = strdup(config->id);
+	if (config->vhost_user)
+		return view->id;
+	view->path = strdup(config->path);
+	view->fd = fcntl(disk->fd, F_DUPFD_CLOEXEC, 0);
+	return view->id && view->path && view->fd >= 0;
+}
+
 static struct disk_look *look_create(const struct vm *vm)
 {
 	struct disk_look *look = calloc(1, sizeof(*look));
@@ -303,24 +321,12 @@ static struct disk_look *look_create(const struct vm *vm)
 	pthread_mutex_init(&look->lock, NULL);
 	look->found_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	look->console = console ? strdup(console) : NULL;
-	look->count = vm->config->disk_count;
-	for (unsigned i = 0; i < look->count; i++) {
-		const struct config_disk *config = &vm->config->disks[i];
-		const struct disk *disk = &vm->resources->disks[i];
-
-		look->views[i] = (struct disk_view){
-			.path = strdup(config->path),
-			.id = strdup(config->id),
-			.readonly = config->readonly,
-			.direct = config->direct,
-			.block_size = disk->block_size,
-			.fd = fcntl(disk->fd, F_DUPFD_CLOEXEC, 0),
-		};
-	}
-	for (unsigned i = 0; i < look->count; i++)
-		if (!look->views[i].path || !look->views[i].id ||
-		    look->views[i].fd < 0)
+	for (unsigned i = 0; i < vm->config->disk_count; i++) {
+		look->count++;
+		if (!fill_view(&look->views[i], &vm->config->disks[i],
+			       &vm->resources->disks[i]))
 			goto fail;
+	}
 	if (look->found_fd >= 0 && (!console || look->console))
 		return look;
 fail:

@@ -16,6 +16,7 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 {
 	add_slots(layout, SLOT_DISK, config->disk_count);
 	add_slots(layout, SLOT_NET, config->net_count);
+	add_slots(layout, SLOT_SHARE, config->share_count);
 	add_slots(layout, SLOT_RNG, !config->no_rng);
 	add_slots(layout, SLOT_VSOCK, config->vsock.path != NULL);
 	add_slots(layout, SLOT_BALLOON, config->balloon.given);
@@ -25,6 +26,20 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 	return error_set(err, ERROR_USAGE, 0,
 			 "%u virtio devices; the machine takes at most %d",
 			 layout->slot_count, LAYOUT_SLOTS_MAX);
+}
+
+static void print_disk(const struct config_disk *disk, FILE *out)
+{
+	if (disk->vhost_user)
+		fprintf(out, "block: vhost-user %s\n", disk->vhost_user);
+	else
+		fprintf(out, "block: %s\n", disk->path);
+}
+
+static void print_net(const struct config_net *net, FILE *out)
+{
+	fprintf(out, "net: %s%s\n", net->vhost_user ? "vhost-user " : "",
+		config_net_name(net));
 }
 
 void layout_print(const struct vm_config *config,
@@ -45,12 +60,15 @@ void layout_print(const struct vm_config *config,
 			slot->gsi);
 		switch (slot->kind) {
 		case SLOT_DISK:
-			fprintf(out, "block: %s\n",
-				config->disks[slot->index].path);
+			print_disk(&config->disks[slot->index], out);
 			break;
 		case SLOT_NET:
-			fprintf(out, "net: %s\n",
-				config_net_name(&config->nets[slot->index]));
+			print_net(&config->nets[slot->index], out);
+			break;
+		case SLOT_SHARE:
+			fprintf(out, "file system: %s as %s\n",
+				config->shares[slot->index].path,
+				config->shares[slot->index].tag);
 			break;
 		case SLOT_RNG:
 			fprintf(out, "rng\n");

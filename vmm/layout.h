@@ -15,6 +15,7 @@
 enum slot_kind {
 	SLOT_DISK,
 	SLOT_NET,
+	SLOT_SHARE,
 	SLOT_RNG,
 	SLOT_VSOCK,
 	SLOT_BALLOON,

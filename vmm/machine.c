@@ -4,6 +4,10 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vhost_device.h"
+#include "devices/vhost_user_blk.h"
+#include "devices/vhost_user_fs.h"
+#include "devices/vhost_user_net.h"
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
@@ -28,6 +32,7 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
 {
 	const struct config_disk *disk = &vm->config->disks[index];
+	struct vhost_user *server = vm->resources->disk_servers[index];
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
 		.queues = disk_queues(vm->config, disk),
@@ -36,9 +41,15 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
+	struct event_loop *loop;
 
-	struct event_loop *loop = iothread_loop(vm, disk->iothread, err);
-
+	if (server) {
+		device->destroy = vhost_device_destroy;
+		device->dev =
+			vhost_user_blk_create(server, &vm->mem, vm->loop, err);
+		return device->dev ? 0 : -1;
+	}
+	loop = iothread_loop(vm, disk->iothread, err);
 	if (!loop)
 		return error_wrap(err, "%s", disk->id);
 	device->destroy = virtio_blk_destroy;
@@ -50,6 +61,29 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	return 0;
 }
 
+static void set_address(uint8_t mac[NET_MAC_LEN], const struct config_net *net)
+{
+	if (net->mac.set)
+		memcpy(mac, net->mac.bytes, NET_MAC_LEN);
+	else
+		net_tap_mac(config_net_name(net), mac);
+}
+
+static int create_server_net(struct vm *vm, unsigned index,
+			     struct vm_device *device, struct error *err)
+{
+	const struct config_net *net = &vm->config->nets[index];
+	struct vhost_user_net_options options = {
+		.conn = vm->resources->nets[index].server,
+		.mtu = (uint16_t)net->mtu,
+	};
+
+	set_address(options.mac, net);
+	device->destroy = vhost_device_destroy;
+	device->dev = vhost_user_net_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		      struct error *err)
 {
@@ -59,21 +93,37 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		.mtu = (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU
 							 : net->mtu),
 	};
+	struct event_loop *loop;
 
-	struct event_loop *loop = iothread_loop(vm, net->iothread, err);
-
+	if (net->vhost_user)
+		return create_server_net(vm, index, device, err);
+	loop = iothread_loop(vm, net->iothread, err);
 	if (!loop)
 		return error_wrap(err, "net %s", config_net_name(net));
-	if (net->mac.set)
-		memcpy(options.mac, net->mac.bytes, sizeof(options.mac));
-	else
-		net_tap_mac(config_net_name(net), options.mac);
+	set_address(options.mac, net);
 	options.pairs = resources_net(vm->resources, index, options.backends);
 	device->destroy = virtio_net_destroy;
 	device->dev = virtio_net_create(&options, &vm->mem, loop, err);
 	if (!device->dev)
 		return error_wrap(err, "net %s", config_net_name(net));
 	return 0;
+}
+
+static int create_share(struct vm *vm, unsigned index, struct vm_device *device,
+			struct error *err)
+{
+	struct share_server *share = &vm->resources->shares[index];
+	int ret;
+
+	if (resources_serve_share(vm->resources, vm->config, index, err))
+		return -1;
+	ret = virtiofsd_watch(&share->daemon, vm->loop);
+	if (ret)
+		return error_set(err, ERROR_IO, -ret, "virtiofsd");
+	device->destroy = vhost_device_destroy;
+	device->dev = vhost_user_fs_create(share->conn, share->daemon.tag,
+					   &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
 }
 
 static int create_rng(struct vm *vm, unsigned index, struct vm_device *device,
@@ -141,8 +191,9 @@ static int create_console(struct vm *vm, unsigned index,
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
 	[SLOT_DISK] = create_disk,	 [SLOT_NET] = create_net,
-	[SLOT_RNG] = create_rng,	 [SLOT_VSOCK] = create_vsock,
-	[SLOT_BALLOON] = create_balloon, [SLOT_CONSOLE] = create_console,
+	[SLOT_SHARE] = create_share,	 [SLOT_RNG] = create_rng,
+	[SLOT_VSOCK] = create_vsock,	 [SLOT_BALLOON] = create_balloon,
+	[SLOT_CONSOLE] = create_console,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
@@ -197,6 +248,12 @@ int machine_create_devices(struct vm *vm, struct error *err)
 
 void machine_destroy_devices(struct vm *vm)
 {
+	/* who ends the VM does not want to wait for servers that may take
+	 * their time to give back their rings */
+	if (vm->stop.reason != VM_STOP_REBOOT || vm->config->no_reboot)
+		resources_leave_servers(vm->resources);
+	for (unsigned i = 0; i < vm->config->share_count; i++)
+		virtiofsd_unwatch(&vm->resources->shares[i].daemon);
 	for (unsigned i = vm->layout->slot_count; i-- > 0;) {
 		struct vm_device *device = &vm->devices[i];
 

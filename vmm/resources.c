@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "devices/vhost_user_blk.h"
+#include "devices/vhost_user_fs.h"
+#include "devices/vhost_user_net.h"
 #include "devices/vsock_table.h"
 #include "vmm/kvm.h"
 
@@ -92,6 +95,21 @@ static int refuse_disk_twice(const struct resources *resources,
 	return 0;
 }
 
+/* The connection is called NAME, and looks for its server again when it loses
+ * it. NULL with err set. */
+static struct vhost_user *connect_server(const struct vhost_user_kind *kind,
+					 const char *name, const char *path,
+					 struct error *err)
+{
+	const struct vhost_user_options options = {
+		.kind = kind,
+		.name = name,
+		.path = path,
+	};
+
+	return vhost_user_create(&options, err);
+}
+
 static int open_disks(struct resources *resources,
 		      const struct vm_config *config, struct error *err)
 {
@@ -103,11 +121,30 @@ static int open_disks(struct resources *resources,
 			.direct = disk->direct,
 		};
 
+		if (disk->vhost_user) {
+			resources->disk_servers[i] =
+				connect_server(&vhost_user_blk_kind, disk->id,
+					       disk->vhost_user, err);
+			if (!resources->disk_servers[i])
+				return -1;
+			continue;
+		}
 		if (refuse_disk_twice(resources, config, i, err) ||
 		    disk_open(&wanted, &resources->disks[i], err))
 			return error_wrap(err, "%s", disk->id);
 	}
 	return 0;
+}
+
+static int open_net_server(struct resources *resources, unsigned index,
+			   const char *path, struct error *err)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "net%u", index);
+	resources->nets[index].server =
+		connect_server(&vhost_user_net_kind, name, path, err);
+	return resources->nets[index].server ? 0 : -1;
 }
 
 _Static_assert(CONFIG_NET_QUEUES_MAX == NET_PAIRS_MAX, "a back end for each");
@@ -130,6 +167,7 @@ static int open_net(struct resources *resources, const struct vm_config *config,
 
 static void close_net(struct resources *resources, unsigned index)
 {
+	vhost_user_destroy(resources->nets[index].server);
 	passt_stop(resources->nets[index].passt);
 	for (unsigned i = 0; i < resources->nets[index].tap_count; i++)
 		net_tap_close(&resources->nets[index].taps[i]);
@@ -138,9 +176,15 @@ static void close_net(struct resources *resources, unsigned index)
 static int open_nets(struct resources *resources,
 		     const struct vm_config *config, struct error *err)
 {
-	for (unsigned i = 0; i < config->net_count; i++)
-		if (open_net(resources, config, i, err))
+	for (unsigned i = 0; i < config->net_count; i++) {
+		const char *socket = config->nets[i].vhost_user;
+
+		/* whose connection says itself whose it is */
+		if (socket && open_net_server(resources, i, socket, err))
+			return -1;
+		if (!socket && open_net(resources, config, i, err))
 			return error_wrap(err, "net%u", i);
+	}
 	return 0;
 }
 
@@ -156,6 +200,66 @@ unsigned resources_net(struct resources *resources, unsigned index,
 	for (unsigned i = 0; i < count; i++)
 		backends[i] = &resources->nets[index].taps[i].backend;
 	return count;
+}
+
+static void stop_share(struct share_server *share)
+{
+	/* it ends with its connection */
+	vhost_user_destroy(share->conn);
+	share->conn = NULL;
+	virtiofsd_stop(&share->daemon);
+}
+
+int resources_serve_share(struct resources *resources,
+			  const struct vm_config *config, unsigned index,
+			  struct error *err)
+{
+	const struct config_share *wanted = &config->shares[index];
+	struct share_server *share = &resources->shares[index];
+	char name[VHOST_USER_FS_TAG_MAX + sizeof("share ")];
+	struct vhost_user_options options = {
+		.kind = &vhost_user_fs_kind,
+		.name = name,
+	};
+
+	if (share->conn && vhost_user_is_ready(share->conn))
+		return 0;
+	stop_share(share);
+	options.fd = virtiofsd_start(&share->daemon, wanted->path, wanted->tag,
+				     wanted->readonly, err);
+	if (options.fd < 0)
+		return -1;
+	snprintf(name, sizeof(name), "share %s", wanted->tag);
+	share->conn = vhost_user_create(&options, err);
+	if (share->conn)
+		return 0;
+	virtiofsd_explain(&share->daemon, err);
+	return -1;
+}
+
+static int serve_shares(struct resources *resources,
+			const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->share_count; i++)
+		if (resources_serve_share(resources, config, i, err))
+			return -1;
+	return 0;
+}
+
+static void leave(struct vhost_user *server)
+{
+	if (server)
+		vhost_user_drop(server, "the VM has ended");
+}
+
+void resources_leave_servers(struct resources *resources)
+{
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+		leave(resources->disk_servers[i]);
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		leave(resources->nets[i].server);
+	for (unsigned i = 0; i < CONFIG_SHARES_MAX; i++)
+		leave(resources->shares[i].conn);
 }
 
 /* Opens and locks the file; the lock goes with the process, however it ends,
@@ -329,6 +433,7 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		.initrd.fd = -1,
 		.vsock.fd = -1,
 		.pidfile_fd = -1,
+		.memory_fd = -1,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
@@ -337,8 +442,9 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		error_wrap(err, "kernel");
 		goto fail;
 	}
-	/* huge pages of the host's have no room for a file's */
-	if (!config->memory.hugepages)
+	/* huge pages of the host's have no room for a file's, and what is
+	 * shared is one file's alone */
+	if (!config->memory.hugepages && !config_shares_memory(config))
 		lease_kernel(resources);
 	if (config->initrd &&
 	    open_image(&resources->initrd, config->initrd, err)) {
@@ -346,7 +452,8 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		goto fail;
 	}
 	if (open_disks(resources, config, err) ||
-	    open_nets(resources, config, err))
+	    open_nets(resources, config, err) ||
+	    serve_shares(resources, config, err))
 		goto fail;
 	resources->kvm_fd = kvm_open(err);
 	if (resources->kvm_fd < 0)
@@ -375,10 +482,15 @@ void resources_close(struct resources *resources)
 	vsock_socket_close(&resources->vsock);
 	console_close(resources->hvc);
 	console_close(resources->console);
+	for (unsigned i = 0; i < CONFIG_SHARES_MAX; i++)
+		stop_share(&resources->shares[i]);
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
 		close_net(resources, i);
-	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++) {
 		cleanup_close(&resources->disks[i].fd);
+		vhost_user_destroy(resources->disk_servers[i]);
+	}
+	cleanup_close(&resources->memory_fd);
 	cleanup_close(&resources->initrd.fd);
 	cleanup_close(&resources->kernel.fd);
 	cleanup_close(&resources->kvm_fd);

@@ -1,5 +1,5 @@
 /* Host resources that outlive a guest reboot: open files, taps, sockets, passt,
- * console.
+ * virtiofsd, connections to servers of devices, console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
  * of the guest opens nothing again and a later sandbox need not allow it; but
@@ -15,11 +15,13 @@
 #include "boot/load.h"
 #include "devices/disk_file.h"
 #include "devices/net_tap.h"
+#include "devices/vhost_user.h"
 #include "devices/vsock_socket.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/passt.h"
 #include "vmm/timeline.h"
+#include "vmm/virtiofsd.h"
 
 /* Comes when somebody is about to write to the kernel's file, if it is
  * steady; who does waits for resources_release_kernel(), /proc/sys/fs/
@@ -27,17 +29,28 @@
  * resources_open(). */
 #define RESOURCES_LEASE_SIGNAL SIGIO
 
+/* A folder that virtiofsd shares. */
+struct share_server {
+	struct virtiofsd daemon;
+	struct vhost_user *conn; /* NULL: none */
+};
+
 struct resources {
 	int kvm_fd;
 	struct boot_file kernel;
-	struct boot_file initrd;	     /* fd -1: none */
-	struct disk disks[CONFIG_DISKS_MAX]; /* disk_reload changes them */
+	struct boot_file initrd; /* fd -1: none */
+	/* fd -1: a server has it; disk_reload changes the others */
+	struct disk disks[CONFIG_DISKS_MAX];
+	struct vhost_user *disk_servers[CONFIG_DISKS_MAX]; /* NULL: none */
 	struct {
 		struct net_tap taps[NET_PAIRS_MAX];
 		unsigned tap_count;
-		struct passt *passt; /* NULL: on the taps */
+		struct passt *passt;	   /* NULL: on something else */
+		struct vhost_user *server; /* NULL: on something else */
 	} nets[CONFIG_NETS_MAX];
+	struct share_server shares[CONFIG_SHARES_MAX];
 	struct vsock_socket vsock; /* fd -1: none */
+	int memory_fd;		   /* huge pages of the boot before; -1: none */
 	struct console *console;   /* the serial port's */
 	struct console *hvc;	   /* the virtio console's; NULL: none */
 	const char *pidfile;	   /* the configuration's; NULL: none written */
@@ -47,6 +60,15 @@ struct resources {
 /* -1 with err set, and nothing left open or behind. */
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
+
+/* Has share index served, anew if what served it is gone. 0, or -1 with err
+ * set. */
+int resources_serve_share(struct resources *resources,
+			  const struct vm_config *config, unsigned index,
+			  struct error *err);
+
+/* Ends the connections to servers of devices, which no VM uses any more. */
+void resources_leave_servers(struct resources *resources);
 
 /* Whether fd, if it is 0 or more, is the file or device that st is of. */
 bool resources_is_open_as(const struct stat *st, int fd);

@@ -1,14 +1,12 @@
 #include "vmm/vm.h"
 
 #include <errno.h>
-#include <linux/mman.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -20,8 +18,7 @@
 #include "vmm/cmdline.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
-
-#define HUGE_PAGE (2ULL << 20)
+#include "vmm/memory.h"
 
 /* --- stopping --- */
 
@@ -293,47 +290,6 @@ static void destroy_kvm(struct vm *vm)
 		kvm_close_vm(vm->fd);
 }
 
-/* One mapping holds all guest memory. It starts at a multiple of 2 MiB, so
- * that the host can use huge pages where it wants to. */
-static int create_memory(struct vm *vm, struct error *err)
-{
-	const struct config_memory *memory = &vm->config->memory;
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS |
-		    (memory->hugepages ? MAP_HUGETLB | MAP_HUGE_2MB
-				       : MAP_NORESERVE);
-	size_t slack = memory->hugepages ? 0 : HUGE_PAGE;
-	uint8_t *host;
-
-	vm->memory_size = memory->size + slack;
-	host = mmap(NULL, vm->memory_size, PROT_READ | PROT_WRITE, flags, -1,
-		    0);
-	if (host == MAP_FAILED)
-		return error_set(err, ERROR_IO, errno, "memory: map %llu MiB%s",
-				 (unsigned long long)memory->size >> 20,
-				 memory->hugepages
-					 ? " of huge pages (see "
-					   "/proc/sys/vm/nr_hugepages)"
-					 : "");
-	vm->memory = host;
-	host += -(uintptr_t)host & (HUGE_PAGE - 1);
-	for (unsigned i = 0; i < vm->layout->ram_count; i++) {
-		uint64_t size = vm->layout->ram[i].size;
-
-		guest_mem_add(&vm->mem, vm->layout->ram[i].base, size, host);
-		host += size;
-	}
-	if (kvm_set_memory(vm->fd, &vm->mem, err))
-		return -1;
-	timeline_mark(vm->timeline, TIMELINE_MEMORY_READY);
-	return 0;
-}
-
-static void destroy_memory(struct vm *vm)
-{
-	if (vm->memory)
-		munmap(vm->memory, vm->memory_size);
-}
-
 int vm_create_irq(struct vm *vm, uint32_t gsi, struct irq_line *line,
 		  struct error *err)
 {
@@ -456,7 +412,7 @@ static const struct {
 	{ "event loop", create_loop, destroy_loop },
 	{ "VM", create_kvm, destroy_kvm },
 	{ "interrupt controller", arch_create_irqchip, arch_destroy },
-	{ "memory", create_memory, destroy_memory },
+	{ "memory", memory_create, memory_destroy },
 	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "platform", create_platform, destroy_platform },
 	{ "I/O threads", NULL, iothreads_destroy },

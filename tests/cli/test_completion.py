@@ -38,7 +38,8 @@ def test_a_program_that_is_not_there_prints_nothing():
 
 @pytest.mark.parametrize("words", [
     ["--kernel", "ima"], ["--kernel", "=", "ima"],
-    ["--console", "file", "=", "ima"], ["--console", "file", "="]])
+    ["--console", "file", "=", "ima"], ["--console", "file", "="],
+    ["--disk", "vhost-user", "=", "ima"], ["--share", "ima"]])
 def test_paths_are_offered_where_a_path_is_wanted(tmp_path, words):
     (tmp_path / "image").touch()
     assert offered("run", *words, cwd=tmp_path) == ["image"]

@@ -18,8 +18,8 @@ needs_passt = pytest.mark.skipif(not shutil.which("passt"),
 
 
 @pytest.mark.parametrize("text, words", [
-    ("mtu=1500", ["needs one of tap=NAME and user"]),
-    ("user,tap=t0", ["needs one of tap=NAME and user"]),
+    ("mtu=1500", ["needs one of tap=NAME, user and vhost-user=SOCK"]),
+    ("user,tap=t0", ["needs one of tap=NAME, user and vhost-user=SOCK"]),
     ("user,publish", ["publish needs a value"]),
     ("tap=t0,publish=1:1", ["publish is for user alone"]),
     ("user,mtu=65521", ["mtu", "65520"]),

@@ -142,6 +142,29 @@ static void all_around_the_kernels_file_goes(void **state)
 	assert_pages(f, "0000pkkkkk000000");
 }
 
+/* As back-ends see it, for whom memory is a file. */
+static void shared_pages_go_back_for_all_who_map_them(void **state)
+{
+	struct fixture *f = *state;
+	size_t len = PAGES * f->page;
+	uint8_t *elsewhere;
+
+	f->vm.mem.fd = memfd_create("memory", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(f->vm.mem.fd, (off_t)len), 0);
+	assert_ptr_equal(mmap(f->memory, len, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_FIXED, f->vm.mem.fd, 0),
+			 f->memory);
+	elsewhere = mmap(NULL, len, PROT_READ, MAP_SHARED, f->vm.mem.fd, 0);
+	assert_ptr_not_equal(elsewhere, MAP_FAILED);
+	memset(f->memory, 'g', len);
+	assert_int_equal(
+		vm_discard(&f->vm, f->memory + 2 * f->page, 5 * f->page), 0);
+	assert_pages(f, "gg00000ggggggggg");
+	assert_memory_equal(elsewhere, f->memory, len);
+	munmap(elsewhere, len);
+	close(f->vm.mem.fd);
+}
+
 static void what_the_host_refuses_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -162,6 +185,7 @@ int main(void)
 		TEST(parts_of_pages_stay),
 		TEST(pages_of_the_kernels_file_stay),
 		TEST(all_around_the_kernels_file_goes),
+		TEST(shared_pages_go_back_for_all_who_map_them),
 		TEST(what_the_host_refuses_is_told),
 	};
 

@@ -1,6 +1,8 @@
 /* Kicks that arrive in the event loop. */
 #include "tests/unit/virtio_mmio_fixture.h"
 
+#include <sys/eventfd.h>
+
 static void again_notifies_from_the_event_loop(void **state)
 {
 	struct fixture *f = *state;
@@ -98,12 +100,38 @@ static void without_ioeventfds_kicks_are_register_writes(void **state)
 	assert_int_equal(f->mock.notifications, 1);
 }
 
+static void a_device_may_have_an_ioeventfd_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct kicks kicks = { 0 };
+	uint64_t one = 1;
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	f->mock.kick_fd = fd;
+	attach_with_kicks(f, &kicks);
+	fake_start(&f->d, 0, 8);
+	assert_int_equal(kicks.attached, 2);
+	assert_int_equal(kicks.fds[0], fd);
+	assert_int_equal(write(fd, &one, 8), 8);
+	fake_run_loop(&f->d);
+	assert_int_equal(f->mock.notifications, 0);
+	/* that there is more to do still comes through the loop */
+	assert_true(virtio_device_again(&f->mock.dev, 1));
+	fake_run_loop(&f->d);
+	assert_int_equal(f->mock.notifications, 1);
+	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(kicks.detached, 2);
+	/* and it is the device's to close */
+	assert_int_equal(close(fd), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(again_notifies_from_the_event_loop),
 		TEST(ioeventfds_live_from_driver_ok_to_reset),
+		TEST(a_device_may_have_an_ioeventfd_of_its_own),
 		TEST(without_ioeventfds_kicks_are_register_writes),
 	};
 

@@ -1,0 +1,13 @@
+/* A VM's memory: one mapping for all of it, private, or shared with the
+ * processes that serve devices. Set-up thread.
+ */
+#pragma once
+
+#include "base/error.h"
+
+struct vm;
+
+/* Maps vm->memory, lists it in vm->mem as the layout says, and shows it to the
+ * guest. memory_destroy() frees what a failure leaves. */
+int memory_create(struct vm *vm, struct error *err);
+void memory_destroy(struct vm *vm);
