@@ -5,7 +5,7 @@
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
 		  void *host)
 {
-	uint64_t last, offset = guest_mem_size(mem);
+	uint64_t last;
 
 	if (mem->count == GUEST_REGIONS_MAX || size == 0 ||
 	    __builtin_add_overflow(gpa, size - 1, &last))
@@ -20,9 +20,16 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
 		.gpa = gpa,
 		.size = size,
 		.host = host,
-		.offset = offset,
 	};
 	return 0;
+}
+
+void guest_mem_share(struct guest_mem *mem, int fd, uint64_t offset)
+{
+	struct guest_region *last = &mem->regions[mem->count - 1];
+
+	last->fd = fd;
+	last->offset = offset;
 }
 
 uint64_t guest_mem_size(const struct guest_mem *mem)

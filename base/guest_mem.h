@@ -6,26 +6,25 @@
  * What lies in the memory may change under any reader: copy a value out once
  * with guest_read(), check the copy, use the copy.
  *
- * Memory that other processes serve devices in is shared: pages of one file
- * that has no name (memfd), whose descriptor they get. All of it is then the
- * file's, one region behind the other.
+ * Memory that other processes serve devices in is shared: pages of a file,
+ * whose descriptor they get.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define GUEST_REGIONS_MAX 4
+#define GUEST_REGIONS_MAX 6 /* two of RAM, four of persistent memory */
 
 struct guest_region {
 	uint64_t gpa;  /* guest physical address */
 	uint64_t size; /* bytes */
 	uint8_t *host;
-	uint64_t offset; /* in the file of shared memory */
+	int fd;		 /* of shared memory; 0, which is standard input: private */
+	uint64_t offset; /* in that file */
 };
 
 struct guest_mem {
-	int fd; /* of shared memory; 0, which is standard input: private */
 	unsigned count;
 	struct guest_region regions[GUEST_REGIONS_MAX];
 };
@@ -34,6 +33,9 @@ struct guest_mem {
  * or overlaps another. Before any vCPU runs. */
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
 		  void *host);
+
+/* The region added last lies in a file, the caller's, from this offset on. */
+void guest_mem_share(struct guest_mem *mem, int fd, uint64_t offset);
 
 /* Total bytes of all regions. */
 uint64_t guest_mem_size(const struct guest_mem *mem);

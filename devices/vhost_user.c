@@ -648,25 +648,28 @@ int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem)
 		       "a message has room for all regions");
 	struct vhost_message msg = {
 		.header = { .request = VHOST_SET_MEM_TABLE_MSG },
-		.payload.memory = { .count = mem->count },
 	};
 	int fds[GUEST_REGIONS_MAX];
+	unsigned count = 0;
 
 	for (unsigned i = 0; i < mem->count; i++) {
 		const struct guest_region *r = &mem->regions[i];
 
-		msg.payload.memory.regions[i] = (struct vhost_msg_region){
+		if (!r->fd)
+			continue;
+		msg.payload.memory.regions[count] = (struct vhost_msg_region){
 			.gpa = r->gpa,
 			.size = r->size,
 			.address = r->gpa,
 			.offset = r->offset,
 		};
-		fds[i] = mem->fd;
+		fds[count++] = r->fd;
 	}
+	msg.payload.memory.count = count;
 	msg.header.size =
 		(uint32_t)(offsetof(struct vhost_msg_memory, regions) +
-			   mem->count * sizeof(struct vhost_msg_region));
-	return request(conn, &msg, fds, mem->count);
+			   count * sizeof(struct vhost_msg_region));
+	return request(conn, &msg, fds, count);
 }
 
 int vhost_user_start_queue(struct vhost_user *conn, unsigned index,

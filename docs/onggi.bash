@@ -25,7 +25,7 @@ _onggi()
         [ "$word" != -- ] || return
     done
     case $prev in
-    --kernel | --initrd | --disk | --share | --config | --pidfile | --vsock | file | vhost-user)
+    --kernel | --initrd | --disk | --pmem | --share | --config | --pidfile | --vsock | file | vhost-user)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         ;;

@@ -28,6 +28,7 @@ void fake_init(struct fake_driver *d)
 	d->next_alloc = FAKE_RAM_BASE;
 	must(guest_mem_add(&d->mem, FAKE_RAM_BASE, FAKE_RAM_SIZE, d->ram) == 0,
 	     "guest memory");
+	guest_mem_share(&d->mem, STDOUT_FILENO, 0); /* any file's will do */
 	d->loop = event_loop_create(&err);
 	must(d->loop, "event loop");
 	/* it stays stopped, so that each run dispatches one batch */

@@ -110,6 +110,9 @@ static void print_defaults(const struct vm_config *config,
 		if (config->disks[i].root)
 			fprintf(out, " root=/dev/vd%c %s", 'a' + (int)i,
 				config->disks[i].readonly ? "ro" : "rw");
+	for (unsigned i = 0; i < config->pmem_count; i++)
+		if (config->pmems[i].root)
+			fprintf(out, " root=/dev/pmem%u rootflags=dax rw", i);
 	if (config->cmdline && *config->cmdline)
 		fprintf(out, " %s", config->cmdline);
 }

@@ -314,8 +314,6 @@ static int validate_limits(const struct config_disk *disk, struct error *err)
 
 static int validate_disks(struct vm_config *config, struct error *err)
 {
-	unsigned roots = 0;
-
 	for (unsigned i = 0; i < config->disk_count; i++) {
 		struct config_disk *disk = &config->disks[i];
 
@@ -340,11 +338,30 @@ static int validate_disks(struct vm_config *config, struct error *err)
 				return error_set(err, ERROR_USAGE, 0,
 						 "disk: two are called %s",
 						 disk->id);
-		roots += disk->root;
 	}
+	return 0;
+}
+
+static int validate_pmems(const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->pmem_count; i++)
+		if (!config->pmems[i].path)
+			return error_set(err, ERROR_USAGE, 0,
+					 "pmem: needs a path");
+	return 0;
+}
+
+static int validate_root(const struct vm_config *config, struct error *err)
+{
+	unsigned roots = 0;
+
+	for (unsigned i = 0; i < config->disk_count; i++)
+		roots += config->disks[i].root;
+	for (unsigned i = 0; i < config->pmem_count; i++)
+		roots += config->pmems[i].root;
 	if (roots > 1)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk: %u are marked root", roots);
+		return error_set(err, ERROR_USAGE, 0, "%u are marked root",
+				 roots);
 	return 0;
 }
 
@@ -555,7 +572,8 @@ int config_validate(struct vm_config *config, struct error *err)
 		return error_set(err, ERROR_USAGE, 0,
 				 "cmdline and cmdline-only exclude each other");
 	if (validate_memory(&config->memory, err) ||
-	    validate_disks(config, err) || validate_nets(config, err) ||
+	    validate_disks(config, err) || validate_pmems(config, err) ||
+	    validate_root(config, err) || validate_nets(config, err) ||
 	    validate_shares(config, err) ||
 	    validate_vsock(&config->vsock, err) ||
 	    validate_balloon(config, err) || validate_consoles(config, err) ||

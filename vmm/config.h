@@ -19,6 +19,7 @@
 #define CONFIG_DISK_QUEUES_MAX 16
 #define CONFIG_IOPS_MAX 1000000000
 #define CONFIG_BW_MIN 4096
+#define CONFIG_PMEMS_MAX 4
 #define CONFIG_NETS_MAX 8
 #define CONFIG_SHARES_MAX 8
 #define CONFIG_NET_QUEUES_MAX 8
@@ -52,6 +53,12 @@ struct config_disk {
 	uint64_t iops_burst;
 	char *serial;	/* what the guest reads as the serial number */
 	char *iothread; /* name of its event loop; NULL: the VM's own */
+};
+
+struct config_pmem {
+	char *path;
+	bool readonly; /* the guest's writes are its own, until it ends */
+	bool root;
 };
 
 struct config_mac {
@@ -117,6 +124,8 @@ struct vm_config {
 	struct config_memory memory;
 	struct config_disk disks[CONFIG_DISKS_MAX];
 	unsigned disk_count;
+	struct config_pmem pmems[CONFIG_PMEMS_MAX];
+	unsigned pmem_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
 	struct config_share shares[CONFIG_SHARES_MAX];

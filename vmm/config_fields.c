@@ -58,6 +58,13 @@ static const struct field disk_fields[] = {
 	{ .name = NULL },
 };
 
+static const struct field pmem_fields[] = {
+	{ "path", FIELD_STRING, AT(config_pmem, path), .positional = true },
+	{ "readonly", FIELD_FLAG, AT(config_pmem, readonly) },
+	{ "root", FIELD_FLAG, AT(config_pmem, root) },
+	{ .name = NULL },
+};
+
 #define LIST(type, member, counter, maximum)                               \
 	AT(type, member), .stride = sizeof(((struct type *)0)->member[0]), \
 			  .count_offset = offsetof(struct type, counter),  \
@@ -134,6 +141,11 @@ const struct field config_fields[] = {
 		  "has; repeatable; root adds root= to the command line, "
 		  "direct bypasses the page cache, iothread serves it in a "
 		  "thread of that name" },
+	{ "pmem", FIELD_GROUP,
+	  LIST(vm_config, pmems, pmem_count, CONFIG_PMEMS_MAX),
+	  .group = pmem_fields, .arg = "PATH[,readonly][,root]",
+	  .help = "file as persistent memory, for file systems with DAX; up "
+		  "to 4" },
 	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields,
 	  .arg = "tap=NAME[,queues=N]|user[,publish=PORT:PORT]...|"

@@ -10,7 +10,7 @@
 /* Pages of a file that others map, too, are the file's to lose. */
 static int drop(const struct vm *vm, uint8_t *start, const uint8_t *end)
 {
-	int advice = vm->mem.fd ? MADV_REMOVE : MADV_DONTNEED;
+	int advice = vm->memory_fd >= 0 ? MADV_REMOVE : MADV_DONTNEED;
 
 	if (start >= end)
 		return 0;

@@ -1,6 +1,7 @@
 /* The guest's address map: which memory and which devices stand where.
  *
- * Computed from the configuration alone, so that --dry-run can print it.
+ * Computed from the configuration and the sizes of files, so that --dry-run can
+ * print it.
  */
 #pragma once
 
@@ -10,10 +11,12 @@
 #include "vmm/config.h"
 
 #define LAYOUT_RAM_MAX 2
+#define LAYOUT_PMEM_PIECE (2ULL << 20) /* sizes are multiples of it */
 #define LAYOUT_SLOTS_MAX 19 /* interrupts that an I/O APIC has to spare */
 
 enum slot_kind {
 	SLOT_DISK,
+	SLOT_PMEM,
 	SLOT_NET,
 	SLOT_SHARE,
 	SLOT_RNG,
@@ -31,11 +34,15 @@ struct device_slot {
 	uint32_t gsi;
 };
 
+struct layout_range {
+	uint64_t base, size; /* guest physical address, bytes */
+};
+
 struct vm_layout {
 	unsigned ram_count;
-	struct {
-		uint64_t base, size;
-	} ram[LAYOUT_RAM_MAX];
+	struct layout_range ram[LAYOUT_RAM_MAX];
+	unsigned pmem_count;
+	struct layout_range pmems[CONFIG_PMEMS_MAX];
 	unsigned slot_count;
 	struct device_slot slots[LAYOUT_SLOTS_MAX];
 };
@@ -45,6 +52,14 @@ struct vm_layout {
  * more than the machine has room for. */
 int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 		      struct error *err);
+
+/* Finds room for persistent memory from `start` on, behind all RAM. -1 when a
+ * file does not fit for it; nothing is opened. */
+int layout_place_pmems(const struct vm_config *config, struct vm_layout *layout,
+		       uint64_t start, struct error *err);
+
+/* Where the last memory ends. */
+uint64_t layout_memory_end(const struct vm_layout *layout);
 
 void layout_print(const struct vm_config *config,
 		  const struct vm_layout *layout, FILE *out);

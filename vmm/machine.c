@@ -12,6 +12,7 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
+#include "devices/virtio_pmem.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
 #include "vmm/discard.h"
@@ -81,6 +82,22 @@ static int create_server_net(struct vm *vm, unsigned index,
 	set_address(options.mac, net);
 	device->destroy = vhost_device_destroy;
 	device->dev = vhost_user_net_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
+static int create_pmem(struct vm *vm, unsigned index, struct vm_device *device,
+		       struct error *err)
+{
+	const struct layout_range *range = &vm->layout->pmems[index];
+	const struct disk *file = &vm->resources->pmems[index];
+	const struct virtio_pmem_options options = {
+		.start = range->base,
+		.size = range->size,
+		.fd = file->readonly ? -1 : file->fd,
+	};
+
+	device->destroy = virtio_pmem_destroy;
+	device->dev = virtio_pmem_create(&options, &vm->mem, vm->loop, err);
 	return device->dev ? 0 : -1;
 }
 
@@ -169,7 +186,7 @@ static int create_balloon(struct vm *vm, unsigned index,
 
 	(void)index;
 	device->destroy = virtio_balloon_destroy;
-	device->dev = virtio_balloon_create(&options, &vm->mem, vm->loop, err);
+	device->dev = virtio_balloon_create(&options, &vm->ram, vm->loop, err);
 	return device->dev ? 0 : -1;
 }
 
@@ -190,10 +207,10 @@ static int create_console(struct vm *vm, unsigned index,
 
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
-	[SLOT_DISK] = create_disk,	 [SLOT_NET] = create_net,
-	[SLOT_SHARE] = create_share,	 [SLOT_RNG] = create_rng,
-	[SLOT_VSOCK] = create_vsock,	 [SLOT_BALLOON] = create_balloon,
-	[SLOT_CONSOLE] = create_console,
+	[SLOT_DISK] = create_disk,	 [SLOT_PMEM] = create_pmem,
+	[SLOT_NET] = create_net,	 [SLOT_SHARE] = create_share,
+	[SLOT_RNG] = create_rng,	 [SLOT_VSOCK] = create_vsock,
+	[SLOT_BALLOON] = create_balloon, [SLOT_CONSOLE] = create_console,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)

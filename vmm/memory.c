@@ -49,7 +49,7 @@ static int share(struct vm *vm, uint8_t *host)
 		fd = open_file(memory);
 	if (fd < 0)
 		return -1;
-	vm->mem.fd = fd;
+	vm->memory_fd = fd;
 	return mmap(host, memory->size, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED
 		       ? -1
@@ -66,6 +66,7 @@ int memory_create(struct vm *vm, struct error *err)
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS |
 		    (hugetlb ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE);
 	size_t slack = hugetlb ? 0 : HUGE_PAGE;
+	uint64_t offset = 0;
 	uint8_t *host;
 
 	vm->memory_size = memory->size + slack;
@@ -80,10 +81,14 @@ int memory_create(struct vm *vm, struct error *err)
 	for (unsigned i = 0; i < vm->layout->ram_count; i++) {
 		uint64_t size = vm->layout->ram[i].size;
 
-		guest_mem_add(&vm->mem, vm->layout->ram[i].base, size, host);
-		host += size;
+		guest_mem_add(&vm->ram, vm->layout->ram[i].base, size,
+			      host + offset);
+		if (shared)
+			guest_mem_share(&vm->ram, vm->memory_fd, offset);
+		offset += size;
 	}
-	if (kvm_set_memory(vm->fd, &vm->mem, err))
+	vm->mem = vm->ram;
+	if (pmem_map(vm, err) || kvm_set_memory(vm->fd, &vm->mem, err))
 		return -1;
 	timeline_mark(vm->timeline, TIMELINE_MEMORY_READY);
 	return 0;
@@ -95,14 +100,15 @@ void memory_destroy(struct vm *vm)
 {
 	const struct config_memory *memory = &vm->config->memory;
 
+	pmem_unmap(vm);
 	if (vm->memory)
 		munmap(vm->memory, vm->memory_size);
-	if (!vm->mem.fd)
+	if (vm->memory_fd < 0)
 		return;
-	fallocate(vm->mem.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+	fallocate(vm->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 		  (off_t)memory->size);
 	if (memory->hugepages)
-		vm->resources->memory_fd = vm->mem.fd;
+		vm->resources->memory_fd = vm->memory_fd;
 	else
-		close(vm->mem.fd);
+		close(vm->memory_fd);
 }

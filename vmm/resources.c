@@ -66,6 +66,9 @@ int resources_refuse_own_file(const struct resources *resources,
 	for (unsigned i = 0; i < config->disk_count; i++)
 		if (resources_is_open_as(&st, resources->disks[i].fd))
 			use = config->disks[i].id;
+	for (unsigned i = 0; i < config->pmem_count; i++)
+		if (resources_is_open_as(&st, resources->pmems[i].fd))
+			use = "persistent memory";
 	if (resources_is_open_as(&st, resources->pidfile_fd))
 		use = "the pidfile";
 	if (vsock_socket_is(&resources->vsock, &st))
@@ -75,24 +78,40 @@ int resources_refuse_own_file(const struct resources *resources,
 	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
 }
 
-/* disk_open() cannot know whose the lock is that it meets. */
-static int refuse_disk_twice(const struct resources *resources,
-			     const struct vm_config *config, unsigned index,
-			     struct error *err)
+/* What this VM has opened a file as, in a way that bears no second; NULL:
+ * nothing. */
+static const char *opened_as(const struct resources *resources,
+			     const struct vm_config *config,
+			     const struct stat *st, bool readonly)
 {
-	const struct config_disk *disk = &config->disks[index];
+	for (unsigned i = 0; i < config->disk_count; i++)
+		if (resources_is_open_as(st, resources->disks[i].fd) &&
+		    !(readonly && config->disks[i].readonly))
+			return config->disks[i].id;
+	for (unsigned i = 0; i < config->pmem_count; i++)
+		if (resources_is_open_as(st, resources->pmems[i].fd) &&
+		    !(readonly && config->pmems[i].readonly))
+			return "persistent memory";
+	return NULL;
+}
+
+/* disk_open() cannot know whose the lock is that it meets. */
+static int open_disk_once(const struct resources *resources,
+			  const struct vm_config *config,
+			  const struct disk_config *wanted, struct disk *disk,
+			  struct error *err)
+{
+	const char *other = NULL;
 	struct stat st;
 
-	if (stat(disk->path, &st))
-		return 0; /* which disk_open() will say */
-	for (unsigned i = 0; i < index; i++)
-		if (resources_is_open_as(&st, resources->disks[i].fd) &&
-		    !(disk->readonly && config->disks[i].readonly))
-			return error_set(err, ERROR_USAGE, 0,
-					 "disk %s: is %s already, and shared "
-					 "only if both are readonly",
-					 disk->path, config->disks[i].id);
-	return 0;
+	if (stat(wanted->path, &st) == 0) /* or disk_open() says why not */
+		other = opened_as(resources, config, &st, wanted->readonly);
+	if (!other)
+		return disk_open(wanted, disk, err);
+	return error_set(err, ERROR_USAGE, 0,
+			 "disk %s: is %s already, and shared only if both are "
+			 "readonly",
+			 wanted->path, other);
 }
 
 /* The connection is called NAME, and looks for its server again when it loses
@@ -129,9 +148,25 @@ static int open_disks(struct resources *resources,
 				return -1;
 			continue;
 		}
-		if (refuse_disk_twice(resources, config, i, err) ||
-		    disk_open(&wanted, &resources->disks[i], err))
+		if (open_disk_once(resources, config, &wanted,
+				   &resources->disks[i], err))
 			return error_wrap(err, "%s", disk->id);
+	}
+	return 0;
+}
+
+static int open_pmems(struct resources *resources,
+		      const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->pmem_count; i++) {
+		const struct disk_config wanted = {
+			.path = config->pmems[i].path,
+			.readonly = config->pmems[i].readonly,
+		};
+
+		if (open_disk_once(resources, config, &wanted,
+				   &resources->pmems[i], err))
+			return error_wrap(err, "pmem");
 	}
 	return 0;
 }
@@ -437,6 +472,8 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
+	for (unsigned i = 0; i < CONFIG_PMEMS_MAX; i++)
+		resources->pmems[i].fd = -1;
 
 	if (open_image(&resources->kernel, config->kernel, err)) {
 		error_wrap(err, "kernel");
@@ -452,6 +489,7 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		goto fail;
 	}
 	if (open_disks(resources, config, err) ||
+	    open_pmems(resources, config, err) ||
 	    open_nets(resources, config, err) ||
 	    serve_shares(resources, config, err))
 		goto fail;
@@ -490,6 +528,8 @@ void resources_close(struct resources *resources)
 		cleanup_close(&resources->disks[i].fd);
 		vhost_user_destroy(resources->disk_servers[i]);
 	}
+	for (unsigned i = 0; i < CONFIG_PMEMS_MAX; i++)
+		cleanup_close(&resources->pmems[i].fd);
 	cleanup_close(&resources->memory_fd);
 	cleanup_close(&resources->initrd.fd);
 	cleanup_close(&resources->kernel.fd);

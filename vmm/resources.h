@@ -41,6 +41,7 @@ struct resources {
 	struct boot_file initrd; /* fd -1: none */
 	/* fd -1: a server has it; disk_reload changes the others */
 	struct disk disks[CONFIG_DISKS_MAX];
+	struct disk pmems[CONFIG_PMEMS_MAX];
 	struct vhost_user *disk_servers[CONFIG_DISKS_MAX]; /* NULL: none */
 	struct {
 		struct net_tap taps[NET_PAIRS_MAX];

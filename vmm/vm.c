@@ -444,6 +444,7 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 		.resources = resources,
 		.timeline = timeline,
 		.fd = -1,
+		.memory_fd = -1,
 		.signals.fd = -1,
 		.stop_timer = { .fd = -1, .ready = on_stop_timeout },
 	};

@@ -22,6 +22,7 @@
 #include "vmm/arch.h"
 #include "vmm/disk_reload.h"
 #include "vmm/iothread.h"
+#include "vmm/pmem.h"
 #include "vmm/resources.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
@@ -56,10 +57,13 @@ struct vm {
 
 	const struct vm_layout *layout;
 	int fd;
-	void *memory; /* the mapping behind mem, memory_size bytes */
+	void *memory; /* the mapping behind ram, memory_size bytes */
 	size_t memory_size;
-	struct guest_mem mem;
-	struct load_mapping kernel_pages; /* of mem: still those of the file */
+	int memory_fd;	      /* of shared memory; -1: private */
+	struct guest_mem ram; /* what kernels are loaded to */
+	struct guest_mem mem; /* that, and persistent memory, for devices */
+	struct pmem_mapping pmems[CONFIG_PMEMS_MAX];
+	struct load_mapping kernel_pages; /* of ram: still those of the file */
 	struct event_loop *loop;
 	struct bus mmio;
 	struct serial serial;

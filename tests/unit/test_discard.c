@@ -23,6 +23,7 @@ static int setup(void **state)
 	static struct fixture f;
 
 	memset(&f, 0, sizeof(f));
+	f.vm.memory_fd = -1;
 	f.page = (size_t)sysconf(_SC_PAGESIZE);
 	f.memory = mmap(NULL, PAGES * f.page, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -149,12 +150,12 @@ static void shared_pages_go_back_for_all_who_map_them(void **state)
 	size_t len = PAGES * f->page;
 	uint8_t *elsewhere;
 
-	f->vm.mem.fd = memfd_create("memory", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(f->vm.mem.fd, (off_t)len), 0);
+	f->vm.memory_fd = memfd_create("memory", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(f->vm.memory_fd, (off_t)len), 0);
 	assert_ptr_equal(mmap(f->memory, len, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_FIXED, f->vm.mem.fd, 0),
+			      MAP_SHARED | MAP_FIXED, f->vm.memory_fd, 0),
 			 f->memory);
-	elsewhere = mmap(NULL, len, PROT_READ, MAP_SHARED, f->vm.mem.fd, 0);
+	elsewhere = mmap(NULL, len, PROT_READ, MAP_SHARED, f->vm.memory_fd, 0);
 	assert_ptr_not_equal(elsewhere, MAP_FAILED);
 	memset(f->memory, 'g', len);
 	assert_int_equal(
@@ -162,7 +163,7 @@ static void shared_pages_go_back_for_all_who_map_them(void **state)
 	assert_pages(f, "gg00000ggggggggg");
 	assert_memory_equal(elsewhere, f->memory, len);
 	munmap(elsewhere, len);
-	close(f->vm.mem.fd);
+	close(f->vm.memory_fd);
 }
 
 static void what_the_host_refuses_is_told(void **state)

@@ -7,6 +7,7 @@
 #include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -352,13 +353,18 @@ static struct vhost_user_ring a_ring(void)
 static void memory_and_rings_are_told_as_they_are(void **state)
 {
 	struct fixture *f = *state;
-	static uint8_t low[4096], high[8192];
-	struct guest_mem mem = { .fd = STDIN_FILENO };
+	static uint8_t low[4096], high[8192], own[4096];
+	int file = memfd_create("memory", MFD_CLOEXEC);
+	struct guest_mem mem = { 0 };
 	struct vhost_user_ring ring = a_ring();
 	uint16_t base = 0;
 
 	guest_mem_add(&mem, 0, sizeof(low), low);
+	guest_mem_share(&mem, file, 0);
 	guest_mem_add(&mem, 1ULL << 32, sizeof(high), high);
+	guest_mem_share(&mem, file, sizeof(low));
+	/* and what nobody else has */
+	guest_mem_add(&mem, 1ULL << 33, sizeof(own), own);
 	greet(f, &with_config);
 	attach(f);
 	assert_int_equal(vhost_user_set_features(
@@ -393,6 +399,7 @@ static void memory_and_rings_are_told_as_they_are(void **state)
 	assert_int_equal(vhost_user_start_queue(f->conn, 0, &ring), 0);
 	fake_backend_wait(&f->b, VHOST_SET_VRING_ENABLE_MSG, 2);
 	vhost_user_detach(f->conn);
+	close(file);
 }
 
 static void every_mishap_while_a_ring_is_stopped_ends_it(void **state)

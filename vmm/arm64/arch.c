@@ -37,6 +37,8 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 	*layout = (struct vm_layout){ .ram_count = 1 };
 	layout->ram[0].base = MEMORY_BASE;
 	layout->ram[0].size = config->memory.size;
+	if (layout_place_pmems(config, layout, layout_memory_end(layout), err))
+		return -1;
 	if (layout_list_slots(config, layout, err))
 		return -1;
 	for (unsigned i = 0; i < layout->slot_count; i++) {
@@ -64,7 +66,7 @@ void arch_print_cmdline(const struct vm_config *config,
 int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
 		 unsigned long *type, struct error *err)
 {
-	uint64_t end = layout->ram[0].base + layout->ram[0].size;
+	uint64_t end = layout_memory_end(layout);
 	unsigned bits = 64 - (unsigned)__builtin_clzll(end - 1);
 	int most = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
 
@@ -77,7 +79,7 @@ int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: %llu GiB do not fit into this "
 				 "processor's %d-bit guest addresses",
-				 (unsigned long long)layout->ram[0].size >> 30,
+				 (unsigned long long)end >> 30,
 				 most);
 	return 0;
 }
@@ -174,7 +176,7 @@ static int load_tree(const struct vm *vm, const struct kernel_image *kernel,
 
 	*gpa = (kernel->end + TREE_ALIGN - 1) & ~(uint64_t)(TREE_ALIGN - 1);
 	end = *gpa + TREE_SIZE_MAX;
-	tree = guest_range(&vm->mem, *gpa, TREE_SIZE_MAX);
+	tree = guest_range(&vm->ram, *gpa, TREE_SIZE_MAX);
 	if (!tree || (fdt->initrd.size && end > fdt->initrd.gpa))
 		return error_set(err, ERROR_IMAGE, 0,
 				 "memory: no room for a device tree above the "
@@ -191,7 +193,7 @@ int arch_load(struct vm *vm, const char *cmdline, struct error *err)
 	struct kernel_image kernel;
 	struct fdt_config fdt = {
 		.cmdline = cmdline,
-		.mem = &vm->mem,
+		.mem = &vm->ram,
 		.ram_count = vm->layout->ram_count,
 		.cpu_count = (unsigned)vm->config->cpus,
 		.mpidrs = vm->arch.mpidrs,
@@ -202,10 +204,10 @@ int arch_load(struct vm *vm, const char *cmdline, struct error *err)
 	};
 	uint64_t tree = 0;
 
-	if (kernel_load(&res->kernel, &vm->mem, KERNEL_AUTO, &kernel, err))
+	if (kernel_load(&res->kernel, &vm->ram, KERNEL_AUTO, &kernel, err))
 		return error_wrap(err, "kernel");
 	if (res->initrd.fd >= 0 &&
-	    initrd_load(&res->initrd, &vm->mem, &kernel, &fdt.initrd, err))
+	    initrd_load(&res->initrd, &vm->ram, &kernel, &fdt.initrd, err))
 		return error_wrap(err, "initrd");
 	gic_describe(vm, &fdt);
 	describe_devices(vm, &fdt, virtio);

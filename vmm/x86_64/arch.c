@@ -97,6 +97,7 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 	uint64_t low = size < HOLE_START ? size : HOLE_START;
 	unsigned eax, ebx, ecx, edx;
 	unsigned address_bits = 36;
+	uint64_t end;
 
 	*layout = (struct vm_layout){ .ram_count = 1 };
 	layout->ram[0].size = low;
@@ -107,11 +108,14 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 	}
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		address_bits = eax & 0xff;
-	if (size > (1ULL << address_bits) - GIB)
+	if (layout_place_pmems(config, layout, HOLE_END + (size - low), err))
+		return -1;
+	end = layout_memory_end(layout);
+	if (end > 1ULL << address_bits)
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: %llu GiB do not fit into this "
 				 "processor's %u-bit physical addresses",
-				 (unsigned long long)size >> 30, address_bits);
+				 (unsigned long long)end >> 30, address_bits);
 	if (layout_list_slots(config, layout, err))
 		return -1;
 	for (unsigned i = 0; i < layout->slot_count; i++) {
@@ -230,7 +234,7 @@ static int build_acpi(struct vm *vm, uint64_t *rsdp, struct error *err)
 			.gsi = slot->gsi,
 		};
 	}
-	return acpi_build(&vm->mem, &config, rsdp, err);
+	return acpi_build(&vm->ram, &config, rsdp, err);
 }
 
 int arch_load(struct vm *vm, const char *cmdline, struct error *err)
@@ -245,20 +249,20 @@ int arch_load(struct vm *vm, const char *cmdline, struct error *err)
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = cmdline };
 	struct x86_64_entry entry;
 
-	if (kernel_load(&res->kernel, &vm->mem,
+	if (kernel_load(&res->kernel, &vm->ram,
 			protocols[vm->config->arch.boot], &kernel, err))
 		return error_wrap(err, "kernel");
 	vm->kernel_pages = kernel.mapped;
 	if (res->initrd.fd >= 0 &&
-	    initrd_load(&res->initrd, &vm->mem, &kernel, &boot.initrd, err))
+	    initrd_load(&res->initrd, &vm->ram, &kernel, &boot.initrd, err))
 		return error_wrap(err, "initrd");
 	if (uses_acpi(vm->config)) {
 		if (build_acpi(vm, &boot.rsdp, err))
 			return -1;
-	} else if (mptable_build(&vm->mem, (unsigned)vm->config->cpus, err)) {
+	} else if (mptable_build(&vm->ram, (unsigned)vm->config->cpus, err)) {
 		return -1;
 	}
-	if (x86_64_setup_boot(&vm->mem, &boot, &entry, err))
+	if (x86_64_setup_boot(&vm->ram, &boot, &entry, err))
 		return -1;
 	return cpu_set_registers(&vm->vcpus[0], &entry, err);
 }
@@ -308,7 +312,7 @@ bool arch_reset_was_panic(const struct vm *vm)
 {
 	uint16_t code;
 
-	return guest_read(&vm->mem, RESET_CODE_ADDRESS, &code, sizeof(code)) ==
+	return guest_read(&vm->ram, RESET_CODE_ADDRESS, &code, sizeof(code)) ==
 		       0 &&
 	       code == RESET_CODE_WARM;
 }
