@@ -96,6 +96,9 @@ adjust_source() {
         's/^(int page_group_by_mobility_disabled __read_mostly);/\1 = 1;/'
     adjust source/mm/page_alloc.c \
         's/vm_total_pages < \(pageblock_nr_pages \* MIGRATE_TYPES\)/vm_total_pages < SZ_256M \/ PAGE_SIZE/'
+    # Queues for those who wait for a page of persistent memory: 64 will do, at
+    # 24 bytes each.
+    adjust source/fs/dax.c 's/^#define DAX_WAIT_TABLE_BITS 12$/#define DAX_WAIT_TABLE_BITS 6/'
     # 2 MiB for the per-CPU areas of a machine with few CPUs.
     adjust $x86/setup_percpu.c 's/atom_size = PMD_SIZE;/atom_size = PAGE_SIZE;/'
     # The machine has no 8259 that anything is wired to; without one nothing
