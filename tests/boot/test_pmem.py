@@ -47,7 +47,7 @@ def test_a_file_is_memory_and_lasts(busybox, pmem):
             mkdir -p /mnt
             mount -t ext4 -o dax=always /dev/pmem0 /mnt || exit 1
             grep -q ' /mnt ext4 .*dax=always' /proc/mounts || exit 2
-            head -c 5M /dev/urandom >/mnt/data && sync
+            head -c 5242880 /dev/urandom >/mnt/data && sync
             sha256sum </mnt/data
             echo synced; sleep 60""") as vm:
         digest = vm.wait_for("synced").split()[0]
@@ -56,7 +56,7 @@ def test_a_file_is_memory_and_lasts(busybox, pmem):
     after = run(*busybox, "--pmem", pmem, sh="""
             mkdir -p /mnt
             mount -t ext4 -o dax=always /dev/pmem0 /mnt || exit 1
-            cached() { awk '/^Cached/ { print $2 }' /proc/meminfo; }
+            cached() { sed -n 's/^Cached: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo; }
             before=$(cached)
             sha256sum </mnt/data
             [ $(cached) -lt $((before + 1024)) ] || exit 2
@@ -102,8 +102,10 @@ def test_driver_can_be_unbound_and_bound_again_in_traffic(busybox, pmem):
             name=$(basename $(readlink -f $driver/virtio*))
             for i in 1 2 3 4 5 6; do
                 until [ -b /dev/pmem0 ]; do sleep 0.1; done
-                while dd if=/dev/zero of=/dev/pmem0 bs=64k count=64 \\
-                    seek=512 conv=fsync; do :; done >/dev/null 2>&1 &
+                while [ -b /dev/pmem0 ]; do
+                    dd if=/dev/zero of=/dev/pmem0 bs=64k count=64 seek=512 \\
+                        conv=fsync
+                done >/dev/null 2>&1 &
                 sleep 0.3
                 echo $name >$driver/unbind
                 wait
@@ -135,7 +137,8 @@ def test_several_stand_behind_four_gigabytes(busybox, pmem, tmp_path):
         file.seek(-4, os.SEEK_END)
         file.write(b"last")
     done = run(*busybox, "--memory", "4G", "--pmem", pmem, "--pmem", other,
-               sh="tail -c 4 /dev/pmem1; mount /dev/pmem0 /mnt || exit 4",
+               sh="tail -c 4 /dev/pmem1; mkdir -p /mnt; "
+                  "mount -t ext4 /dev/pmem0 /mnt || exit 4",
                timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("last")
