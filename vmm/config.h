@@ -118,8 +118,8 @@ struct vm_config {
 	struct config_disk disks[CONFIG_DISKS_MAX];
 	unsigned disk_count;
 	struct config_net nets[CONFIG_NETS_MAX];
-	unsigned net_count;
 	struct config_share shares[CONFIG_SHARES_MAX];
+	unsigned net_count;
 	unsigned share_count;
 	struct config_vsock vsock;
 	struct config_balloon balloon;
