@@ -421,27 +421,29 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
-/* "DIR:TAG", where DIR may have colons, too. */
-static int split_share(struct config_share *share, struct error *err)
+/* Takes TAG off "DIR:TAG", where DIR may have colons, too. NULL with err set. */
+static char *split_share(char *path, struct error *err)
 {
-	char *colon = strrchr(share->path, ':');
+	char *colon = strrchr(path, ':');
+	char *tag = colon ? strdup(colon + 1) : NULL;
 
-	if (!colon)
-		return error_set(err, ERROR_USAGE, 0,
-				 "share: '%s' is not like DIR:TAG",
-				 share->path);
-	share->tag = strdup(colon + 1);
-	if (!share->tag)
-		return error_set(err, ERROR_USAGE, ENOMEM, "share");
-	*colon = '\0';
-	return 0;
+	if (tag)
+		*colon = '\0';
+	else if (colon)
+		error_set(err, ERROR_USAGE, ENOMEM, "share");
+	else
+		error_set(err, ERROR_USAGE, 0,
+			  "share: '%s' is not like DIR:TAG", path);
+	return tag;
 }
 
 static int validate_share(struct config_share *share, struct error *err)
 {
 	if (!share->path)
 		return error_set(err, ERROR_USAGE, 0, "share: needs DIR:TAG");
-	if (!share->tag && split_share(share, err))
+	if (!share->tag)
+		share->tag = split_share(share->path, err);
+	if (!share->tag)
 		return -1;
 	if (!*share->path)
 		return error_set(err, ERROR_USAGE, 0,
