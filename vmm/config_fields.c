@@ -37,7 +37,7 @@ static const struct field memory_fields[] = {
 
 static const struct field disk_fields[] = {
 	{ "path", FIELD_STRING, AT(config_disk, path), .positional = true },
-	/* in front of the flags, which are no name of a path: printed so */
+	/* printed in front of all others, where it is no path but a key */
 	{ "vhost-user", FIELD_STRING, AT(config_disk, vhost_user) },
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },

@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "vmm/program.h"
 
 #define LISTEN_FD 3 /* in the child */
 #define END_MS 2000 /* for it to end by itself */
@@ -39,16 +40,8 @@ struct program {
 	char path[PATH_MAX];
 };
 
-static bool is_program(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	       access(path, X_OK) == 0;
-}
-
 /* One that the user has, or where distributions put theirs. */
-static int find_program(struct program *program, struct error *err)
+static bool find_program(struct program *program)
 {
 	static const struct {
 		enum kind kind;
@@ -58,26 +51,29 @@ static int find_program(struct program *program, struct error *err)
 		{ RUST, "/usr/lib/virtiofsd" },
 		{ QEMU, "/usr/lib/qemu/virtiofsd" },
 	};
-	const char *dir = getenv("PATH"), *end;
 
-	for (; dir && *dir; dir = *end ? end + 1 : end) {
-		end = strchrnul(dir, ':');
-		snprintf(program->path, sizeof(program->path), "%.*s/virtiofsd",
-			 (int)(end - dir), dir);
-		program->kind = RUST;
-		if (*dir == '/' && is_program(program->path))
-			return 0;
-	}
+	program->kind = RUST;
+	if (program_find("virtiofsd", program->path))
+		return true;
 	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		if (!program_is_at(places[i].path))
+			continue;
 		snprintf(program->path, sizeof(program->path), "%s",
 			 places[i].path);
 		program->kind = places[i].kind;
-		if (is_program(program->path))
-			return 0;
+		return true;
 	}
-	return error_set(err, ERROR_IO, 0,
-			 "virtiofsd is not there: install the Debian package "
-			 "virtiofsd (in Debian 12, qemu-system-common)");
+	return false;
+}
+
+bool virtiofsd_find(char path[static PATH_MAX])
+{
+	struct program program;
+
+	if (!find_program(&program))
+		return false;
+	memcpy(path, program.path, sizeof(program.path));
+	return true;
 }
 
 /* --- its command line --- */
@@ -284,8 +280,12 @@ static int start(struct virtiofsd *daemon, const char *path, bool readonly,
 	int log[2];
 	pid_t parent = getpid();
 
-	if (find_folder(&folder, path, err) || find_program(&program, err))
+	if (find_folder(&folder, path, err))
 		return -1;
+	if (!find_program(&program))
+		return error_set(err, ERROR_IO, 0,
+				 "virtiofsd is not installed "
+				 "(Debian package " VIRTIOFSD_PACKAGE ")");
 	make_command(&command, &program, &folder);
 	client = connect_pair(&listener, err);
 	if (client < 0)

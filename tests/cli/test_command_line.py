@@ -612,7 +612,8 @@ def test_huge_pages_that_are_not_there_are_explained(kernel):
 def test_doctor_tells_and_its_status_agrees():
     result = run("doctor")
     assert result.returncode in (0, onggi.EXIT_KVM)
-    for word in ("KVM", "huge pages", "tap", "io_uring", "vhost"):
+    for word in ("KVM", "huge pages", "tap", "passt", "virtiofsd", "io_uring",
+                 "vhost"):
         assert word in result.stdout
     quiet = run("doctor", "--quiet")
     assert quiet.returncode == result.returncode
