@@ -265,21 +265,22 @@ static int validate_iothread(const char *name, struct error *err)
 }
 
 /* A second's bytes without their unit are hardly meant so. */
-static int validate_limits(const struct config_disk *disk, struct error *err)
+static int validate_limit(const struct config_limit *limit, const char *way,
+			  const char *ops, struct error *err)
 {
-	unsigned long long bw = disk->bw;
+	unsigned long long bw = limit->bw;
 
 	if (bw && bw < CONFIG_BW_MIN)
 		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: bw: %llu bytes a second is less "
-				 "than %u KiB (%lluM?)",
-				 disk->path, bw, CONFIG_BW_MIN >> 10, bw);
-	if (disk->bw_burst && !bw)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: bw-burst needs bw", disk->path);
-	if (disk->iops_burst && !disk->iops)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: iops-burst needs iops", disk->path);
+				 "%sbw: %llu bytes a second is less than %u "
+				 "KiB (%lluM?)",
+				 way, bw, CONFIG_BW_MIN >> 10, bw);
+	if (limit->bw_burst && !bw)
+		return error_set(err, ERROR_USAGE, 0, "%sbw-burst needs %sbw",
+				 way, way);
+	if (limit->ops_burst && !limit->ops)
+		return error_set(err, ERROR_USAGE, 0, "%s%s-burst needs %s%s",
+				 way, ops, way, ops);
 	return 0;
 }
 
@@ -298,10 +299,9 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 "disk %s: serial is longer than 20 "
 					 "bytes",
 					 disk->path);
-		if (validate_iothread(disk->iothread, err))
+		if (validate_iothread(disk->iothread, err) ||
+		    validate_limit(&disk->limit, "", "iops", err))
 			return error_wrap(err, "disk %s", disk->path);
-		if (validate_limits(disk, err))
-			return -1;
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)
@@ -355,7 +355,9 @@ static int validate_net(const struct config_net *net, struct error *err)
 				 "mtu: passt has %d at most", CONFIG_USER_MTU);
 	if (validate_publish(net, err))
 		return -1;
-	if (validate_iothread(net->iothread, err))
+	if (validate_iothread(net->iothread, err) ||
+	    validate_limit(&net->rx_limit, "rx-", "pps", err) ||
+	    validate_limit(&net->tx_limit, "tx-", "pps", err))
 		return error_wrap(err, "%s", config_net_name(net));
 	return 0;
 }
