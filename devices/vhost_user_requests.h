@@ -9,7 +9,7 @@
 
 #include "devices/vhost_user_msg.h"
 
-/* Answers that may be owed at a time: six for each of 16 rings, and some. */
+/* Answers that may be owed at a time: six for each of 17 rings, and some. */
 #define VHOST_OWED_MAX 128
 
 struct vhost_owed {

@@ -61,6 +61,7 @@ struct virtio_net {
 	struct virtio_net_state state;
 	uint16_t mtu; /* 0: not known */
 	bool lost;    /* a back end is gone, which has been said */
+	struct rate_limiter rx_limiter, tx_limiter;
 	unsigned pair_count;
 	struct net_pair pairs[];
 };
@@ -99,6 +100,17 @@ static bool has_frames(const struct net_pair *pair)
 	       pair->index < pair->net->state.pairs_used;
 }
 
+static bool may_pass(struct rate_limiter *limiter)
+{
+	return !limiter->enabled || rate_limiter_may(limiter);
+}
+
+static void has_passed(struct rate_limiter *limiter, size_t len)
+{
+	if (limiter->enabled)
+		rate_limiter_take(limiter, len - NET_HEADER, 1);
+}
+
 /* --- receive --- */
 
 /* The longest frame that is to be expected; without segmentation offload it
@@ -127,7 +139,7 @@ static bool rx_ready(const struct net_pair *pair)
 {
 	const struct net_rx_window *rx = &pair->rx;
 
-	if (!rx->count || !has_frames(pair))
+	if (!rx->count || !has_frames(pair) || pair->net->rx_limiter.waiting)
 		return false;
 	return rx->capacity >= rx_need(pair) || rx->full ||
 	       2 * rx->count >= pair->rx_given;
@@ -180,6 +192,8 @@ static bool rx_frame(struct net_pair *pair)
 
 	if (len < 0)
 		return false;
+	if ((size_t)len >= FRAME_MIN)
+		has_passed(&pair->net->rx_limiter, (size_t)len);
 	if ((size_t)len > capacity)
 		log_guest(LOG_INFO,
 			  "net: dropped a frame that is longer than "
@@ -198,7 +212,8 @@ static void rx_serve(struct net_pair *pair)
 	if (!rx_queue(pair)->state.ready)
 		return;
 	while ((ret = rx_fill(pair)) == 0 && turn-- > 0)
-		if (!rx_fetch(pair) || !rx_frame(pair))
+		if (!may_pass(&pair->net->rx_limiter) || !rx_fetch(pair) ||
+		    !rx_frame(pair))
 			break;
 	if (ret)
 		virtio_device_broken(dev, "bad receive ring or buffer");
@@ -214,8 +229,11 @@ static bool tx_frame(struct net_pair *pair, const struct chain *chain)
 
 	if (len < FRAME_MIN || len > FRAME_MAX || !has_frames(pair))
 		return true;
-	return pair->backend->ops->send(pair->backend, chain->iov,
-					chain->out_count);
+	if (!pair->backend->ops->send(pair->backend, chain->iov,
+				      chain->out_count))
+		return false;
+	has_passed(&pair->net->tx_limiter, len);
+	return true;
 }
 
 static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
@@ -223,8 +241,11 @@ static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
 	struct net_pair *pair =
 		pair_of(from_dev(dev), (unsigned)(vq - dev->queues));
 	struct chain chain;
-	int ret = virtqueue_pop(vq, &chain);
+	int ret;
 
+	if (!may_pass(&pair->net->tx_limiter))
+		return -EAGAIN;
+	ret = virtqueue_pop(vq, &chain);
 	if (ret <= 0)
 		return ret;
 	if (!tx_frame(pair, &chain)) {
@@ -351,6 +372,29 @@ void virtio_net_set_link(struct virtio_device *dev, bool up)
 	update_link(net);
 	for (unsigned i = 0; i < net->pair_count; i++)
 		settle(&net->pairs[i]);
+}
+
+/* --- limits --- */
+
+static void rx_limit_is_over(struct rate_limiter *limiter)
+{
+	struct virtio_net *net =
+		container_of(limiter, struct virtio_net, rx_limiter);
+
+	for (unsigned i = 0; i < net->pair_count; i++) {
+		if (virtio_device_up(&net->dev))
+			rx_serve(&net->pairs[i]);
+		settle(&net->pairs[i]);
+	}
+}
+
+static void tx_limit_is_over(struct rate_limiter *limiter)
+{
+	struct virtio_net *net =
+		container_of(limiter, struct virtio_net, tx_limiter);
+
+	for (unsigned i = 0; i < net->pair_count; i++)
+		virtio_device_notify(&net->dev, 2 * i + VIRTIO_NET_TX);
 }
 
 /* --- control --- */
@@ -539,6 +583,10 @@ virtio_net_create(const struct virtio_net_options *options,
 	}
 	virtio_device_init(&net->dev, &net_ops, mem, loop, features_of(options),
 			   2 * options->pairs + 1, VIRTIO_NET_QUEUE_SIZE);
+	rate_limiter_init(&net->rx_limiter, &options->rx_limits, loop,
+			  &net->dev.lock, rx_limit_is_over);
+	rate_limiter_init(&net->tx_limiter, &options->tx_limits, loop,
+			  &net->dev.lock, tx_limit_is_over);
 	net->mtu = options->mtu;
 	net->state.plugged = true;
 	net->pair_count = options->pairs;
@@ -558,6 +606,8 @@ void virtio_net_destroy(struct virtio_device *dev)
 	net = from_dev(dev);
 	for (unsigned i = 0; i < net->pair_count; i++)
 		event_loop_remove(dev->loop, &net->pairs[i].source);
+	rate_limiter_destroy(&net->rx_limiter);
+	rate_limiter_destroy(&net->tx_limiter);
 	virtio_device_destroy(dev);
 	free(net);
 }

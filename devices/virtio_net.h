@@ -14,6 +14,7 @@
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
 #include "devices/net_backend.h"
+#include "devices/rate_limiter.h"
 #include "devices/virtio_device.h"
 
 #define VIRTIO_NET_QUEUE_SIZE 256
@@ -26,6 +27,9 @@ struct virtio_net_options {
 	unsigned pairs;
 	uint8_t mac[NET_MAC_LEN];
 	uint16_t mtu; /* bytes, 68 and up; 0: leave it to the driver */
+	/* for all pairs together, of what the guest gets and what it sends;
+	 * bytes are those of frames without header */
+	struct rate_limits rx_limits, tx_limits;
 };
 
 /* mem and loop outlive the device. NULL with err set without memory. */

@@ -1,5 +1,6 @@
 #include "tests/fake_backend.h"
 
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -14,6 +15,7 @@
 #include "base/le_types.h"
 
 #define HEADER sizeof(struct vhost_msg_header)
+#define EXCESS 32 /* descriptors in a message */
 #define WAIT_S 60
 
 static void must(bool ok, const char *what)
@@ -22,33 +24,6 @@ static void must(bool ok, const char *what)
 		return;
 	fprintf(stderr, "fake back-end: %s\n", what);
 	abort();
-}
-
-void fake_backend_init(struct fake_backend *b)
-{
-	*b = (struct fake_backend){
-		.features = 1ULL << VIRTIO_F_VERSION_1 |
-			    1ULL << VHOST_F_PROTOCOL_FEATURES |
-			    1ULL << VIRTIO_RING_F_INDIRECT_DESC |
-			    1ULL << VIRTIO_RING_F_EVENT_IDX |
-			    1ULL << VIRTIO_BLK_F_FLUSH |
-			    1ULL << VIRTIO_BLK_F_CONFIG_WCE,
-		.protocol = 1ULL << VHOST_PROTOCOL_F_MQ |
-			    1ULL << VHOST_PROTOCOL_F_REPLY_ACK |
-			    1ULL << VHOST_PROTOCOL_F_BACKEND_REQ |
-			    1ULL << VHOST_PROTOCOL_F_CONFIG | 1ULL << 15,
-		.queues = 1,
-		.config_size = 60,
-		.back_fd = -1,
-		.fd = -1,
-		.listener = -1,
-	};
-	for (unsigned i = 0; i < b->config_size; i++)
-		b->config[i] = (uint8_t)(0x40 + i);
-	for (unsigned i = 0; i < FAKE_BACKEND_RINGS; i++)
-		b->rings[i].kick = b->rings[i].call = -1;
-	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->changed, NULL);
 }
 
 /* --- messages --- */
@@ -115,7 +90,7 @@ static void send_with_fds(int fd, const struct vhost_message *msg,
 {
 	union {
 		struct cmsghdr header;
-		uint8_t room[CMSG_SPACE(32 * sizeof(int))];
+		uint8_t room[CMSG_SPACE(EXCESS * sizeof(int))];
 	} control = { 0 };
 	struct iovec iov = { (void *)(uintptr_t)msg,
 			     HEADER + msg->header.size };
@@ -134,6 +109,65 @@ static void send_with_fds(int fd, const struct vhost_message *msg,
 		       sizeof(zero));
 	if (sendmsg(fd, &out, MSG_NOSIGNAL) < 0)
 		return;
+}
+
+static unsigned open_fds(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Descriptors for which the receiver has no room are closed by the kernel;
+ * QEMU's user-mode emulation forgets them, so there shall be none there. What
+ * the first call finds out that way stays open. */
+static unsigned most_fds(void)
+{
+	static unsigned most;
+	struct vhost_message msg = { .header = { .size = 8 } };
+	unsigned before;
+	int ends[2];
+
+	if (most)
+		return most;
+	before = open_fds();
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "a socket pair");
+	send_with_fds(ends[0], &msg, EXCESS);
+	must(receive(ends[1], &msg, HEADER + 8, NULL, NULL), "descriptors");
+	close(ends[0]);
+	close(ends[1]);
+	most = open_fds() == before ? EXCESS : VHOST_REGIONS_MAX;
+	return most;
+}
+
+void fake_backend_init(struct fake_backend *b)
+{
+	*b = (struct fake_backend){
+		.features = 1ULL << VIRTIO_F_VERSION_1 |
+			    1ULL << VHOST_F_PROTOCOL_FEATURES |
+			    1ULL << VIRTIO_RING_F_INDIRECT_DESC |
+			    1ULL << VIRTIO_RING_F_EVENT_IDX |
+			    1ULL << VIRTIO_BLK_F_FLUSH |
+			    1ULL << VIRTIO_BLK_F_CONFIG_WCE,
+		.protocol = 1ULL << VHOST_PROTOCOL_F_MQ |
+			    1ULL << VHOST_PROTOCOL_F_REPLY_ACK |
+			    1ULL << VHOST_PROTOCOL_F_BACKEND_REQ |
+			    1ULL << VHOST_PROTOCOL_F_CONFIG | 1ULL << 15,
+		.queues = 1,
+		.config_size = 60,
+		.back_fd = -1,
+		.fd = -1,
+		.listener = -1,
+		.fds = most_fds(),
+	};
+	for (unsigned i = 0; i < b->config_size; i++)
+		b->config[i] = (uint8_t)(0x40 + i);
+	for (unsigned i = 0; i < FAKE_BACKEND_RINGS; i++)
+		b->rings[i].kick = b->rings[i].call = -1;
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_cond_init(&b->changed, NULL);
 }
 
 /* False when it is dead by that. */
@@ -157,7 +191,7 @@ static bool reply(struct fake_backend *b, struct vhost_message *msg, bool bad)
 	if (how == FAKE_REFUSES)
 		memset(&msg->payload, 0xff, msg->header.size);
 	if (how == FAKE_WITH_FD || how == FAKE_WITH_FDS) {
-		send_with_fds(b->fd, msg, how == FAKE_WITH_FD ? 1 : 32);
+		send_with_fds(b->fd, msg, how == FAKE_WITH_FD ? 1 : b->fds);
 		return true;
 	}
 	memcpy(bytes, msg, HEADER + msg->header.size);

@@ -25,7 +25,7 @@ enum fake_mischief {
 	FAKE_NO_REPLY, /* its answer is no reply */
 	FAKE_WRONG_VERSION,
 	FAKE_WITH_FD,  /* and a descriptor */
-	FAKE_WITH_FDS, /* more than there is room for */
+	FAKE_WITH_FDS, /* more than there is room for, if that can be had */
 	FAKE_REFUSES,  /* says no, or nonsense */
 	FAKE_TWICE,    /* answers again */
 };
@@ -47,6 +47,7 @@ struct fake_backend {
 	uint32_t bad_request;
 	unsigned bad_count;
 	enum fake_mischief mischief;
+	unsigned fds; /* of FAKE_WITH_FDS */
 
 	/* the first region of memory, mapped; for fake_backend_use() */
 	uint8_t *ram;

@@ -18,6 +18,8 @@
 #include "vmm/commands.h"
 #include "vmm/kvm.h"
 #include "vmm/probe.h"
+#include "vmm/program.h"
+#include "vmm/virtiofsd.h"
 
 enum verdict { OK, LIMITED, FAILED };
 
@@ -95,18 +97,26 @@ static void check_tap(void)
 
 static void check_passt(void)
 {
-	autofree char *folders = strdup(getenv("PATH") ?: "");
-	char path[PATH_MAX], *rest = folders, *folder;
+	char path[PATH_MAX];
 
-	while (rest && (folder = strsep(&rest, ":"))) {
-		snprintf(path, sizeof(path), "%s/passt", folder);
-		if (access(path, X_OK) == 0) {
-			say(OK, "passt", path);
-			return;
-		}
-	}
-	say(LIMITED, "passt",
-	    "not installed, so no --net user; it is Debian's package passt");
+	if (program_find("passt", path))
+		say(OK, "passt", path);
+	else
+		say(LIMITED, "passt",
+		    "not installed, so no --net user; it is Debian's package "
+		    "passt");
+}
+
+static void check_virtiofsd(void)
+{
+	char path[PATH_MAX];
+
+	if (virtiofsd_find(path))
+		say(OK, "virtiofsd", path);
+	else
+		say(LIMITED, "virtiofsd",
+		    "not installed, so no --share; it is Debian's "
+		    "package " VIRTIOFSD_PACKAGE);
 }
 
 static void check_io_uring(void)
@@ -174,6 +184,7 @@ int command_doctor(int argc, char **argv)
 	check_huge_pages();
 	check_tap();
 	check_passt();
+	check_virtiofsd();
 	check_io_uring();
 	check_vhost();
 	return status;

@@ -270,12 +270,17 @@ static int validate_socket(const char *path, struct error *err)
 			 "vhost-user: a socket's path has at most 107 bytes");
 }
 
+static bool is_limited(const struct config_limit *limit)
+{
+	return limit->bw || limit->ops || limit->bw_burst || limit->ops_burst;
+}
+
 static int validate_server_disk(const struct config_disk *disk,
 				struct error *err)
 {
 	if (disk->path || disk->readonly || disk->direct || disk->cache ||
-	    disk->queues || disk->bw || disk->iops || disk->bw_burst ||
-	    disk->iops_burst || disk->serial || disk->iothread)
+	    disk->queues || is_limited(&disk->limit) || disk->serial ||
+	    disk->iothread)
 		return error_set(
 			err, ERROR_USAGE, 0,
 			"disk: vhost-user goes with root and id alone: "
@@ -294,21 +299,22 @@ static int validate_iothread(const char *name, struct error *err)
 }
 
 /* A second's bytes without their unit are hardly meant so. */
-static int validate_limits(const struct config_disk *disk, struct error *err)
+static int validate_limit(const struct config_limit *limit, const char *way,
+			  const char *ops, struct error *err)
 {
-	unsigned long long bw = disk->bw;
+	unsigned long long bw = limit->bw;
 
 	if (bw && bw < CONFIG_BW_MIN)
 		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: bw: %llu bytes a second is less "
-				 "than %u KiB (%lluM?)",
-				 disk->path, bw, CONFIG_BW_MIN >> 10, bw);
-	if (disk->bw_burst && !bw)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: bw-burst needs bw", disk->path);
-	if (disk->iops_burst && !disk->iops)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: iops-burst needs iops", disk->path);
+				 "%sbw: %llu bytes a second is less than %u "
+				 "KiB (%lluM?)",
+				 way, bw, CONFIG_BW_MIN >> 10, bw);
+	if (limit->bw_burst && !bw)
+		return error_set(err, ERROR_USAGE, 0, "%sbw-burst needs %sbw",
+				 way, way);
+	if (limit->ops_burst && !limit->ops)
+		return error_set(err, ERROR_USAGE, 0, "%s%s-burst needs %s%s",
+				 way, ops, way, ops);
 	return 0;
 }
 
@@ -327,10 +333,9 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 "disk %s: serial is longer than 20 "
 					 "bytes",
 					 disk->path);
-		if (validate_iothread(disk->iothread, err))
+		if (validate_iothread(disk->iothread, err) ||
+		    validate_limit(&disk->limit, "", "iops", err))
 			return error_wrap(err, "disk %s", disk->path);
-		if (validate_limits(disk, err))
-			return -1;
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)
@@ -384,6 +389,15 @@ static int validate_publish(const struct config_net *net, struct error *err)
 	return 0;
 }
 
+static int validate_server_net(const struct config_net *net, struct error *err)
+{
+	if (net->queues || is_limited(&net->rx_limit) ||
+	    is_limited(&net->tx_limit) || net->iothread)
+		return error_set(err, ERROR_USAGE, 0,
+				 "vhost-user goes with mac and mtu alone");
+	return validate_socket(net->vhost_user, err);
+}
+
 static int validate_net(const struct config_net *net, struct error *err)
 {
 	if ((net->tap != NULL) + net->user + (net->vhost_user != NULL) != 1)
@@ -393,24 +407,22 @@ static int validate_net(const struct config_net *net, struct error *err)
 	if (net->publish_count && !net->user)
 		return error_set(err, ERROR_USAGE, 0,
 				 "publish is for user alone");
-	if (net->queues > 1 && !net->tap)
+	if (net->queues > 1 && net->user)
 		return error_set(err, ERROR_USAGE, 0,
-				 "queues: more than one pair is for tap alone");
+				 "queues: passt has one pair");
 	if (net->tap && !net_tap_is_name(net->tap))
 		return error_set(err, ERROR_USAGE, 0,
 				 "'%s' is not an interface name", net->tap);
 	if (net->user && net->mtu > CONFIG_USER_MTU)
 		return error_set(err, ERROR_USAGE, 0,
 				 "mtu: passt has %d at most", CONFIG_USER_MTU);
-	if (net->vhost_user && net->iothread)
-		return error_set(err, ERROR_USAGE, 0,
-				 "iothread: vhost-user is served by another "
-				 "process");
-	if (net->vhost_user && validate_socket(net->vhost_user, err))
+	if (net->vhost_user && validate_server_net(net, err))
 		return -1;
 	if (validate_publish(net, err))
 		return -1;
-	if (validate_iothread(net->iothread, err))
+	if (validate_iothread(net->iothread, err) ||
+	    validate_limit(&net->rx_limit, "rx-", "pps", err) ||
+	    validate_limit(&net->tx_limit, "tx-", "pps", err))
 		return error_wrap(err, "%s", config_net_name(net));
 	return 0;
 }
@@ -438,27 +450,29 @@ static int validate_nets(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
-/* "DIR:TAG", where DIR may have colons, too. */
-static int split_share(struct config_share *share, struct error *err)
+/* Takes TAG off "DIR:TAG", where DIR may have colons, too. NULL with err set. */
+static char *split_share(char *path, struct error *err)
 {
-	char *colon = strrchr(share->path, ':');
+	char *colon = strrchr(path, ':');
+	char *tag = colon ? strdup(colon + 1) : NULL;
 
-	if (!colon)
-		return error_set(err, ERROR_USAGE, 0,
-				 "share: '%s' is not like DIR:TAG",
-				 share->path);
-	share->tag = strdup(colon + 1);
-	if (!share->tag)
-		return error_set(err, ERROR_USAGE, ENOMEM, "share");
-	*colon = '\0';
-	return 0;
+	if (tag)
+		*colon = '\0';
+	else if (colon)
+		error_set(err, ERROR_USAGE, ENOMEM, "share");
+	else
+		error_set(err, ERROR_USAGE, 0,
+			  "share: '%s' is not like DIR:TAG", path);
+	return tag;
 }
 
 static int validate_share(struct config_share *share, struct error *err)
 {
 	if (!share->path)
 		return error_set(err, ERROR_USAGE, 0, "share: needs DIR:TAG");
-	if (!share->tag && split_share(share, err))
+	if (!share->tag)
+		share->tag = split_share(share->path, err);
+	if (!share->tag)
 		return -1;
 	if (!*share->path)
 		return error_set(err, ERROR_USAGE, 0,

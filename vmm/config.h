@@ -17,7 +17,7 @@
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
 #define CONFIG_DISK_QUEUES_MAX 16
-#define CONFIG_IOPS_MAX 1000000000
+#define CONFIG_OPS_MAX 1000000000
 #define CONFIG_BW_MIN 4096
 #define CONFIG_PMEMS_MAX 4
 #define CONFIG_NETS_MAX 8
@@ -35,6 +35,13 @@ struct config_memory {
 	bool hugepages;
 };
 
+struct config_limit {
+	uint64_t bw;	   /* bytes a second; 0: no limit */
+	uint64_t ops;	   /* a second */
+	uint64_t bw_burst; /* 0: a tenth of a second's */
+	uint64_t ops_burst;
+};
+
 enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
 
 /* One of path and vhost_user is set. */
@@ -47,10 +54,7 @@ struct config_disk {
 	char *id;	 /* name in messages; "diskN" when not given */
 	int cache;	 /* enum config_cache */
 	uint64_t queues; /* 0: one per vCPU */
-	uint64_t bw;	 /* bytes a second; 0: no limit */
-	uint64_t iops;
-	uint64_t bw_burst; /* 0: a tenth of a second's */
-	uint64_t iops_burst;
+	struct config_limit limit;
 	char *serial;	/* what the guest reads as the serial number */
 	char *iothread; /* name of its event loop; NULL: the VM's own */
 };
@@ -74,8 +78,10 @@ struct config_net {
 	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
 	unsigned publish_count;
 	struct config_mac mac;
-	uint64_t mtu;	 /* bytes; 0: left to the guest */
-	uint64_t queues; /* pairs of them; 0: one */
+	uint64_t mtu;		      /* bytes; 0: left to the guest */
+	uint64_t queues;	      /* pairs of them; 0: one */
+	struct config_limit rx_limit; /* what the guest gets, in frames */
+	struct config_limit tx_limit;
 	char *iothread;
 };
 
@@ -127,8 +133,8 @@ struct vm_config {
 	struct config_pmem pmems[CONFIG_PMEMS_MAX];
 	unsigned pmem_count;
 	struct config_net nets[CONFIG_NETS_MAX];
-	unsigned net_count;
 	struct config_share shares[CONFIG_SHARES_MAX];
+	unsigned net_count;
 	unsigned share_count;
 	struct config_vsock vsock;
 	struct config_balloon balloon;

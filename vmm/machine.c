@@ -29,6 +29,14 @@ static unsigned disk_queues(const struct vm_config *config,
 					      : VIRTIO_BLK_QUEUES_MAX;
 }
 
+static struct rate_limits rate_limits(const struct config_limit *limit)
+{
+	return (struct rate_limits){
+		.bytes = { limit->bw, limit->bw_burst },
+		.ops = { limit->ops, limit->ops_burst },
+	};
+}
+
 static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
 {
@@ -37,8 +45,7 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
 		.queues = disk_queues(vm->config, disk),
-		.limits = { .bytes = { disk->bw, disk->bw_burst },
-			    .ops = { disk->iops, disk->iops_burst } },
+		.limits = rate_limits(&disk->limit),
 		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
@@ -109,6 +116,8 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		/* passt's is not the one that guests start with */
 		.mtu = (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU
 							 : net->mtu),
+		.rx_limits = rate_limits(&net->rx_limit),
+		.tx_limits = rate_limits(&net->tx_limit),
 	};
 	struct event_loop *loop;
 

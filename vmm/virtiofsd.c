@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "vmm/program.h"
 
 #define LISTEN_FD 3 /* in the child */
 #define END_MS 2000 /* for it to end by itself */
@@ -39,16 +40,8 @@ struct program {
 	char path[PATH_MAX];
 };
 
-static bool is_program(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	       access(path, X_OK) == 0;
-}
-
 /* One that the user has, or where distributions put theirs. */
-static int find_program(struct program *program, struct error *err)
+static bool find_program(struct program *program)
 {
 	static const struct {
 		enum kind kind;
@@ -58,73 +51,69 @@ static int find_program(struct program *program, struct error *err)
 		{ RUST, "/usr/lib/virtiofsd" },
 		{ QEMU, "/usr/lib/qemu/virtiofsd" },
 	};
-	const char *dir = getenv("PATH"), *end;
 
-	for (; dir && *dir; dir = *end ? end + 1 : end) {
-		end = strchrnul(dir, ':');
-		snprintf(program->path, sizeof(program->path), "%.*s/virtiofsd",
-			 (int)(end - dir), dir);
-		program->kind = RUST;
-		if (*dir == '/' && is_program(program->path))
-			return 0;
-	}
+	program->kind = RUST;
+	if (program_find("virtiofsd", program->path))
+		return true;
 	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		if (!program_is_at(places[i].path))
+			continue;
 		snprintf(program->path, sizeof(program->path), "%s",
 			 places[i].path);
 		program->kind = places[i].kind;
-		if (is_program(program->path))
-			return 0;
+		return true;
 	}
-	return error_set(err, ERROR_IO, 0,
-			 "virtiofsd is not there: install the Debian package "
-			 "virtiofsd (in Debian 12, qemu-system-common)");
+	return false;
+}
+
+bool virtiofsd_find(char path[static PATH_MAX])
+{
+	struct program program;
+
+	if (!find_program(&program))
+		return false;
+	memcpy(path, program.path, sizeof(program.path));
+	return true;
 }
 
 /* --- its command line --- */
 
+struct folder {
+	char dir[PATH_MAX];
+	char *place; /* where virtiofsd finds it */
+	bool readonly;
+};
+
+#define ARGS_MAX 12
+#define QEMU_OPTIONS ",log_level=err,announce_submounts"
+
+struct command {
+	char *args[ARGS_MAX];
+	char options[sizeof("source=") + 2 * PATH_MAX + sizeof(QEMU_OPTIONS)];
+};
+
 /* "source=DIR,...", where a comma or backslash in DIR has a backslash before
  * it. */
-static char *qemu_options(const char *dir)
+static void write_qemu_options(char *to, const char *dir)
 {
-	char *text = malloc(2 * strlen(dir) + 64), *to = text;
-
-	if (!text)
-		return NULL;
 	to = stpcpy(to, "source=");
 	for (; *dir; dir++) {
 		if (*dir == ',' || *dir == '\\')
 			*to++ = '\\';
 		*to++ = *dir;
 	}
-	strcpy(to, ",log_level=err,announce_submounts");
-	return text;
+	stpcpy(to, QEMU_OPTIONS);
 }
 
-struct folder {
-	char dir[PATH_MAX];
-	const char *place; /* where virtiofsd finds it */
-	bool readonly;
-};
-
-#define ARGS_MAX 12
-
-struct command {
-	const char *args[ARGS_MAX];
-	char *options;
-};
-
-static int make_command(struct command *command, const struct program *program,
-			const struct folder *folder, struct error *err)
+static void make_command(struct command *command, struct program *program,
+			 const struct folder *folder)
 {
-	const char **arg = command->args;
+	char **arg = command->args;
 
-	command->options = NULL;
 	*arg++ = program->path;
-	*arg++ = "--fd=3";
+	*arg++ = "--fd=3"; /* LISTEN_FD */
 	if (program->kind == QEMU) {
-		command->options = qemu_options(folder->place);
-		if (!command->options)
-			return error_set(err, ERROR_IO, ENOMEM, "virtiofsd");
+		write_qemu_options(command->options, folder->place);
 		*arg++ = "-o";
 		*arg++ = command->options;
 	} else {
@@ -137,7 +126,6 @@ static int make_command(struct command *command, const struct program *program,
 			*arg++ = "--readonly";
 	}
 	*arg = NULL;
-	return 0;
 }
 
 /* --- a socket that nobody else can connect to --- */
@@ -258,7 +246,7 @@ static void run_child(const struct program *program,
 	/* last, as a new user namespace forgets it */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
 		_exit(127);
-	execv(program->path, (char *const *)(uintptr_t)command->args);
+	execv(program->path, command->args);
 	die("exec");
 }
 
@@ -289,14 +277,16 @@ static int start(struct virtiofsd *daemon, const char *path, bool readonly,
 	struct program program;
 	struct command command;
 	autoclose int client = -1, listener = -1, log_in = -1, log_out = -1;
-	autofree char *options = NULL;
 	int log[2];
 	pid_t parent = getpid();
 
-	if (find_folder(&folder, path, err) || find_program(&program, err) ||
-	    make_command(&command, &program, &folder, err))
+	if (find_folder(&folder, path, err))
 		return -1;
-	options = command.options;
+	if (!find_program(&program))
+		return error_set(err, ERROR_IO, 0,
+				 "virtiofsd is not installed "
+				 "(Debian package " VIRTIOFSD_PACKAGE ")");
+	make_command(&command, &program, &folder);
 	client = connect_pair(&listener, err);
 	if (client < 0)
 		return -1;

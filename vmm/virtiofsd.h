@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@
 #include "base/event_loop.h"
 
 #define VIRTIOFSD_LINE_MAX 200
+
+/* Where to get it. */
+#define VIRTIOFSD_PACKAGE "virtiofsd, in Debian 12 qemu-system-common"
 
 struct virtiofsd {
 	pid_t pid;	 /* 0: none */
@@ -24,6 +28,9 @@ struct virtiofsd {
 	char line[VIRTIOFSD_LINE_MAX]; /* of its log, so far */
 	size_t line_len;
 };
+
+/* The one that would be started; false when there is none. */
+bool virtiofsd_find(char path[static PATH_MAX]);
 
 /* Starts one for the folder dir. Returns a connection to it, which is the
  * caller's, or -1 with err set and nothing to stop. That it runs shows when the

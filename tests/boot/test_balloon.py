@@ -1,11 +1,14 @@
 """The balloon with real drivers: memory that a guest does not need is the
 host's, by the resident memory of the process."""
 
+import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 from onggi import Guest, run
+from vhost_backend import Backend
 
 MOUNT = "mkdir -p /run/t; mount -t tmpfs -o size=99% tmpfs /run/t; "
 
@@ -44,6 +47,14 @@ def resident(vm):
         return int(re.search(r"Rss:\s+(\d+)", file.read())[1]) // 1024
 
 
+def in_memory_file(vm):
+    """MiB that the file has which guest memory is, when others see it."""
+    files = [os.stat(fd) for fd in Path(f"/proc/{vm.process.pid}/fd").iterdir()
+             if "memfd:onggi guest memory" in os.readlink(fd)]
+    assert len(files) == 1
+    return files[0].st_blocks // 2048
+
+
 def wait_until(condition, timeout=120):
     end = time.monotonic() + timeout
     while not condition():
@@ -56,16 +67,16 @@ def free_mib(text):
     return [int(n) for n in re.findall(r"^free (\d+)", text, re.M)]
 
 
-def assert_given_back(arguments, mib, load=""):
+def assert_given_back(arguments, mib, load="", held=resident):
     """A guest fills memory and frees it; the host has nearly all of it."""
     with Guest(*arguments, sh=load + MOUNT + fill(mib) +
                "echo filled; read x; rm /run/t/f; echo freed; read x") as vm:
         vm.wait_for("filled", 400)
-        filled = resident(vm)
+        filled = held(vm)
         assert filled > mib
         vm.send("\n")
         vm.wait_for("freed")
-        wait_until(lambda: resident(vm) < filled - 0.8 * mib)
+        wait_until(lambda: held(vm) < filled - 0.8 * mib)
         vm.send("\n")
         assert vm.finish() == 0
 
@@ -87,6 +98,13 @@ def test_a_guest_that_clears_what_it_frees_gives_it_too(tuned):
     """What it reads there later are zeros, or it would end here."""
     assert_given_back([*tuned, "--memory", "256M", "--balloon", "--cmdline",
                        "init_on_free=1"], 100)
+
+
+def test_memory_that_a_server_maps_goes_back_too(tuned, tmp_path):
+    with Backend(tmp_path / "s", bytes(60)):
+        assert_given_back([*tuned, "--memory", "256M", "--balloon", "--disk",
+                           f"vhost-user={tmp_path}/s"], 100,
+                          held=in_memory_file)
 
 
 def test_freed_memory_can_be_used_again_and_again(tuned):

@@ -119,6 +119,12 @@ def test_unknown_command_is_refused():
       for name in ("a/b", ".", "..", "a:b", "a b", "voilà", "a\nb",
                    "sixteen-letters-")),
     (["--net", "tap=t0", "--net", "tap=t0"], ["t0", "twice"]),
+    (["--net", "tap=t0,rx-bw=50"], ["net: t0: rx-bw: 50 bytes", "50M?"]),
+    (["--net", "tap=t0,tx-pps=0"], ["net: tx-pps", "1 to"]),
+    (["--net", "tap=t0,rx-pps=5,tx-pps-burst=9"],
+     ["net: t0", "tx-pps-burst needs tx-pps"]),
+    (["--net", "tap=t0,tx-pps=5,tx-bw-burst=1M"],
+     ["net: t0", "tx-bw-burst needs tx-bw"]),
     (["--balloon", "size"], ["balloon", "size needs a value"]),
     (["--balloon", "512M"], ["balloon", "unknown key '512M'"]),
     (["--balloon", "size=256M"], ["balloon: size", "256 MiB"]),
@@ -348,6 +354,8 @@ def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     first = run("run", "--kernel", kernel, "--memory", "5G", "--disk",
                 str(odd).replace(",", ",,") + ",root,direct,cache=unsafe,queues=3,bw=5000,iops=9,"
                 "bw-burst=4K,iops-burst=3,serial=S1",
+                "--net", "tap=t0,rx-bw=1M,rx-pps=7,tx-bw=2M,tx-pps=8,"
+                "rx-bw-burst=4K,rx-pps-burst=1,tx-bw-burst=8K,tx-pps-burst=2",
                 "--cmdline", "a='b c'", "--dry-run", "--", "sh", "-c", "it's")
     assert first.returncode == 0, first.stderr
     again = shlex.split(first.stdout.splitlines()[0])
@@ -359,6 +367,8 @@ def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     assert "root=/dev/vda rw" in first.stdout
     assert ("cache=unsafe,queues=3,bw=5000,iops=9,bw-burst=4K,iops-burst=3,"
             in first.stdout)
+    assert ("--net tap=t0,rx-bw=1M,rx-pps=7,rx-bw-burst=4K,rx-pps-burst=1,"
+            "tx-bw=2M,tx-pps=8,tx-bw-burst=8K,tx-pps-burst=2" in first.stdout)
     assert re.search(r"0x100000000 .* memory, 2048 MiB", first.stdout)
 
 
@@ -612,7 +622,8 @@ def test_huge_pages_that_are_not_there_are_explained(kernel):
 def test_doctor_tells_and_its_status_agrees():
     result = run("doctor")
     assert result.returncode in (0, onggi.EXIT_KVM)
-    for word in ("KVM", "huge pages", "tap", "io_uring", "vhost"):
+    for word in ("KVM", "huge pages", "tap", "passt", "virtiofsd", "io_uring",
+                 "vhost"):
         assert word in result.stdout
     quiet = run("doctor", "--quiet")
     assert quiet.returncode == result.returncode

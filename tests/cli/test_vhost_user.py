@@ -39,8 +39,8 @@ def null_kernel(tmp_path):
     (["--net", "vhost-user=s,tap=t"], ["net", "one of tap=NAME"]),
     (["--net", "vhost-user=s,user"], ["net", "one of tap=NAME"]),
     (["--net", "vhost-user=s,publish=1:1"], ["net", "publish", "user"]),
-    (["--net", "vhost-user=s,queues=2"], ["net", "queues", "tap"]),
-    (["--net", "vhost-user=s,iothread=t"], ["net", "iothread"]),
+    *((["--net", f"vhost-user=s,{option}"], ["net", "mac and mtu alone"])
+      for option in ("queues=1", "rx-bw=1M", "tx-pps-burst=1", "iothread=t")),
     (["--net", "vhost-user=s", "--net", "vhost-user=s"],
      ["net", "s is named twice"]),
     (["--net", "vhost-user=" + "s" * 108], ["net", "socket", "107"]),

@@ -30,7 +30,8 @@ def is_socket(path):
 
 @pytest.mark.parametrize("value, words", [
     ("", ["path", "empty"]),
-    ("cid=3", None),  # a path like any other
+    ("cid=3", ["needs a path"]),
+    ("./cid=3", None),  # a path like any other
     ("s,cid=2", ["cid", "3 to 4294967294"]),
     ("s,cid=0", ["cid", "3 to 4294967294"]),
     ("s,cid=4294967295", ["cid", "3 to 4294967294"]),
@@ -44,7 +45,7 @@ def test_bad_values_are_refused(kernel, value, words):
     if words:
         refused(result, onggi.EXIT_USAGE, "vsock", *words)
     else:
-        assert "--vsock cid=3,cid=3" in result.stdout
+        assert "--vsock ./cid=3,cid=3" in result.stdout
 
 
 def test_a_cid_without_a_path_is_refused(kernel, tmp_path):

@@ -58,8 +58,8 @@ static int setup(void **state)
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof(*f));
-	f->open_before = open_descriptors();
 	fake_backend_init(&f->b);
+	f->open_before = open_descriptors();
 	f->loop = event_loop_create(&f->err);
 	event_loop_stop(f->loop);
 	pthread_mutex_init(&f->lock, NULL);
