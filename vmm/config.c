@@ -365,8 +365,8 @@ static int validate_root(const struct vm_config *config, struct error *err)
 	for (unsigned i = 0; i < config->pmem_count; i++)
 		roots += config->pmems[i].root;
 	if (roots > 1)
-		return error_set(err, ERROR_USAGE, 0, "%u are marked root",
-				 roots);
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk, pmem: %u are marked root", roots);
 	return 0;
 }
 
