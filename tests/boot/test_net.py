@@ -157,6 +157,33 @@ def test_ping_answers_and_addresses_are_as_given(images, tap):
     assert result.stdout.split() == ["3", "02:11:22:33:44:55", "1400"]
 
 
+def test_a_stock_kernel_drives_each_device(images, tap, tmp_path):
+    """Debian's modules find all of them, and pass traffic."""
+    hvc = tmp_path / "hvc"
+    result = run("run", "--kernel", images.debian_vmlinuz, "--initrd",
+                 images.debian_initrd, "--memory", "512M", "--cmdline",
+                 "init=/usr/lib/onggi/init", "--disk",
+                 f"{images.debian_root},root,readonly", "--net",
+                 f"tap={tap},mac=02:11:22:33:44:55", "--vsock",
+                 tmp_path / "vsock", "--balloon", "", "--console", "stdio",
+                 "--hvc", f"file={hvc}", sh=f"""
+        for d in /sys/bus/virtio/devices/*; do
+            modprobe $(cat $d/modalias)
+            [ -e $d/driver ] || {{ echo $d has no driver; exit 1; }}
+            basename $(readlink $d/driver)
+        done
+        echo to hvc0 >/dev/hvc0
+        {UP}
+        cat /sys/class/net/eth0/address
+        ping -c 2 -W 5 {HOST} | grep -c ttl=""", timeout=240)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert sorted(result.stdout.split()) == sorted((
+        "virtio_blk", "virtio_net", "virtio_rng", "virtio_balloon",
+        "virtio_console", "vmw_vsock_virtio_transport",
+        "02:11:22:33:44:55", "2"))
+    assert "to hvc0" in hvc.read_text(encoding="utf-8")
+
+
 def test_card_survives_unbind_and_bind_under_traffic(images, tap):
     script = f"""
         d=/sys/bus/virtio/drivers/virtio_net
