@@ -11,9 +11,7 @@ size_t iov_length(const struct iovec *iov, unsigned count)
 	return total;
 }
 
-/* The next contiguous piece, at most len bytes; moves past it. An iov_len of
- * 0 in the result means the end. */
-static struct iovec next_piece(struct iov_cursor *cursor, size_t len)
+struct iovec iov_next(struct iov_cursor *cursor, size_t len)
 {
 	while (cursor->count && cursor->offset == cursor->iov->iov_len) {
 		cursor->iov++;
@@ -39,7 +37,7 @@ size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len)
 	size_t done = 0;
 
 	while (done < len) {
-		struct iovec piece = next_piece(cursor, len - done);
+		struct iovec piece = iov_next(cursor, len - done);
 
 		if (!piece.iov_len)
 			break;
@@ -54,7 +52,7 @@ size_t iov_write(struct iov_cursor *cursor, const void *buf, size_t len)
 	size_t done = 0;
 
 	while (done < len) {
-		struct iovec piece = next_piece(cursor, len - done);
+		struct iovec piece = iov_next(cursor, len - done);
 
 		if (!piece.iov_len)
 			break;
@@ -62,4 +60,33 @@ size_t iov_write(struct iov_cursor *cursor, const void *buf, size_t len)
 		done += piece.iov_len;
 	}
 	return done;
+}
+
+size_t iov_skip(struct iov_cursor *cursor, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec piece = iov_next(cursor, len - done);
+
+		if (!piece.iov_len)
+			break;
+		done += piece.iov_len;
+	}
+	return done;
+}
+
+unsigned iov_take(struct iov_cursor *cursor, size_t len, struct iovec *out)
+{
+	unsigned count = 0;
+
+	while (len > 0) {
+		struct iovec piece = iov_next(cursor, len);
+
+		if (!piece.iov_len)
+			break;
+		out[count++] = piece;
+		len -= piece.iov_len;
+	}
+	return count;
 }

@@ -1,6 +1,7 @@
 #include "devices/block_backend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -13,6 +14,10 @@
 /* Bytes of a bounce buffer, and so of one transfer through it. Small, as a
  * guest decides how many requests need one. */
 #define BOUNCE_SIZE 16384
+
+/* Never written to, so that all of it is the kernel's one page of zeroes.
+ * Aligned for O_DIRECT. */
+static uint8_t zeroes[BLOCK_TRANSFER_MAX] __attribute__((aligned(4096)));
 
 struct block_engine *
 block_engine_create(const struct block_engine_config *config, struct error *err)
@@ -35,7 +40,7 @@ static void advance(struct block_request *req, size_t bytes)
 		req->iov++;
 		req->iov_count--;
 	}
-	if (bytes) {
+	if (bytes && req->iov_count) {
 		req->iov->iov_base = (char *)req->iov->iov_base + bytes;
 		req->iov->iov_len -= bytes;
 	}
@@ -45,6 +50,12 @@ static bool finish(struct block_request *req, int result)
 {
 	req->result = result;
 	return true;
+}
+
+static bool cut(struct block_request *req)
+{
+	req->cut = true;
+	return finish(req, -ECANCELED);
 }
 
 /* Whole iovecs where they fit, so that nothing has to be copied; a cut is a
@@ -67,10 +78,21 @@ static struct iovec *bounded_iov(struct block_request *req, unsigned *count)
 	return &req->piece;
 }
 
+static struct iovec *next_zeroes(struct block_request *req, unsigned *count)
+{
+	req->piece.iov_base = zeroes;
+	req->piece.iov_len = req->left < sizeof(zeroes) ? req->left
+							: sizeof(zeroes);
+	*count = 1;
+	return &req->piece;
+}
+
 struct iovec *block_request_next(struct block_request *req, unsigned *count)
 {
 	struct iov_cursor cursor = iov_cursor(req->iov, req->iov_count);
 
+	if (req->op == BLOCK_WRITE_ZEROES)
+		return next_zeroes(req, count);
 	if (!req->bounce)
 		return bounded_iov(req, count);
 	req->piece.iov_base = req->bounce;
@@ -81,17 +103,29 @@ struct iovec *block_request_next(struct block_request *req, unsigned *count)
 	return &req->piece;
 }
 
+int block_request_fallocate_mode(const struct block_request *req)
+{
+	switch (req->op) {
+	case BLOCK_PUNCH:
+		return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	case BLOCK_ZERO:
+		return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+	default:
+		return 0;
+	}
+}
+
 bool block_request_step(struct block_request *req, ssize_t outcome,
 			bool draining)
 {
 	struct iov_cursor cursor = iov_cursor(req->iov, req->iov_count);
-	bool retry = outcome == -EINTR || outcome == -EAGAIN;
 
-	if (retry && !draining)
-		return false;
+	req->cut = false;
+	if (outcome == -EINTR || outcome == -EAGAIN)
+		return draining && cut(req);
 	if (outcome < 0)
 		return finish(req, (int)outcome);
-	if (req->op == BLOCK_FLUSH)
+	if (req->op == BLOCK_FLUSH || block_request_fallocate_mode(req))
 		return finish(req, 0);
 	if (outcome == 0 || (size_t)outcome > req->left)
 		return finish(req, -EIO); /* the file has become shorter */
@@ -100,7 +134,7 @@ bool block_request_step(struct block_request *req, ssize_t outcome,
 	advance(req, (size_t)outcome);
 	if (!req->left)
 		return finish(req, 0);
-	return draining ? finish(req, -ECANCELED) : false;
+	return draining && cut(req);
 }
 
 bool block_try_now(int fd, struct block_request *req, bool *unsupported)

@@ -21,7 +21,17 @@
  * the owner's mutex, so this is also what a guest can hold that mutex for. */
 #define BLOCK_TRANSFER_MAX (1u << 20)
 
-enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,
+	/* These have no iovecs. The first two are one fallocate() of the whole
+	 * length, and fail with -EOPNOTSUPP where the file has no such thing,
+	 * or with -EINVAL where it has, but for larger blocks. */
+	BLOCK_PUNCH,	    /* reads as zeroes and takes no space */
+	BLOCK_ZERO,	    /* reads as zeroes and has its space */
+	BLOCK_WRITE_ZEROES, /* the same in any file, by writing them */
+};
 
 struct block_request {
 	enum block_op op;
@@ -30,6 +40,8 @@ struct block_request {
 	uint64_t offset; /* bytes; moves along */
 	size_t left;	 /* bytes to go */
 	int result;	 /* 0 or -errno, once reaped */
+	bool cut;	 /* ended early, as the owner was draining the engine:
+			  * may be queued again, and goes on where it was */
 
 	/* For buffers that O_DIRECT cannot take: an aligned buffer that one
 	 * piece at a time goes through. NULL without. The owner's to free. */
@@ -60,8 +72,8 @@ struct block_engine_ops {
 
 struct block_engine {
 	const struct block_engine_ops *ops;
-	/* Do not go on with transfers that come back short: someone waits
-	 * for the engine to drain and wants none of the data. Set by the
+	/* Do not go on with transfers that come back short, but cut the
+	 * requests: someone waits for some of them to end. Set by the
 	 * owner. */
 	bool draining;
 };
@@ -90,6 +102,10 @@ bool block_try_now(int fd, struct block_request *req, bool *unsupported);
 /* For engines: the iovecs to transfer next, to or from req->offset; together
  * at most BLOCK_TRANSFER_MAX bytes. */
 struct iovec *block_request_next(struct block_request *req, unsigned *count);
+
+/* For engines: how to fallocate() req->left bytes at req->offset; 0 for all
+ * other operations. */
+int block_request_fallocate_mode(const struct block_request *req);
 
 /* For engines: takes the outcome of a transfer, bytes or -errno. Returns
  * whether the request is finished, with req->result set; if not, it has to

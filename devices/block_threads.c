@@ -1,6 +1,7 @@
 #include "devices/block_threads.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -63,12 +64,16 @@ static struct block_request *list_take(struct request_list *list)
 
 static ssize_t transfer(int fd, struct block_request *req)
 {
+	int mode = block_request_fallocate_mode(req);
 	struct iovec *iov;
 	unsigned count;
 	ssize_t done;
 
 	if (req->op == BLOCK_FLUSH) {
 		done = fdatasync(fd);
+	} else if (mode) {
+		done = fallocate(fd, mode, (off_t)req->offset,
+				 (off_t)req->left);
 	} else {
 		iov = block_request_next(req, &count);
 		done = req->op == BLOCK_READ

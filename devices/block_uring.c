@@ -35,6 +35,7 @@ static struct block_uring *from_engine(struct block_engine *engine)
 static bool prepare(struct block_uring *uring, struct block_request *req)
 {
 	struct io_uring_sqe *sqe;
+	int mode = block_request_fallocate_mode(req);
 	struct iovec *iov = NULL;
 	unsigned count = 0;
 
@@ -43,17 +44,23 @@ static bool prepare(struct block_uring *uring, struct block_request *req)
 	sqe = io_uring_get_sqe(&uring->ring);
 	if (!sqe)
 		return false;
-	if (req->op != BLOCK_FLUSH)
+	if (req->op != BLOCK_FLUSH && !mode)
 		iov = block_request_next(req, &count);
 	switch (req->op) {
 	case BLOCK_READ:
 		io_uring_prep_readv(sqe, 0, iov, count, req->offset);
 		break;
 	case BLOCK_WRITE:
+	case BLOCK_WRITE_ZEROES:
 		io_uring_prep_writev(sqe, 0, iov, count, req->offset);
 		break;
 	case BLOCK_FLUSH:
 		io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
+		break;
+	case BLOCK_PUNCH:
+	case BLOCK_ZERO:
+		io_uring_prep_fallocate(sqe, 0, mode, (off_t)req->offset,
+					(off_t)req->left);
 		break;
 	}
 	uring->turn_bytes += iov_length(iov, count);
@@ -194,6 +201,8 @@ static int restrict_ring(struct io_uring *ring,
 		  .sqe_op = IORING_OP_WRITEV },
 		{ .opcode = IORING_RESTRICTION_SQE_OP,
 		  .sqe_op = IORING_OP_FSYNC },
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_FALLOCATE },
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED,
 		  .sqe_flags = IOSQE_FIXED_FILE },
 	};

@@ -1,8 +1,8 @@
 /* Block engine on io_uring; the only user of liburing.
  *
- * The ring can do readv, writev and fsync on the one registered file and
- * nothing else (IORING_REGISTER_RESTRICTIONS), whoever gets hold of it. No
- * kernel thread polls it.
+ * The ring can do readv, writev, fsync and fallocate on the one registered
+ * file and nothing else (IORING_REGISTER_RESTRICTIONS), whoever gets hold of
+ * it. No kernel thread polls it.
  */
 #pragma once
 

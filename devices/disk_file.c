@@ -43,8 +43,8 @@ static int lock_disk(int fd, const struct disk_config *config,
 	return error_set(err, ERROR_IO, errno, "disk %s: lock", config->path);
 }
 
-static int disk_size(int fd, const char *path, uint64_t *size,
-		     struct error *err)
+static int exact_size(int fd, const char *path, uint64_t *size,
+		      struct error *err)
 {
 	struct stat st;
 
@@ -63,6 +63,23 @@ static int disk_size(int fd, const char *path, uint64_t *size,
 				 path);
 	if (ioctl(fd, BLKGETSIZE64, size))
 		return error_set(err, ERROR_IO, errno, "disk %s: size", path);
+	return 0;
+}
+
+int disk_measure(int fd, const char *path, uint32_t block_size, uint64_t *size,
+		 struct error *err)
+{
+	unsigned rest;
+
+	if (exact_size(fd, path, size, err))
+		return -1;
+	rest = (unsigned)(*size % block_size);
+	if (rest)
+		log_warn(
+			"disk %s: the last %u bytes are not a whole block and "
+			"stay unused",
+			path, rest);
+	*size -= rest;
 	return 0;
 }
 
@@ -133,20 +150,16 @@ int disk_open(const struct disk_config *config, struct disk *out,
 		.block_size = SECTOR,
 		.mem_align = 1,
 	};
-	uint64_t rest;
 
-	if (fd < 0 || disk_size(fd, config->path, &disk.size, err) ||
-	    make_blocking(fd, config->path, err) || lock_disk(fd, config, err))
+	if (fd < 0)
 		return -1;
 	if (disk.direct)
 		direct_alignment(&disk);
-	rest = disk.size % disk.block_size;
-	if (rest)
-		log_warn(
-			"disk %s: the last %u bytes are not a whole block and "
-			"stay unused",
-			config->path, (unsigned)rest);
-	disk.size -= rest;
+	/* the size first, which is the one to say what is no disk at all */
+	if (disk_measure(fd, config->path, disk.block_size, &disk.size, err) ||
+	    make_blocking(fd, config->path, err) || lock_disk(fd, config, err))
+		return -1;
+	disk_topology_read(fd, disk.block_size, &disk.topology);
 	*out = disk;
 	take_fd(&fd);
 	return 0;

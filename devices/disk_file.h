@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "devices/disk_topology.h"
 
 struct disk_config {
 	const char *path;
@@ -25,10 +26,14 @@ struct disk {
 	uint32_t block_size; /* what offsets and lengths must be multiples of:
 			      * 512, or more where O_DIRECT asks for it */
 	uint32_t mem_align;  /* of buffers; 1 without O_DIRECT */
+	struct disk_topology topology;
 };
 
-/* Fills *out; -1 with err set ("disk PATH: ...") and nothing left open. A
- * size that is not a multiple of the block size is rounded down, with a
- * warning. */
+/* The bytes of an open disk; -1 with err set ("disk PATH: ..."). A size that
+ * is not a multiple of the block size is rounded down, with a warning. */
+int disk_measure(int fd, const char *path, uint32_t block_size, uint64_t *size,
+		 struct error *err);
+
+/* Fills *out; -1 with err set ("disk PATH: ...") and nothing left open. */
 int disk_open(const struct disk_config *config, struct disk *out,
 	      struct error *err);

@@ -4,12 +4,94 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
-#define VNET_HEADER 12 /* virtio 1.2, 5.1.6: with num_buffers */
+#define BIT(feature) (1ULL << (feature))
+
+#define OFFLOADS                                                      \
+	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) |       \
+	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_GUEST_CSUM) | \
+	 BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6))
+
+/* --- frames --- */
+
+static ssize_t receive(struct net_backend *backend, struct iovec *iov,
+		       unsigned count, size_t capacity)
+{
+	struct iovec saved = iov[count];
+	uint8_t beyond;
+	ssize_t len;
+
+	(void)capacity;
+	/* a byte beyond the buffers tells frames that do not fit */
+	iov[count] = (struct iovec){ .iov_base = &beyond, .iov_len = 1 };
+	do {
+		len = readv(backend->fd, iov, (int)count + 1);
+	} while (len < 0 && errno == EINTR);
+	iov[count] = saved;
+	return len;
+}
+
+static bool send_frame(struct net_backend *backend, const struct iovec *iov,
+		       unsigned count)
+{
+	ssize_t sent;
+
+	do {
+		sent = writev(backend->fd, iov, (int)count);
+	} while (sent < 0 && errno == EINTR);
+	return sent >= 0 || errno != EAGAIN;
+}
+
+static int set_offloads(struct net_backend *backend, uint64_t features)
+{
+	unsigned long flags = 0;
+
+	/* 5.1.3.1: the others depend on it, and the tap insists */
+	if (features & BIT(VIRTIO_NET_F_GUEST_CSUM)) {
+		flags |= TUN_F_CSUM;
+		if (features & BIT(VIRTIO_NET_F_GUEST_TSO4))
+			flags |= TUN_F_TSO4;
+		if (features & BIT(VIRTIO_NET_F_GUEST_TSO6))
+			flags |= TUN_F_TSO6;
+	}
+	if (ioctl(backend->fd, TUNSETOFFLOAD, flags) == 0)
+		return 0;
+	/* what is no tap makes plain frames only */
+	return errno == ENOTTY || errno == EOPNOTSUPP ? 0 : -errno;
+}
+
+static const struct net_backend_ops tap_ops = {
+	.receive = receive,
+	.send = send_frame,
+	.set_offloads = set_offloads,
+};
+
+void net_tap_init(struct net_tap *tap, int fd)
+{
+	*tap = (struct net_tap){
+		.backend = {
+			.ops = &tap_ops,
+			.name = "the tap",
+			.fd = fd,
+			.features = OFFLOADS,
+		},
+	};
+}
+
+void net_tap_close(struct net_tap *tap)
+{
+	if (tap->backend.ops)
+		close(tap->backend.fd);
+	*tap = (struct net_tap){ .backend.fd = -1 };
+}
+
+/* --- interfaces --- */
 
 static int explain(const char *name, int errnum, struct error *err)
 {
@@ -39,12 +121,12 @@ bool net_tap_is_name(const char *name)
 	       strcmp(name, "..") != 0 && !strpbrk(name, "%/: \t\n\v\f\r\xa0");
 }
 
-int net_tap_open(const char *name, struct error *err)
+int net_tap_open(struct net_tap *tap, const char *name, struct error *err)
 {
 	struct ifreq request = {
 		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
 	};
-	int header = VNET_HEADER, little_endian = 1;
+	int header = NET_HEADER, little_endian = 1;
 	autoclose int fd = -1;
 
 	if (!net_tap_is_name(name))
@@ -60,12 +142,8 @@ int net_tap_open(const char *name, struct error *err)
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header) ||
 	    ioctl(fd, TUNSETVNETLE, &little_endian))
 		return error_set(err, ERROR_IO, errno, "tap %s: header", name);
-	return take_fd(&fd);
-}
-
-int net_tap_set_offload(int fd, unsigned flags)
-{
-	return ioctl(fd, TUNSETOFFLOAD, (unsigned long)flags) ? -errno : 0;
+	net_tap_init(tap, take_fd(&fd));
+	return 0;
 }
 
 void net_tap_mac(const char *name, uint8_t mac[static NET_MAC_LEN])

@@ -1,8 +1,10 @@
-/* Tap interfaces of the host (Linux, Documentation/networking/tuntap.rst).
+/* Tap interfaces of the host (Linux, Documentation/networking/tuntap.rst) as
+ * back ends of virtio-net.
  *
  * A tap descriptor reads and writes one Ethernet frame at a time, behind a
- * 12-byte virtio-net header in little-endian order (virtio 1.2, 5.1.6), and
- * does not block. Bridging, addresses and "up" are the user's affair.
+ * 12-byte virtio-net header in little-endian order (virtio 1.2, 5.1.6): frames
+ * go between it and guest memory without a copy in between. Bridging, addresses
+ * and "up" are the user's affair.
  */
 #pragma once
 
@@ -10,21 +12,24 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "devices/net_backend.h"
 
-#define NET_MAC_LEN 6
+struct net_tap {
+	struct net_backend backend;
+};
 
 /* Whether Linux takes this name for an interface; "tap%d" is none here, as the
  * kernel would make up a number. */
 bool net_tap_is_name(const char *name);
 
 /* Opens the named tap, or creates one that lives as long as the descriptor.
- * Returns the descriptor, the caller's to close, or -1 with err set ("tap
- * NAME: ..."). */
-int net_tap_open(const char *name, struct error *err);
+ * -1 with err set ("tap NAME: ..."). */
+int net_tap_open(struct net_tap *tap, const char *name, struct error *err);
 
-/* Tells the host which frames the guest takes: TUN_F_* of <linux/if_tun.h>.
- * 0 or -errno; -ENOTTY when fd is no tap. */
-int net_tap_set_offload(int fd, unsigned flags);
+/* A back end on a descriptor that is a tap's already, or behaves like one, as
+ * a datagram socket does for tests. It becomes tap's. */
+void net_tap_init(struct net_tap *tap, int fd);
+void net_tap_close(struct net_tap *tap);
 
 /* A MAC address for the guest's end: locally administered, unicast, and
  * always the same for the same name. */

@@ -1,9 +1,12 @@
 #include "devices/virtio_blk_request.h"
 
 #include <errno.h>
+#include <linux/virtio_blk.h>
 #include <sys/mman.h>
 
 #include "base/iov.h"
+
+typedef struct virtio_blk_discard_write_zeroes range_header;
 
 #define SLOTS_BYTES (BLK_SLOTS_MAX * sizeof(struct blk_request))
 
@@ -69,6 +72,28 @@ bool blk_request_take_header(struct blk_request *req, struct blk_header *header)
 	if (!req->io.iov->iov_len) {
 		req->io.iov++;
 		req->io.iov_count--;
+	}
+	return true;
+}
+
+bool blk_request_take_ranges(struct blk_request *req)
+{
+	struct iov_cursor cursor = iov_cursor(req->io.iov, req->io.iov_count);
+	size_t len = iov_length(req->io.iov, req->io.iov_count);
+	range_header header;
+
+	if (!len || len % sizeof(header) ||
+	    len / sizeof(header) > BLK_RANGES_MAX)
+		return false;
+	req->range = 0;
+	req->range_count = (uint8_t)(len / sizeof(header));
+	for (unsigned i = 0; i < req->range_count; i++) {
+		iov_read(&cursor, &header, sizeof(header));
+		req->ranges[i] = (struct blk_range){
+			.sector = le64toh(header.sector),
+			.sectors = le32toh(header.num_sectors),
+			.flags = le32toh(header.flags),
+		};
 	}
 	return true;
 }

@@ -12,7 +12,12 @@
 #include "devices/block_backend.h"
 #include "devices/virtqueue.h"
 
-#define BLK_SLOTS_MAX 129 /* a full queue, and one to pop into */
+/* Most ranges of one discard or write zeroes command. */
+#define BLK_RANGES_MAX 16
+
+/* Most requests under way at once, of all queues; the others wait in their
+ * rings. */
+#define BLK_SLOTS_MAX 128
 
 /* 5.2.6: the driver's header */
 struct blk_header {
@@ -21,11 +26,26 @@ struct blk_header {
 	le64_t sector;
 };
 
+/* Of a discard or write zeroes command, in sectors of 512 bytes; not checked
+ * against anything. */
+struct blk_range {
+	uint64_t sector;
+	uint32_t sectors;
+	uint32_t flags;
+};
+
 struct blk_request {
 	struct block_request io;
+	unsigned queue;
 	struct chain chain;    /* iov trimmed to the data */
 	uint8_t *status;       /* last byte the device may write */
 	uint32_t data_written; /* into the guest's memory, on success */
+
+	/* of commands with ranges only */
+	bool discard;
+	uint8_t range; /* the one under way */
+	uint8_t range_count;
+	struct blk_range ranges[BLK_RANGES_MAX];
 };
 
 /* Never walked as a whole, so that memory stays untouched until that many
@@ -55,5 +75,9 @@ bool blk_request_take_status(struct blk_request *req);
 bool blk_request_take_header(struct blk_request *req,
 			     struct blk_header *header);
 
-/* Points io at the data: after both of the above. */
+/* Copies the ranges out of the data; false when they are none, too many or not
+ * whole. After both of the above. */
+bool blk_request_take_ranges(struct blk_request *req);
+
+/* Points io at the data: after the first two of the above. */
 void blk_request_set_data(struct blk_request *req, bool guest_reads);

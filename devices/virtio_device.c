@@ -18,6 +18,7 @@ void virtio_device_init(struct virtio_device *dev,
 	dev->ops = ops;
 	dev->mem = mem;
 	dev->loop = loop;
+	dev->kick_inline = ops->kick_inline;
 	dev->features = features | 1ULL << VIRTIO_F_VERSION_1 |
 			1ULL << VIRTIO_RING_F_EVENT_IDX |
 			1ULL << VIRTIO_RING_F_INDIRECT_DESC;
@@ -89,7 +90,5 @@ void virtio_device_broken(struct virtio_device *dev, const char *why)
 	log_guest(LOG_WARN, "virtio device %u needs a reset: %s",
 		  dev->ops->device_id, why);
 	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	/* 2.1.2: the driver is told only once it is up */
-	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		virtio_device_config_changed(dev);
+	virtio_device_config_changed(dev);
 }

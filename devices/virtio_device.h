@@ -42,9 +42,7 @@ struct virtio_device_ops {
 	void (*config_write)(struct virtio_device *dev, size_t offset,
 			     const void *data, size_t size);
 
-	/* Serve kicks where they arrive, in the vCPU thread, rather than in
-	 * the event loop by an ioeventfd. For devices that answer most
-	 * requests at once, without blocking. */
+	/* What the device's own kick_inline starts as. */
 	bool kick_inline;
 };
 
@@ -59,6 +57,12 @@ struct virtio_device {
 	const struct guest_mem *mem;
 	struct event_loop *loop;
 	pthread_mutex_t lock;
+
+	/* Serve kicks where they arrive, in the vCPU thread, rather than in
+	 * the event loop by an ioeventfd. For devices that answer most
+	 * requests at once, without blocking, and have no event loop to
+	 * themselves. */
+	bool kick_inline;
 
 	uint64_t features; /* offered; VERSION_1 and the ring ones included */
 	uint64_t driver_features; /* acknowledged, valid after FEATURES_OK */
@@ -115,7 +119,8 @@ bool virtio_device_again(struct virtio_device *dev, unsigned queue);
 /* Interrupts the driver if it wants to hear of what was pushed to queue. */
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue);
 
-/* Tells the driver that configuration space changed. */
+/* Tells the driver that configuration space changed; by an interrupt, if it is
+ * up. */
 void virtio_device_config_changed(struct virtio_device *dev);
 
 /* The driver broke the rules: sets DEVICE_NEEDS_RESET, says so to the driver

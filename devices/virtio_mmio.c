@@ -45,7 +45,9 @@ static void config_interrupt(void *transport)
 	struct virtio_mmio *mmio = transport;
 
 	mmio->state.config_generation++;
-	interrupt(mmio, VIRTIO_MMIO_INT_CONFIG);
+	/* 2.1.2: no notification before the driver is up */
+	if (mmio->dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		interrupt(mmio, VIRTIO_MMIO_INT_CONFIG);
 }
 
 static bool queue_again(void *transport, unsigned queue)
@@ -104,7 +106,7 @@ static void activate(struct virtio_mmio *mmio)
 		virtio_device_broken(dev, "could not start");
 		return;
 	}
-	if (!mmio->config.kick_ops || dev->ops->kick_inline)
+	if (!mmio->config.kick_ops || dev->kick_inline)
 		return;
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].state.ready)

@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <linux/if_ether.h>
-#include <linux/if_tun.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/iov.h"
@@ -15,33 +14,43 @@
 #include "base/log.h"
 #include "devices/net_rx_window.h"
 
-#define HEADER sizeof(struct virtio_net_hdr_v1)
-
-/* The longest frame either way: an IP packet of 64 KiB as segmentation
- * offload makes them, with VLAN tag and header (5.1.6.3.1: 65562 and a tag). */
+#define FRAME_MAX (NET_HEADER + NET_FRAME_MAX)
+#define FRAME_MIN (NET_HEADER + NET_FRAME_MIN)
 #define VLAN_TAG 4
-#define FRAME_MAX (HEADER + 65535 + ETH_HLEN + VLAN_TAG)
-#define FRAME_MIN (HEADER + ETH_HLEN)
 
 #define TURN_FRAMES 64 /* each way, before other devices have a turn */
 
-#define OFFERED                                                              \
-	(1ULL << VIRTIO_NET_F_MAC | 1ULL << VIRTIO_NET_F_STATUS |            \
-	 1ULL << VIRTIO_NET_F_MRG_RXBUF | 1ULL << VIRTIO_NET_F_CSUM |        \
-	 1ULL << VIRTIO_NET_F_HOST_TSO4 | 1ULL << VIRTIO_NET_F_HOST_TSO6 |   \
-	 1ULL << VIRTIO_NET_F_GUEST_CSUM | 1ULL << VIRTIO_NET_F_GUEST_TSO4 | \
-	 1ULL << VIRTIO_NET_F_GUEST_TSO6)
+#define BIT(feature) (1ULL << (feature))
+
+/* Beside what the back end can do. */
+#define OFFERED                                             \
+	(BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) | \
+	 BIT(VIRTIO_NET_F_MRG_RXBUF))
+
+#define GUEST_SEGMENTATION \
+	(BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6))
+#define GUEST_OFFLOADS (BIT(VIRTIO_NET_F_GUEST_CSUM) | GUEST_SEGMENTATION)
+
+/* A receive and a transmit queue, and what stands behind them. */
+struct net_pair {
+	struct virtio_net *net;
+	unsigned index;
+	struct net_backend *backend;
+	struct event_source source; /* active while something is waited for */
+	uint32_t events;	    /* which */
+	bool tx_blocked;   /* the back end is full; wait for EPOLLOUT */
+	unsigned rx_given; /* most buffers in rx since the last kick */
+	struct net_rx_window rx;
+};
 
 struct virtio_net {
 	struct virtio_device dev;
 	struct virtio_net_config config;
-	uint16_t mtu; /* 0: not known */
-	struct event_source
-		tap; /* active while there is something to wait for */
-	uint32_t tap_events;
-	bool tx_blocked; /* the tap is full; wait for EPOLLOUT */
-	struct net_rx_window rx;
-	unsigned rx_given; /* most buffers in it since the last kick */
+	uint16_t mtu;	   /* 0: not known */
+	uint64_t offloads; /* VIRTIO_NET_F_GUEST_* that are on */
+	bool plugged;	   /* virtio_net_set_link() */
+	bool lost;	   /* a back end is gone, which has been said */
+	struct net_pair pair;
 };
 
 static struct virtio_net *from_dev(struct virtio_device *dev)
@@ -49,23 +58,17 @@ static struct virtio_net *from_dev(struct virtio_device *dev)
 	return container_of(dev, struct virtio_net, dev);
 }
 
-/* --- receive --- */
-
-/* What the driver can take beyond plain frames. */
-static unsigned offload_flags(const struct virtio_device *dev)
+static struct virtqueue *rx_queue(struct net_pair *pair)
 {
-	unsigned flags = 0;
-
-	/* 5.1.3.1: the others depend on it, and the tap insists */
-	if (!virtio_has_feature(dev, VIRTIO_NET_F_GUEST_CSUM))
-		return 0;
-	flags |= TUN_F_CSUM;
-	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO4))
-		flags |= TUN_F_TSO4;
-	if (virtio_has_feature(dev, VIRTIO_NET_F_GUEST_TSO6))
-		flags |= TUN_F_TSO6;
-	return flags;
+	return &pair->net->dev.queues[2 * pair->index + VIRTIO_NET_RX];
 }
+
+static bool link_is_up(const struct virtio_net *net)
+{
+	return net->plugged && !net->lost;
+}
+
+/* --- receive --- */
 
 /* The longest frame that is to be expected; without segmentation offload it
  * has one packet, and 1500 is what a tap starts with. */
@@ -73,41 +76,61 @@ static size_t rx_longest(const struct virtio_net *net)
 {
 	uint16_t mtu = net->mtu ? net->mtu : ETH_DATA_LEN;
 
-	if (offload_flags(&net->dev) & (TUN_F_TSO4 | TUN_F_TSO6))
+	if (net->offloads & GUEST_SEGMENTATION)
 		return FRAME_MAX;
-	return HEADER + ETH_HLEN + VLAN_TAG + mtu;
+	return NET_HEADER + ETH_HLEN + VLAN_TAG + mtu;
 }
 
-/* Whether a frame may be read, as there is no telling its length before. If
- * there is no room for the longest, a driver that still has half of what it
- * last gave is not about to give more: what does not fit then is dropped. */
-static bool rx_ready(const struct virtio_net *net)
+/* Room for the next frame, as far as that can be told. */
+static size_t rx_need(const struct net_pair *pair)
 {
-	const struct net_rx_window *rx = &net->rx;
+	if (pair->backend->next)
+		return pair->backend->next;
+	return pair->backend->ops->fetch ? 0 : rx_longest(pair->net);
+}
 
-	if (!rx->count)
+/* Whether a frame may be received. If there is no room for it, a driver that
+ * still has half of what it last gave is not about to give more: what does not
+ * fit then is dropped. */
+static bool rx_ready(const struct net_pair *pair)
+{
+	const struct net_rx_window *rx = &pair->rx;
+
+	if (!rx->count || !link_is_up(pair->net))
 		return false;
-	return rx->capacity >= rx_longest(net) || rx->full ||
-	       2 * rx->count >= net->rx_given;
+	return rx->capacity >= rx_need(pair) || rx->full ||
+	       2 * rx->count >= pair->rx_given;
 }
 
-static int rx_fill(struct virtio_net *net)
+static bool rx_fetch(struct net_pair *pair)
 {
-	bool merge = virtio_has_feature(&net->dev, VIRTIO_NET_F_MRG_RXBUF);
-	int ret = net_rx_window_fill(&net->rx, &net->dev.queues[VIRTIO_NET_RX],
+	struct net_backend *backend = pair->backend;
+
+	if (!rx_ready(pair))
+		return false;
+	if (!backend->ops->fetch || backend->next)
+		return true;
+	return backend->ops->fetch(backend) && rx_ready(pair);
+}
+
+static int rx_fill(struct net_pair *pair)
+{
+	bool merge =
+		virtio_has_feature(&pair->net->dev, VIRTIO_NET_F_MRG_RXBUF);
+	int ret = net_rx_window_fill(&pair->rx, rx_queue(pair),
 				     merge ? FRAME_MAX : 0);
 
-	if (net->rx.count > net->rx_given)
-		net->rx_given = net->rx.count;
+	if (pair->rx.count > pair->rx_given)
+		pair->rx_given = pair->rx.count;
 	return ret;
 }
 
 /* Without mergeable buffers a frame has only the first buffer. */
-static unsigned rx_iov_count(const struct virtio_net *net, size_t *capacity)
+static unsigned rx_iov_count(const struct net_pair *pair, size_t *capacity)
 {
-	const struct net_rx_window *rx = &net->rx;
+	const struct net_rx_window *rx = &pair->rx;
 
-	if (virtio_has_feature(&net->dev, VIRTIO_NET_F_MRG_RXBUF)) {
+	if (virtio_has_feature(&pair->net->dev, VIRTIO_NET_F_MRG_RXBUF)) {
 		*capacity = rx->capacity;
 		return rx->iov_count;
 	}
@@ -115,175 +138,235 @@ static unsigned rx_iov_count(const struct virtio_net *net, size_t *capacity)
 	return rx->buffers[0].iov_count;
 }
 
-/* Reads one frame into the window: 1, or 0 when there is none. */
-static int rx_frame(struct virtio_net *net)
+/* Receives one frame into the window; false when there is none. */
+static bool rx_frame(struct net_pair *pair)
 {
-	struct net_rx_window *rx = &net->rx;
+	struct net_backend *backend = pair->backend;
+	struct net_rx_window *rx = &pair->rx;
 	size_t capacity;
-	unsigned count = rx_iov_count(net, &capacity);
-	struct iovec saved = rx->iov[count];
-	uint8_t beyond;
-	ssize_t len;
+	unsigned count = rx_iov_count(pair, &capacity);
+	ssize_t len = backend->ops->receive(backend, rx->iov, count, capacity);
 
-	/* a byte beyond the buffers tells frames that do not fit */
-	rx->iov[count] = (struct iovec){ .iov_base = &beyond, .iov_len = 1 };
-	len = readv(net->tap.fd, rx->iov, (int)count + 1);
-	rx->iov[count] = saved;
 	if (len < 0)
-		return errno == EINTR;
+		return false;
 	if ((size_t)len > capacity)
 		log_guest(LOG_INFO,
 			  "net: dropped a frame that is longer than "
 			  "the driver's receive buffers");
 	else if ((size_t)len >= FRAME_MIN)
-		net_rx_window_use(rx, &net->dev.queues[VIRTIO_NET_RX],
-				  (size_t)len);
-	return 1;
+		net_rx_window_use(rx, rx_queue(pair), (size_t)len);
+	return true;
 }
 
-static void rx_serve(struct virtio_net *net)
+static void rx_serve(struct net_pair *pair)
 {
-	struct virtio_device *dev = &net->dev;
+	struct virtio_device *dev = &pair->net->dev;
 	unsigned turn = TURN_FRAMES;
 	int ret;
 
-	if (!dev->queues[VIRTIO_NET_RX].state.ready)
+	if (!rx_queue(pair)->state.ready)
 		return;
-	while ((ret = rx_fill(net)) == 0 && rx_ready(net) && turn-- > 0)
-		if (!rx_frame(net))
+	while ((ret = rx_fill(pair)) == 0 && turn-- > 0)
+		if (!rx_fetch(pair) || !rx_frame(pair))
 			break;
 	if (ret)
 		virtio_device_broken(dev, "bad receive ring or buffer");
-	virtio_device_interrupt(dev, VIRTIO_NET_RX);
+	virtio_device_interrupt(dev, 2 * pair->index + VIRTIO_NET_RX);
 }
 
 /* --- transmit --- */
 
-/* Sends the readable part of a chain. False when the tap is full. What the
- * tap refuses is lost, as on a wire. */
-static bool tx_frame(struct virtio_net *net, const struct chain *chain)
+/* Sends the readable part of a chain; false when that has to wait. */
+static bool tx_frame(struct net_pair *pair, const struct chain *chain)
 {
 	size_t len = iov_length(chain->iov, chain->out_count);
-	ssize_t sent;
 
-	if (len < FRAME_MIN || len > FRAME_MAX)
+	if (len < FRAME_MIN || len > FRAME_MAX || !link_is_up(pair->net))
 		return true;
-	do {
-		sent = writev(net->tap.fd, chain->iov, chain->out_count);
-	} while (sent < 0 && errno == EINTR);
-	return sent >= 0 || errno != EAGAIN;
+	return pair->backend->ops->send(pair->backend, chain->iov,
+					chain->out_count);
 }
 
 static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
 {
-	struct virtio_net *net = from_dev(dev);
+	struct net_pair *pair = &from_dev(dev)->pair;
 	struct chain chain;
 	int ret = virtqueue_pop(vq, &chain);
 
 	if (ret <= 0)
 		return ret;
-	if (!tx_frame(net, &chain)) {
+	if (!tx_frame(pair, &chain)) {
 		virtqueue_unpop(vq);
-		net->tx_blocked = true;
+		pair->tx_blocked = true;
 		return -EAGAIN;
 	}
 	virtqueue_push(vq, chain.head, 0);
 	return 1;
 }
 
-static void tx_serve(struct virtio_net *net)
+static void tx_serve(struct net_pair *pair)
 {
-	virtio_device_serve(&net->dev, VIRTIO_NET_TX, TURN_FRAMES, tx_next);
+	if (!pair->tx_blocked)
+		virtio_device_serve(&pair->net->dev,
+				    2 * pair->index + VIRTIO_NET_TX,
+				    TURN_FRAMES, tx_next);
 }
 
-/* --- the tap --- */
+/* --- the back end --- */
 
-/* Waits for what there is to wait for, and for nothing else: a tap that is
- * readable must not wake the loop while there are no buffers. */
-static void tap_watch(struct virtio_net *net)
+static uint32_t events_wanted(struct net_pair *pair)
 {
-	struct event_loop *loop = net->dev.loop;
+	struct virtio_device *dev = &pair->net->dev;
+	const struct net_backend *backend = pair->backend;
 	uint32_t events = 0;
+
+	if (backend->gone)
+		return 0;
+	/* a reset in the midst of a frame leaves the rest of it to be sent */
+	if (backend->unsent)
+		events |= EPOLLOUT;
+	if (!virtio_device_up(dev))
+		return events;
+	if (pair->tx_blocked)
+		events |= EPOLLOUT;
+	/* no descriptor tells of a frame that was fetched already */
+	if (rx_ready(pair) &&
+	    !(backend->next &&
+	      virtio_device_again(dev, 2 * pair->index + VIRTIO_NET_RX)))
+		events |= EPOLLIN;
+	return events;
+}
+
+/* Waits for what there is to wait for, and for nothing else: a back end that
+ * is readable must not wake the loop while there are no buffers. */
+static void watch(struct net_pair *pair)
+{
+	struct event_loop *loop = pair->net->dev.loop;
+	uint32_t events = events_wanted(pair);
 	int ret = 0;
 
-	if (virtio_device_up(&net->dev)) {
-		events |= rx_ready(net) ? EPOLLIN : 0;
-		events |= net->tx_blocked ? EPOLLOUT : 0;
-	}
-	if (events == net->tap_events)
+	if (events == pair->events)
 		return;
 	if (!events)
-		event_loop_remove(loop, &net->tap);
-	else if (net->tap_events)
-		ret = event_loop_modify(loop, &net->tap, events);
+		event_loop_remove(loop, &pair->source);
+	else if (pair->events)
+		ret = event_loop_modify(loop, &pair->source, events);
 	else
-		ret = event_loop_add(loop, &net->tap, events);
+		ret = event_loop_add(loop, &pair->source, events);
 	if (ret)
 		log_guest(LOG_ERROR, "net: %s", strerror(-ret));
 	else
-		net->tap_events = events;
+		pair->events = events;
 }
 
-static void tap_ready(struct event_source *source, uint32_t events)
+static void update_link(struct virtio_net *net)
 {
-	struct virtio_net *net = container_of(source, struct virtio_net, tap);
+	le16_t status = le16(link_is_up(net) ? VIRTIO_NET_S_LINK_UP : 0);
 
-	if (events & (EPOLLERR | EPOLLHUP)) {
-		/* somebody deleted the interface; that does not heal */
-		log_guest(LOG_ERROR, "net: the tap is gone");
-		event_loop_remove(net->dev.loop, &net->tap);
+	if (memcmp(&net->config.status, &status, sizeof(status)) == 0)
 		return;
+	memcpy(&net->config.status, &status, sizeof(status));
+	if (net->dev.status & VIRTIO_CONFIG_S_DRIVER_OK)
+		virtio_device_config_changed(&net->dev);
+}
+
+/* The end of every call that may have changed what a pair waits for. */
+static void settle(struct net_pair *pair)
+{
+	struct virtio_net *net = pair->net;
+
+	if (pair->backend->gone && !net->lost) {
+		net->lost = true;
+		log_guest(LOG_ERROR, "net: %s is gone, and the link down",
+			  pair->backend->name);
+		update_link(net);
 	}
-	if ((events & EPOLLOUT) && net->tx_blocked) {
-		net->tx_blocked = false;
-		tx_serve(net);
+	/* nothing will be writable any more; what waits for that is lost */
+	if (pair->backend->gone && pair->tx_blocked) {
+		pair->tx_blocked = false;
+		tx_serve(pair);
+	}
+	watch(pair);
+}
+
+static void backend_ready(struct event_source *source, uint32_t events)
+{
+	struct net_pair *pair = container_of(source, struct net_pair, source);
+	struct net_backend *backend = pair->backend;
+
+	if (events & EPOLLOUT) {
+		if (backend->unsent)
+			backend->ops->flush(backend);
+		if (!backend->unsent && pair->tx_blocked) {
+			pair->tx_blocked = false;
+			tx_serve(pair);
+		}
 	}
 	if (events & EPOLLIN)
-		rx_serve(net);
-	tap_watch(net);
+		rx_serve(pair);
+	/* somebody deleted the interface or ended the program */
+	if (events & (EPOLLERR | EPOLLHUP))
+		backend->gone = true;
+	settle(pair);
+}
+
+void virtio_net_set_link(struct virtio_device *dev, bool up)
+{
+	struct virtio_net *net = from_dev(dev);
+
+	net->plugged = up;
+	update_link(net);
+	settle(&net->pair);
 }
 
 /* --- the driver --- */
 
 static void notify(struct virtio_device *dev, unsigned queue)
 {
-	struct virtio_net *net = from_dev(dev);
+	struct net_pair *pair = &from_dev(dev)->pair;
 
 	if (queue == VIRTIO_NET_RX) {
-		net->rx_given = 0;
-		rx_serve(net);
-	} else if (!net->tx_blocked) {
-		tx_serve(net);
+		pair->rx_given = 0;
+		rx_serve(pair);
+	} else {
+		tx_serve(pair);
 	}
-	tap_watch(net);
+	settle(pair);
 }
 
 static int activate(struct virtio_device *dev)
 {
 	struct virtio_net *net = from_dev(dev);
-	int ret = net_tap_set_offload(net->tap.fd, offload_flags(dev));
+	struct net_backend *backend = net->pair.backend;
+	int ret;
 
-	/* what is no tap makes plain frames only */
-	if (ret && ret != -ENOTTY && ret != -EOPNOTSUPP)
-		return ret;
+	net->offloads = dev->driver_features & GUEST_OFFLOADS;
+	/* 5.1.3.1: the others depend on it */
+	if (!virtio_has_feature(dev, VIRTIO_NET_F_GUEST_CSUM))
+		net->offloads = 0;
+	if (backend->ops->set_offloads) {
+		ret = backend->ops->set_offloads(backend, net->offloads);
+		if (ret)
+			return ret;
+	}
 	/* 3.1.1: buffers may be there already, with no kick to come */
-	if (dev->queues[VIRTIO_NET_RX].state.ready && rx_fill(net))
+	if (rx_queue(&net->pair)->state.ready && rx_fill(&net->pair))
 		return -EPROTO;
-	tap_watch(net);
+	settle(&net->pair);
 	return 0;
 }
 
 static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
-	struct virtio_net *net = from_dev(dev);
+	struct net_pair *pair = &from_dev(dev)->pair;
 
 	if (queue == VIRTIO_NET_RX) {
-		net_rx_window_clear(&net->rx);
-		net->rx_given = 0;
+		net_rx_window_clear(&pair->rx);
+		pair->rx_given = 0;
 	} else {
-		net->tx_blocked = false;
+		pair->tx_blocked = false;
 	}
-	tap_watch(net);
+	settle(pair);
 }
 
 static const struct virtio_device_ops net_ops = {
@@ -293,35 +376,45 @@ static const struct virtio_device_ops net_ops = {
 	.queue_stop = queue_stop,
 };
 
+static void init_pair(struct virtio_net *net, struct net_backend *backend)
+{
+	struct net_pair *pair = &net->pair;
+
+	pair->net = net;
+	pair->backend = backend;
+	pair->source = (struct event_source){
+		.fd = backend->fd,
+		.ready = backend_ready,
+		.lock = &net->dev.lock,
+	};
+	net->lost |= backend->gone;
+}
+
 struct virtio_device *
 virtio_net_create(const struct virtio_net_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err)
 {
 	struct virtio_net *net = calloc(1, sizeof(*net));
-	le16_t status = le16(VIRTIO_NET_S_LINK_UP);
+	uint64_t features = OFFERED | options->backend->features;
 	le16_t mtu = le16(options->mtu);
-	uint64_t features = OFFERED;
 
 	if (!net) {
 		error_set(err, ERROR_IO, ENOMEM, "virtio-net");
 		return NULL;
 	}
 	if (options->mtu)
-		features |= 1ULL << VIRTIO_NET_F_MTU;
+		features |= BIT(VIRTIO_NET_F_MTU);
 	virtio_device_init(&net->dev, &net_ops, mem, loop, features, 2,
 			   VIRTIO_NET_QUEUE_SIZE);
 	net->mtu = options->mtu;
+	net->plugged = true;
+	init_pair(net, options->backend);
 	memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
-	memcpy(&net->config.status, &status, sizeof(status));
 	memcpy(&net->config.mtu, &mtu, sizeof(mtu));
+	update_link(net);
 	net->dev.config = &net->config;
 	net->dev.config_size = sizeof(net->config);
-	net->tap = (struct event_source){
-		.fd = options->tap_fd,
-		.ready = tap_ready,
-		.lock = &net->dev.lock,
-	};
 	return &net->dev;
 }
 
@@ -329,7 +422,7 @@ void virtio_net_destroy(struct virtio_device *dev)
 {
 	if (!dev)
 		return;
-	event_loop_remove(dev->loop, &from_dev(dev)->tap);
+	event_loop_remove(dev->loop, &from_dev(dev)->pair.source);
 	virtio_device_destroy(dev);
 	free(from_dev(dev));
 }

@@ -17,8 +17,11 @@
 
 #include "base/guest_mem.h"
 
-/* The longest chain a device accepts, in buffers. */
-#define CHAIN_IOV_MAX 128
+/* The longest chain a device accepts, in buffers: a disk's header and status,
+ * and a megabyte in pages of 4 KiB that lie nowhere together. Linux asks a disk
+ * for little more at once (max_sectors_kb, 1280), and the kernel takes up to
+ * 1024 of them (IOV_MAX). */
+#define CHAIN_IOV_MAX 258
 
 struct chain {
 	uint16_t head;

@@ -25,7 +25,7 @@ _onggi()
         [ "$word" != -- ] || return
     done
     case $prev in
-    --kernel | --initrd | --disk | --config | --pidfile | file)
+    --kernel | --initrd | --disk | --config | --pidfile | --vsock | file)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         ;;

@@ -82,6 +82,9 @@ run_foreign() { # COMMAND...
         echo '0 0 4294967295' | tee "/proc/$pid/gid_map" >"/proc/$pid/uid_map"
         echo >mapped
     } &
+    # It would wait for ever where no namespace can be made, and after ^C. As a
+    # job, for its number may be another process's by then.
+    trap 'kill %% 2>/dev/null || :' EXIT
     # shellcheck disable=SC2016  # for the inner shell
     unshare --user --mount bash -euc '
         echo $$ >unshared

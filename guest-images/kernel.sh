@@ -13,6 +13,12 @@ build_kernel_acpi() {
         kernel.config kernel-x86_64.config kernel-x86_64-acpi.config
 }
 
+build_kernel_64k() {
+    [ "$arch" = arm64 ] || die "kernel-64k: there is none for $arch"
+    build_tuned_kernel kernel-64k -64k \
+        kernel.config kernel-arm64.config kernel-arm64-64k.config
+}
+
 # The files of a kernel, which are also what make is asked for.
 kernel_files() {
     case $arch in

@@ -8,7 +8,7 @@
 # A shell and its tools, tests and what they drive.
 testbed_root_packages='libc-bin bash dash coreutils util-linux mount findutils grep sed
     mawk diffutils tar gzip hostname kmod procps iproute2 busybox-static
-    python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs'
+    python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs crun passt'
 
 testbed_root_emulator() {
     case $arch in
@@ -43,6 +43,7 @@ configure_testbed_root() { # DIR
     printf '%s\n' root:x:0: tty:x:5: kvm:x:104: nogroup:x:65534: >"$1/etc/group"
     echo 'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"
     printf 'passwd: files\ngroup: files\nhosts: files dns\n' >"$1/etc/nsswitch.conf"
+    echo 'nameserver 192.0.2.53' >"$1/etc/resolv.conf"
     printf '127.0.0.1 localhost testbed\n::1 localhost\n' >"$1/etc/hosts"
     # The emulated processor is slow: compile here. Byte code is the same on
     # every architecture, but not from one Python to the next.

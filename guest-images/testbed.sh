@@ -46,21 +46,25 @@ make_testbed() {
     mkdir -p base/lib/modules
     ln -s ../../../testbed-modules "base/lib/modules/$release"
     depmod -b base "$release"
-    make_testbed_initramfs "$release"
+    # shellcheck disable=SC2086  # one word for each module
+    make_module_initramfs testbed-initramfs "$release" testbed-init.sh \
+        $testbed_early_modules - $testbed_common_modules
     rm -r base
     echo "$release" >testbed-modules/release
     ! foreign || make_testbed_root
 }
 
-make_testbed_initramfs() {
-    local release=$1 module file busybox
+# An initramfs of busybox, a script as its init, and modules out of base/, for
+# which lib/order has the order of loading, which init follows blindly: a plain
+# insmod of each needs neither modprobe nor its tables. A "-" is a mark in it.
+make_module_initramfs() { # FILE RELEASE INIT MODULE...
+    local output=$1 release=$2 init=$3 module file busybox
+    shift 3
     mkdir -p root/{bin,lib,dev,proc,sys,new}
     busybox=$(busybox_path)
     cp "$busybox" root/bin/busybox
-    install -m 755 "$here/testbed-init.sh" root/init
-    # The modules in the order of loading, which init follows blindly:
-    # a plain insmod of each needs neither modprobe nor its tables.
-    for module in $testbed_early_modules - $testbed_common_modules; do
+    install -m 755 "$here/$init" root/init
+    for module; do
         [ "$module" = - ] && { echo -; continue; }
         modprobe -d base -S "$release" --show-depends "$module" |
             sed -n 's/^insmod *\([^ ]*\).*/\1/p'
@@ -72,6 +76,6 @@ make_testbed_initramfs() {
     done <order >root/lib/order
     # Uncompressed, for the same reason.
     (cd root && find . -print0 | sort -z | cpio --null -o -H newc --quiet -R 0:0) \
-        >testbed-initramfs
+        >"$output"
     rm -rf root order busybox
 }

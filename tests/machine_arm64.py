@@ -1,6 +1,7 @@
 """What the tests know of an arm64 machine."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -11,11 +12,18 @@ BOOT_WAYS = [("Image", ()), ("zboot", ())]
 CLOCKS = ("arch_sys_counter",)
 # Says in a guest that it knows whose guest it is.
 KNOWS_HYPERVISOR = "grep -q hvc /proc/device-tree/psci/method"
+# Its interrupt controller is the host's, of which the testbed may be told.
+HAS_CONTROLLER = "grep -q %s /proc/interrupts" % (
+    "GIC-0" if os.environ.get("ONGGI_TESTBED_GIC") == "2" else "GICv3")
 STOCK_KERNEL = "cloud-arm64"
-# Where a stock guest finds the power button, and as what.
+# Where a stock guest finds the power button, and as what; the kernel that has
+# a driver for it: Debian's cloud kernel is without.
 BUTTON_PLACE, BUTTON = "/proc/device-tree", "gpio-keys"
+BUTTON_STOCK = ("generic_vmlinuz", "generic_initrd")
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["Image"]
+# Tuned kernels that only some have built, with the size of their pages.
+VARIANTS = {"Image-64k": 65536}
 LOADER = "/lib/ld-linux-aarch64.so.1"
 QEMU = "qemu-system-aarch64"
 QEMU_CMDLINE = "console=ttyAMA0"
@@ -33,11 +41,11 @@ def _zboot(image):
 MADE = {"zboot": _zboot}  # images that are made of the tuned kernel
 
 
-def tiny_guest(path, code):
+def tiny_guest(path, code, size=0x10000):
     """Writes an Image whose first instruction, after the header's two, is
-    that of code."""
-    header = struct.pack("<IIQQQQQQ4sI", 0x14000010, 0, 0, 0x10000, 0xa, 0, 0,
-                         0, b"ARM\x64", 0)
+    that of code, and that wants size bytes of memory."""
+    header = struct.pack("<IIQQQQQQ4sI", 0x14000010, 0, 0, size, 0xa, 0, 0, 0,
+                         b"ARM\x64", 0)
     Path(path).write_bytes(header + code)
     return path
 
@@ -61,6 +69,14 @@ SLEEP = _words(0xd503207f, 0x17ffffff)
 # as POWER_OFF_42
 HELLO = _words(0xd2a12001, 0x52800de0, 0x39000020, 0x52800d60,
                0x39000020) + POWER_OFF_42
+
+# ldr w1, [x0]; movz w2, #0x0dd0; movk w2, #0xedfe, lsl #16; cmp w1, w2;
+# b.ne to the last two; mov w3, #9; mov x4, #0x9020000; strb w3, [x4, #5];
+# movz w0, #8; movk w0, #0x8400, lsl #16; hvc #0: PSCI's power-off, with 9 as
+# exit code when the first thing in x0 is a device tree's magic number
+POWER_OFF_9_BY_TREE = _words(
+    0xb9400001, 0x5281ba02, 0x72bdbfc2, 0x6b02003f, 0x54000081, 0x52800123,
+    0xd2a12044, 0x39001483, 0x52800100, 0x72b08000, 0xd4000002)
 
 # For benchmarks.
 ENDS_AT_ONCE = NULL_GUEST

@@ -11,12 +11,17 @@ BOOT_WAYS = [("bzImage", ()), ("vmlinux", ("--boot", "pvh")),
 CLOCKS = ("kvm-clock", "tsc")
 # Says in a guest that it knows whose guest it is.
 KNOWS_HYPERVISOR = "grep -q -w hypervisor /proc/cpuinfo"
+HAS_CONTROLLER = "grep -q IO-APIC /proc/interrupts"
 MADE = {}  # images that are made of others
 STOCK_KERNEL = "cloud-amd64"
-# Where a stock guest finds the power button, and as what.
+# Where a stock guest finds the power button, and as what; the kernel that has
+# a driver for it.
 BUTTON_PLACE, BUTTON = "/sys/bus/acpi/devices", "PNP0C0C"
+BUTTON_STOCK = ("debian_vmlinuz", "debian_initrd")
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["vmlinux-acpi", "bzImage-acpi"]
+# Tuned kernels that only some have built, with the size of their pages.
+VARIANTS = {"vmlinux-acpi": 4096}
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 QEMU = "qemu-system-x86_64"
 QEMU_CMDLINE = "console=ttyS0 reboot=t"

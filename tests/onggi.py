@@ -1,6 +1,7 @@
 """Runs the onggi program for the tests, and makes tiny guests for it."""
 
 import base64
+import contextlib
 import importlib
 import os
 import platform
@@ -53,10 +54,27 @@ def run(*args, sh=None, timeout=120, stdin=None, **kwargs):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
 
 
+@contextlib.contextmanager
+def for_everybody(*paths):
+    """Lets every user read and write paths for a while."""
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            stack.callback(os.chmod, path, os.stat(path).st_mode & 0o7777)
+            os.chmod(path, 0o666)
+        yield
+
+
+def threads_of(process):
+    """The names of its threads; that of a vCPU has one once it runs."""
+    return {Path(task, "comm").read_text(encoding="utf-8").strip()
+            for task in Path(f"/proc/{process.pid}/task").iterdir()}
+
+
 class Guest:
     """A running onggi, whose console output can be waited for."""
 
-    def __init__(self, *args, sh=None, terminal=False, **kwargs):
+    def __init__(self, *args, sh=None, terminal=False, stderr_to=None,
+                 **kwargs):
         self.text = ""
         self.slave = None
         if terminal:
@@ -66,8 +84,10 @@ class Guest:
         else:
             self.master = None
             stdio = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(
-            command(args, sh), stderr=subprocess.PIPE, **stdio, **kwargs)
+        with open(stderr_to or os.devnull, "wb") as file:
+            self.process = subprocess.Popen(
+                command(args, sh), **stdio, **kwargs,
+                stderr=file if stderr_to else subprocess.PIPE)
         self.out = self.master if terminal else self.process.stdout.fileno()
 
     def __enter__(self):

@@ -1,6 +1,7 @@
 #include "tests/sync_engine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 bool sync_engine_hold;
 size_t sync_engine_short;
 unsigned sync_engine_flushes;
+int sync_engine_fallocate_error;
+unsigned sync_engine_fallocates;
 
 struct sync_engine {
 	struct block_engine engine;
@@ -41,6 +44,7 @@ static void sync_submit(struct block_engine *engine)
 
 static ssize_t transfer(int fd, struct block_request *req)
 {
+	int mode = block_request_fallocate_mode(req);
 	struct iovec *iov, first;
 	unsigned count;
 	ssize_t done;
@@ -48,6 +52,14 @@ static ssize_t transfer(int fd, struct block_request *req)
 	if (req->op == BLOCK_FLUSH) {
 		sync_engine_flushes++;
 		return fdatasync(fd) ? -errno : 0;
+	}
+	if (mode) {
+		sync_engine_fallocates++;
+		if (sync_engine_fallocate_error)
+			return -sync_engine_fallocate_error;
+		return fallocate(fd, mode, (off_t)req->offset, (off_t)req->left)
+			       ? -errno
+			       : 0;
 	}
 	iov = block_request_next(req, &count);
 	if (sync_engine_short) {

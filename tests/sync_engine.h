@@ -13,5 +13,9 @@ extern bool sync_engine_hold;
 /* Flushes carried out since it was last set. */
 extern unsigned sync_engine_flushes;
 
+/* While set, fallocate() fails with this errno; counts those carried out. */
+extern int sync_engine_fallocate_error;
+extern unsigned sync_engine_fallocates;
+
 /* While set, transfers move at most this many bytes at once. */
 extern size_t sync_engine_short;

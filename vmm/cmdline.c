@@ -78,13 +78,30 @@ int cmdline_validate(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
+/* Linux reports free memory in blocks of 2 MiB and leaves 32 of them alone: all
+ * that a small guest has free. It gets blocks of 128 KiB, for which the host
+ * takes huge pages apart. */
+#define SMALL_GUEST (1ULL << 30)
+
+static void print_reporting(const struct vm_config *config, FILE *out)
+{
+	const struct config_balloon *balloon = &config->balloon;
+
+	if (balloon->given && !balloon->no_reporting &&
+	    config->memory.size < SMALL_GUEST)
+		fputs(" page_reporting.page_reporting_order=5", out);
+}
+
 /* Nothing but a panic on the console, which is slow: every byte is an exit.
- * ONGGI=1 ends up in init's environment: there is an exit code register. */
+ * Ciphers are not tested at each boot (but with fips=1), which takes a stock
+ * distribution's kernel half of it. ONGGI=1 ends up in init's environment:
+ * there is an exit code register. */
 static void print_defaults(const struct vm_config *config,
 			   const struct vm_layout *layout, FILE *out)
 {
-	fputs("quiet loglevel=3 ", out);
+	fputs("quiet loglevel=3 cryptomgr.notests ", out);
 	arch_print_cmdline(config, layout, out);
+	print_reporting(config, out);
 	fputs(" ONGGI=1", out);
 	for (unsigned i = 0; i < config->disk_count; i++)
 		if (config->disks[i].root)

@@ -93,6 +93,22 @@ static void check_tap(void)
 	say(LIMITED, "tap", text);
 }
 
+static void check_passt(void)
+{
+	autofree char *folders = strdup(getenv("PATH") ?: "");
+	char path[PATH_MAX], *rest = folders, *folder;
+
+	while (rest && (folder = strsep(&rest, ":"))) {
+		snprintf(path, sizeof(path), "%s/passt", folder);
+		if (access(path, X_OK) == 0) {
+			say(OK, "passt", path);
+			return;
+		}
+	}
+	say(LIMITED, "passt",
+	    "not installed, so no --net user; it is Debian's package passt");
+}
+
 static void check_io_uring(void)
 {
 	struct io_uring_params params = { 0 };
@@ -157,6 +173,7 @@ int command_doctor(int argc, char **argv)
 		status = ERROR_KVM;
 	check_huge_pages();
 	check_tap();
+	check_passt();
 	check_io_uring();
 	check_vhost();
 	return status;

@@ -8,12 +8,16 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/vsock_packet.h"
+#include "devices/vsock_socket.h"
 #include "vmm/cmdline.h"
 #include "vmm/config_fields.h"
+#include "vmm/publish.h"
 
 #define MIB (1ULL << 20)
 #define MEMORY_MIN (8 * MIB)
 #define HUGE_PAGE (2 * MIB)
+#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
 
 void config_init(struct vm_config *config)
 {
@@ -73,6 +77,12 @@ static int next_option(int argc, char **argv, int *index, struct option *option,
 				 name);
 	needs_value = !option->field || option->field->type != FIELD_FLAG;
 	if (needs_value && !option->value) {
+		/* no value starts with a dash */
+		if (option->field && field_may_stand_alone(option->field) &&
+		    (*index == argc || argv[*index][0] == '-')) {
+			option->value = "";
+			return 0;
+		}
 		if (*index == argc)
 			return error_set(err, ERROR_USAGE, 0,
 					 "--%s needs a value", name);
@@ -170,8 +180,21 @@ static int refuse_config_file(const char *path, const char *name,
 			 output);
 }
 
+static int check_outputs_against(struct vm_config *config, const char *path,
+				 struct error *err)
+{
+	if (refuse_config_file(path, "console", config->console.file, err))
+		return -1;
+	for (const struct field *f = config_fields; f->name; f++)
+		if (f->is_output &&
+		    refuse_config_file(path, f->name,
+				       *(char **)field_at(f, config, 0), err))
+			return -1;
+	return 0;
+}
+
 /* No output goes into what was read; resources.c sees to the other files. */
-static int check_outputs(const struct vm_config *config, int argc, char **argv,
+static int check_outputs(struct vm_config *config, int argc, char **argv,
 			 struct error *err)
 {
 	struct option option = { 0 };
@@ -180,12 +203,8 @@ static int check_outputs(const struct vm_config *config, int argc, char **argv,
 	while (i < argc && strcmp(argv[i], "--") != 0) {
 		if (next_option(argc, argv, &i, &option, err))
 			return -1;
-		if (option.field || !option.value)
-			continue;
-		if (refuse_config_file(option.value, "console",
-				       config->console.file, err) ||
-		    refuse_config_file(option.value, "pidfile", config->pidfile,
-				       err))
+		if (!option.field && option.value &&
+		    check_outputs_against(config, option.value, err))
 			return -1;
 	}
 	return 0;
@@ -235,6 +254,34 @@ static int validate_memory(const struct config_memory *memory,
 	return 0;
 }
 
+/* As the kernel takes it for a thread, and ps shows it. */
+static int validate_iothread(const char *name, struct error *err)
+{
+	if (!name || strlen(name) <= 15)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "iothread: '%s' is longer than 15 bytes", name);
+}
+
+/* A second's bytes without their unit are hardly meant so. */
+static int validate_limits(const struct config_disk *disk, struct error *err)
+{
+	unsigned long long bw = disk->bw;
+
+	if (bw && bw < CONFIG_BW_MIN)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw: %llu bytes a second is less "
+				 "than %u KiB (%lluM?)",
+				 disk->path, bw, CONFIG_BW_MIN >> 10, bw);
+	if (disk->bw_burst && !bw)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: bw-burst needs bw", disk->path);
+	if (disk->iops_burst && !disk->iops)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: iops-burst needs iops", disk->path);
+	return 0;
+}
+
 static int validate_disks(struct vm_config *config, struct error *err)
 {
 	unsigned roots = 0;
@@ -250,6 +297,10 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 "disk %s: serial is longer than 20 "
 					 "bytes",
 					 disk->path);
+		if (validate_iothread(disk->iothread, err))
+			return error_wrap(err, "disk %s", disk->path);
+		if (validate_limits(disk, err))
+			return -1;
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)
@@ -265,24 +316,106 @@ static int validate_disks(struct vm_config *config, struct error *err)
 	return 0;
 }
 
+/* passt sees no difference between one port at two addresses. */
+static int validate_publish(const struct config_net *net, struct error *err)
+{
+	for (unsigned i = 0; i < net->publish_count; i++) {
+		struct publish one, other;
+
+		if (publish_parse(&one, net->publish[i], err))
+			return -1;
+		for (unsigned j = 0; j < i; j++)
+			if (publish_parse(&other, net->publish[j], err) == 0 &&
+			    one.udp == other.udp && one.host == other.host)
+				return error_set(err, ERROR_USAGE, 0,
+						 "publish: port %u is named "
+						 "twice",
+						 one.host);
+	}
+	return 0;
+}
+
+static int validate_net(const struct config_net *net, struct error *err)
+{
+	if (net->user == (net->tap != NULL))
+		return error_set(err, ERROR_USAGE, 0,
+				 "needs one of tap=NAME and user");
+	if (net->publish_count && !net->user)
+		return error_set(err, ERROR_USAGE, 0,
+				 "publish is for user alone");
+	if (net->tap && !net_tap_is_name(net->tap))
+		return error_set(err, ERROR_USAGE, 0,
+				 "'%s' is not an interface name", net->tap);
+	if (net->user && net->mtu > CONFIG_USER_MTU)
+		return error_set(err, ERROR_USAGE, 0,
+				 "mtu: passt has %d at most", CONFIG_USER_MTU);
+	if (validate_publish(net, err))
+		return -1;
+	if (validate_iothread(net->iothread, err))
+		return error_wrap(err, "%s", config_net_name(net));
+	return 0;
+}
+
+/* What serves one card serves no other; nor do two of passt's help anybody. */
+static bool same_net(const struct config_net *a, const struct config_net *b)
+{
+	if (a->user || b->user)
+		return a->user == b->user;
+	return strcmp(a->tap, b->tap) == 0;
+}
+
 static int validate_nets(const struct vm_config *config, struct error *err)
 {
 	for (unsigned i = 0; i < config->net_count; i++) {
 		const struct config_net *net = &config->nets[i];
 
-		if (!net->tap)
-			return error_set(err, ERROR_USAGE, 0,
-					 "net: needs tap=NAME");
-		if (!net_tap_is_name(net->tap))
-			return error_set(err, ERROR_USAGE, 0,
-					 "net: '%s' is not an interface name",
-					 net->tap);
+		if (validate_net(net, err))
+			return error_wrap(err, "net");
 		for (unsigned j = 0; j < i; j++)
-			if (strcmp(config->nets[j].tap, net->tap) == 0)
+			if (same_net(net, &config->nets[j]))
 				return error_set(err, ERROR_USAGE, 0,
-						 "net: tap %s is named twice",
-						 net->tap);
+						 "net: %s is named twice",
+						 config_net_name(net));
 	}
+	return 0;
+}
+
+static int validate_vsock(struct config_vsock *vsock, struct error *err)
+{
+	if (!vsock->path && vsock->cid)
+		return error_set(err, ERROR_USAGE, 0, "vsock: needs a path");
+	if (!vsock->path)
+		return 0;
+	if (strlen(vsock->path) > VSOCK_PATH_MAX)
+		return error_set(err, ERROR_USAGE, 0,
+				 "vsock %s: longer than the %d bytes that a "
+				 "socket's name may have",
+				 vsock->path, VSOCK_PATH_MAX);
+	if (!vsock->cid)
+		vsock->cid = VSOCK_GUEST_CID_MIN;
+	return 0;
+}
+
+static int validate_balloon(const struct vm_config *config, struct error *err)
+{
+	const struct config_balloon *balloon = &config->balloon;
+	unsigned long long memory = config->memory.size;
+
+	if (!balloon->given)
+		return 0;
+	if (config->memory.hugepages)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: memory on huge pages stays reserved "
+				 "for the guest, so that none can go back to "
+				 "the host");
+	if (balloon->size >= memory)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: size: leaves nothing of the guest's "
+				 "%llu MiB",
+				 memory >> 20);
+	if (balloon->size % BALLOON_PAGE)
+		return error_set(err, ERROR_USAGE, 0,
+				 "balloon: size: not a multiple of 4 KiB");
 	return 0;
 }
 
@@ -307,6 +440,8 @@ int config_validate(struct vm_config *config, struct error *err)
 				 "cmdline and cmdline-only exclude each other");
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
+	    validate_vsock(&config->vsock, err) ||
+	    validate_balloon(config, err) ||
 	    validate_console(&config->console, err) ||
 	    cmdline_validate(config, err))
 		return -1;
@@ -348,7 +483,8 @@ static void print_option(const struct field *field, const void *at, FILE *out)
 	if (!set)
 		return;
 	fprintf(out, " --%s", field->name);
-	if (field->type == FIELD_FLAG)
+	if (field->type == FIELD_FLAG ||
+	    (field_may_stand_alone(field) && !*text))
 		return;
 	fputc(' ', out);
 	print_quoted(text, out);
@@ -365,8 +501,7 @@ void config_print_command(const struct vm_config *config, FILE *out)
 		if (!f->help || strcmp(f->name, "dry-run") == 0)
 			continue;
 		if (f->stride)
-			count = *(const unsigned *)((const char *)config +
-						    f->count_offset);
+			count = field_length(f, config);
 		for (unsigned i = 0; i < count; i++)
 			print_option(f, at + i * f->stride, out);
 	}

@@ -16,8 +16,13 @@
 
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
+#define CONFIG_DISK_QUEUES_MAX 16
+#define CONFIG_IOPS_MAX 1000000000
+#define CONFIG_BW_MIN 4096
 #define CONFIG_NETS_MAX 8
-#define CONFIG_ARGS_MAX 32 /* Linux panics at more */
+#define CONFIG_PUBLISH_MAX 32
+#define CONFIG_USER_MTU 65520 /* an IP packet of passt's, in 32-bit words */
+#define CONFIG_ARGS_MAX 32    /* Linux panics at more */
 /* KVM prepares its tables for all of it at once, deaf to signals: seconds per
  * TiB where it shadows page tables. More than 8 TiB it does not take at all. */
 #define CONFIG_MEMORY_MAX (1ULL << 40)
@@ -27,13 +32,22 @@ struct config_memory {
 	bool hugepages;
 };
 
+enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
+
 struct config_disk {
 	char *path;
 	bool readonly;
 	bool root;
 	bool direct;
-	char *id;     /* name in messages; "diskN" when not given */
-	char *serial; /* what the guest reads as the serial number */
+	char *id;	 /* name in messages; "diskN" when not given */
+	int cache;	 /* enum config_cache */
+	uint64_t queues; /* 0: one per vCPU */
+	uint64_t bw;	 /* bytes a second; 0: no limit */
+	uint64_t iops;
+	uint64_t bw_burst; /* 0: a tenth of a second's */
+	uint64_t iops_burst;
+	char *serial;	/* what the guest reads as the serial number */
+	char *iothread; /* name of its event loop; NULL: the VM's own */
 };
 
 struct config_mac {
@@ -41,10 +55,33 @@ struct config_mac {
 	uint8_t bytes[6];
 };
 
+/* Exactly one of tap and user is set. */
 struct config_net {
 	char *tap;
+	bool user;			   /* behind passt */
+	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
+	unsigned publish_count;
 	struct config_mac mac;
 	uint64_t mtu; /* bytes; 0: left to the guest */
+	char *iothread;
+};
+
+/* What messages call it. */
+static inline const char *config_net_name(const struct config_net *net)
+{
+	return net->user ? "user" : net->tap ? net->tap : "";
+}
+
+struct config_vsock {
+	char *path;   /* of the Unix socket; NULL: no device */
+	uint64_t cid; /* of the guest; 3 when not given */
+};
+
+struct config_balloon {
+	bool given;	   /* there is a balloon */
+	uint64_t size;	   /* bytes that it is to hold from the start */
+	uint64_t stats;	   /* seconds from one to the next; 0: none */
+	bool no_reporting; /* what the guest frees stays with it */
 };
 
 /* Exactly one is set. */
@@ -67,6 +104,8 @@ struct vm_config {
 	unsigned disk_count;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned net_count;
+	struct config_vsock vsock;
+	struct config_balloon balloon;
 	struct config_console console;
 	struct arch_config arch;
 	bool no_rng;
@@ -97,7 +136,7 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 		      struct error *err);
 
 /* Checks what single values cannot show, and fills in what was left open: the
- * console, disk names. */
+ * console, disk names, the CID. */
 int config_validate(struct vm_config *config, struct error *err);
 
 /* The command line that gives this configuration, quoted for a shell. */

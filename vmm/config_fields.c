@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "devices/vsock_packet.h"
 #include "vmm/config.h"
 
 static const char *const log_names[] = {
@@ -14,6 +15,12 @@ static const char *const log_names[] = {
 	[LOG_WARN] = "warn",
 	[LOG_INFO] = "info",
 	[LOG_DEBUG] = "debug",
+	NULL,
+};
+
+static const char *const cache_names[] = {
+	[CACHE_WRITEBACK] = "writeback",
+	[CACHE_UNSAFE] = "unsafe",
 	NULL,
 };
 
@@ -33,15 +40,50 @@ static const struct field disk_fields[] = {
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
 	{ "root", FIELD_FLAG, AT(config_disk, root) },
 	{ "direct", FIELD_FLAG, AT(config_disk, direct) },
+	{ "cache", FIELD_CHOICE, AT(config_disk, cache), .choices = cache_names,
+	  .arg = "writeback|unsafe" },
+	{ "queues", FIELD_UINT, AT(config_disk, queues), .min = 1,
+	  .max = CONFIG_DISK_QUEUES_MAX },
+	{ "bw", FIELD_SIZE, AT(config_disk, bw) },
+	{ "iops", FIELD_UINT, AT(config_disk, iops), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
+	{ "bw-burst", FIELD_SIZE, AT(config_disk, bw_burst) },
+	{ "iops-burst", FIELD_UINT, AT(config_disk, iops_burst), .min = 1,
+	  .max = CONFIG_IOPS_MAX },
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
+	{ "iothread", FIELD_STRING, AT(config_disk, iothread) },
 	{ .name = NULL },
 };
 
+#define LIST(type, member, counter, maximum)                               \
+	AT(type, member), .stride = sizeof(((struct type *)0)->member[0]), \
+			  .count_offset = offsetof(struct type, counter),  \
+			  .max = (maximum)
+
 static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
+	{ "user", FIELD_FLAG, AT(config_net, user) },
+	{ "publish", FIELD_STRING,
+	  LIST(config_net, publish, publish_count, CONFIG_PUBLISH_MAX) },
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
+	{ "iothread", FIELD_STRING, AT(config_net, iothread) },
+	{ .name = NULL },
+};
+
+static const struct field vsock_fields[] = {
+	{ "path", FIELD_STRING, AT(config_vsock, path), .positional = true },
+	{ "cid", FIELD_UINT, AT(config_vsock, cid), .min = VSOCK_GUEST_CID_MIN,
+	  .max = VSOCK_GUEST_CID_MAX },
+	{ .name = NULL },
+};
+
+static const struct field balloon_fields[] = {
+	{ "size", FIELD_SIZE, AT(config_balloon, size) },
+	{ "stats", FIELD_UINT, AT(config_balloon, stats), .min = 1,
+	  .max = 86400 },
+	{ "no-reporting", FIELD_FLAG, AT(config_balloon, no_reporting) },
 	{ .name = NULL },
 };
 
@@ -52,12 +94,6 @@ static const struct field console_fields[] = {
 	{ "file", FIELD_STRING, AT(config_console, file) },
 	{ .name = NULL },
 };
-
-#define LIST(member, counter, maximum)                                \
-	AT(vm_config, member),                                        \
-		.stride = sizeof(((struct vm_config *)0)->member[0]), \
-		.count_offset = offsetof(struct vm_config, counter),  \
-		.max = (maximum)
 
 const struct field config_fields[] = {
 	{ "kernel", FIELD_STRING, AT(vm_config, kernel), .arg = "FILE",
@@ -76,15 +112,31 @@ const struct field config_fields[] = {
 	{ "memory", FIELD_GROUP, AT(vm_config, memory), .group = memory_fields,
 	  .arg = "SIZE[,hugepages]",
 	  .help = "guest memory with K, M, G or T (256M); on 2 MiB pages" },
-	{ "disk", FIELD_GROUP, LIST(disks, disk_count, CONFIG_DISKS_MAX),
+	{ "disk", FIELD_GROUP,
+	  LIST(vm_config, disks, disk_count, CONFIG_DISKS_MAX),
 	  .group = disk_fields,
-	  .arg = "PATH[,readonly][,root][,direct][,id=S][,serial=S]",
+	  .arg = "PATH[,readonly][,root][,direct][,cache=C][,queues=N]"
+		 "[,bw=SIZE][,iops=N][,bw-burst=SIZE][,iops-burst=N]"
+		 "[,id=S][,serial=S][,iothread=NAME]",
 	  .help = "raw image or block device; repeatable; root adds root= to "
-		  "the command line, direct bypasses the page cache" },
-	{ "net", FIELD_GROUP, LIST(nets, net_count, CONFIG_NETS_MAX),
-	  .group = net_fields, .arg = "tap=NAME[,mac=M][,mtu=N]",
-	  .help = "network card on a tap, which is made if it is not there; "
-		  "repeatable" },
+		  "the command line, direct bypasses the page cache, iothread "
+		  "serves it in a thread of that name" },
+	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
+	  .group = net_fields,
+	  .arg = "tap=NAME|user[,publish=PORT:PORT]...[,mac=M][,mtu=N]"
+		 "[,iothread=NAME]",
+	  .help = "network card on a tap, which is made if it is not there, or "
+		  "behind passt, which needs no rights and leads ports of the "
+		  "host to the guest's; repeatable" },
+	{ "vsock", FIELD_GROUP, AT(vm_config, vsock), .group = vsock_fields,
+	  .arg = "PATH[,cid=N]",
+	  .help = "socket device, reached through the Unix socket PATH, which "
+		  "is made; the guest's connections lead to PATH_<port>" },
+	{ "balloon", FIELD_GROUP, AT(vm_config, balloon),
+	  .group = balloon_fields, .may_be_empty = true,
+	  .arg = "[size=SIZE][,stats=SECONDS][,no-reporting]",
+	  .help = "memory that the guest frees goes back to the host; size is "
+		  "taken from the guest, stats are logged at level info" },
 	{ "console", FIELD_GROUP, AT(vm_config, console),
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
@@ -96,6 +148,7 @@ const struct field config_fields[] = {
 	{ "no-reboot", FIELD_FLAG, AT(vm_config, no_reboot),
 	  .help = "end when the guest reboots instead of starting it again" },
 	{ "pidfile", FIELD_STRING, AT(vm_config, pidfile), .arg = "FILE",
+	  .is_output = true,
 	  .help = "write the process id there while the VM exists" },
 	{ "stop-timeout", FIELD_UINT, AT(vm_config, stop_timeout), .preset = 10,
 	  .max = 86400, .arg = "SECONDS",
@@ -111,7 +164,8 @@ const struct field config_fields[] = {
 	  .help = "print the complete command line and the memory map, start "
 		  "nothing" },
 #include "arch_fields.h"
-	{ "args", FIELD_STRING, LIST(args, arg_count, CONFIG_ARGS_MAX),
+	{ "args", FIELD_STRING,
+	  LIST(vm_config, args, arg_count, CONFIG_ARGS_MAX),
 	  .may_be_empty = true },
 	{ .name = NULL },
 };
@@ -248,6 +302,7 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 {
 	const struct field *field;
 	char *value;
+	void *to;
 
 	if (first && group->positional)
 		return field_parse(group, field_at(group, at, 0), piece, err);
@@ -261,7 +316,15 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 	if (!value && field->type != FIELD_FLAG)
 		return error_set(err, ERROR_USAGE, 0,
 				 "%s needs a value: %s=", piece, piece);
-	return field_parse(field, field_at(field, at, 0), value, err);
+	to = field->stride ? field_append(field, at, err)
+			   : field_at(field, at, 0);
+	return to ? field_parse(field, to, value, err) : -1;
+}
+
+void field_set_given(const struct field *field, void *at)
+{
+	if (field_may_stand_alone(field))
+		*(bool *)at = true;
 }
 
 static int parse_group(const struct field *field, void *at, const char *text,
@@ -273,6 +336,9 @@ static int parse_group(const struct field *field, void *at, const char *text,
 
 	if (!copy)
 		return error_set(err, ERROR_USAGE, ENOMEM, "%s", field->name);
+	field_set_given(field, at);
+	if (!*text && field_may_stand_alone(field))
+		return 0;
 	while ((piece = next_piece(&rest))) {
 		if (parse_piece(field->group, at, piece, first, err))
 			return error_wrap(err, "%s", field->name);
@@ -342,8 +408,14 @@ void field_clear(const struct field *field, void *at)
 		*(int *)at = (int)field->preset;
 		break;
 	case FIELD_GROUP:
-		for (const struct field *f = field->group; f->name; f++)
-			field_clear(f, field_at(f, at, 0));
+		if (field_may_stand_alone(field))
+			*(bool *)at = false;
+		for (const struct field *f = field->group; f->name; f++) {
+			if (f->stride)
+				field_clear_list(f, at);
+			else
+				field_clear(f, field_at(f, at, 0));
+		}
 		break;
 	}
 }
@@ -356,31 +428,44 @@ void field_clear_list(const struct field *field, void *base)
 		field_clear(field, field_at(field, base, --*count));
 }
 
+/* "NAME=VALUE" with commas doubled, behind *comma; nothing for an unset one. */
+static void print_member(const struct field *field, const void *at,
+			 const char **comma, FILE *out)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	FILE *mem = open_memstream(&text, &len);
+	bool set;
+
+	if (!mem)
+		return;
+	/* a choice that nobody made goes without saying */
+	set = field_print(field, at, mem) &&
+	      (field->type != FIELD_CHOICE ||
+	       *(const int *)at != (int)field->preset);
+	fclose(mem);
+	if (!set)
+		return;
+	fputs(*comma, out);
+	if (field->type == FIELD_FLAG)
+		fputs(field->name, out);
+	else if (!field->positional)
+		fprintf(out, "%s=", field->name);
+	for (const char *c = text; *c; c++)
+		fputs(*c == ',' ? ",," : (char[]){ *c, 0 }, out);
+	*comma = ",";
+}
+
 static bool print_group(const struct field *group, const void *at, FILE *out)
 {
 	const char *comma = "";
 
 	for (const struct field *f = group; f->name; f++) {
-		const void *value = (const char *)at + f->offset;
-		autofree char *text = NULL;
-		size_t len = 0;
-		FILE *mem = open_memstream(&text, &len);
-		bool set;
+		const char *value = (const char *)at + f->offset;
+		unsigned count = f->stride ? field_length(f, at) : 1;
 
-		if (!mem)
-			return false;
-		set = field_print(f, value, mem);
-		fclose(mem);
-		if (!set)
-			continue;
-		fputs(comma, out);
-		if (f->type == FIELD_FLAG)
-			fputs(f->name, out);
-		else if (!f->positional)
-			fprintf(out, "%s=", f->name);
-		for (const char *c = text; *c; c++)
-			fputs(*c == ',' ? ",," : (char[]){ *c, 0 }, out);
-		comma = ",";
+		for (unsigned i = 0; i < count; i++)
+			print_member(f, value + i * f->stride, &comma, out);
 	}
 	return *comma;
 }
@@ -407,9 +492,11 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		number = *(const uint64_t *)at;
 		if (number % (1 << 20) == 0)
 			fprintf(out, "%lluM", (unsigned long long)number >> 20);
-		else
+		else if (number % (1 << 10) == 0)
 			fprintf(out, "%lluK", (unsigned long long)number >> 10);
-		return true;
+		else
+			fprintf(out, "%llu", (unsigned long long)number);
+		return number || field->preset;
 	case FIELD_MAC:
 		if (mac->set)
 			fprintf(out, "%02x:%02x:%02x:%02x:%02x:%02x",
@@ -420,7 +507,10 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		fputs(field->choices[*(const int *)at], out);
 		return true;
 	case FIELD_GROUP:
-		return print_group(field->group, at, out);
+		if (field_may_stand_alone(field) && !*(const bool *)at)
+			return false;
+		return print_group(field->group, at, out) ||
+		       field_may_stand_alone(field);
 	}
 	return false;
 }

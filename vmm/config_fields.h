@@ -4,7 +4,11 @@
  * A field is a name, a type and an offset into its struct. Fields of type
  * FIELD_GROUP have fields of their own ("--disk PATH,readonly,id=S" or
  * {"path": ..., "readonly": true}); the group's first field may be positional
- * and then needs no "name=". Constant data, any thread.
+ * and then needs no "name=". Of a list inside a group the command line repeats
+ * the name, and JSON has an array. A group that may be empty can stand without
+ * a value
+ * (--balloon, "balloon": true); its struct starts with a bool that says that it
+ * was given. Constant data, any thread.
  */
 #pragma once
 
@@ -29,7 +33,8 @@ struct field {
 	const char *name;
 	enum field_type type;
 	bool positional;   /* first of its group: needs no name */
-	bool may_be_empty; /* a string */
+	bool may_be_empty; /* a string, or a group */
+	bool is_output;	   /* a string: a file that onggi writes */
 	size_t offset;
 	uint64_t preset; /* of numbers and choices */
 	uint64_t min, max;
@@ -72,6 +77,17 @@ static inline unsigned *field_count(const struct field *field, void *base)
 	return (unsigned *)((char *)base + field->count_offset);
 }
 
+static inline unsigned field_length(const struct field *field, const void *base)
+{
+	return *(const unsigned *)((const char *)base + field->count_offset);
+}
+
+/* Whether the field is a group that needs no value. */
+static inline bool field_may_stand_alone(const struct field *field)
+{
+	return field->type == FIELD_GROUP && field->may_be_empty;
+}
+
 /* Frees all elements of a list. */
 void field_clear_list(const struct field *field, void *base);
 
@@ -82,6 +98,9 @@ void *field_append(const struct field *field, void *base, struct error *err);
  * with commas; ",," stands for a comma. */
 int field_parse(const struct field *field, void *at, const char *text,
 		struct error *err);
+
+/* For groups that may be empty: notes that there is one. */
+void field_set_given(const struct field *field, void *at);
 
 /* Frees what the value at `at` owns and sets it to its default. */
 void field_clear(const struct field *field, void *at);

@@ -68,7 +68,11 @@ static int check_type(const struct field *field, const json_t *value,
 
 	/* "memory": 536870912 */
 	if (type == FIELD_GROUP)
-		number = field->group->type == FIELD_SIZE;
+		number = field->group->positional &&
+			 field->group->type == FIELD_SIZE;
+	/* "balloon": true */
+	if (field_may_stand_alone(field) && json_is_boolean(value))
+		return 0;
 	if (type == FIELD_FLAG && json_is_boolean(value))
 		return 0;
 	if (type != FIELD_FLAG && json_is_string(value))
@@ -76,8 +80,9 @@ static int check_type(const struct field *field, const json_t *value,
 	if (number && json_is_integer(value))
 		return 0;
 	return error_set(err, ERROR_USAGE, 0, "%s: must be %s%s", field->name,
-			 type == FIELD_GROUP && number ? "a whole number, "
-						       : "",
+			 field_may_stand_alone(field)	 ? "true, false, "
+			 : type == FIELD_GROUP && number ? "a whole number, "
+							 : "",
 			 wanted[field->type]);
 }
 
@@ -92,12 +97,15 @@ static int read_value(const struct field *field, void *at, json_t *value,
 	if (field->type == FIELD_GROUP)
 		field_clear(field, at);
 	if (field->type == FIELD_GROUP && json_is_object(value)) {
+		field_set_given(field, at);
 		if (read_object(field->group, at, value, err))
 			return error_wrap(err, "%s", field->name);
 		return 0;
 	}
 	if (check_type(field, value, err))
 		return -1;
+	if (field->type == FIELD_GROUP && json_is_false(value))
+		return 0;
 	switch (json_typeof(value)) {
 	case JSON_STRING:
 		text = json_string_value(value);
@@ -106,7 +114,7 @@ static int read_value(const struct field *field, void *at, json_t *value,
 					 "%s: holds a zero byte", field->name);
 		break;
 	case JSON_TRUE:
-		text = "true";
+		text = field->type == FIELD_GROUP ? "" : "true";
 		break;
 	case JSON_INTEGER:
 		snprintf(number, sizeof(number), "%lld",

@@ -17,6 +17,8 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 	add_slots(layout, SLOT_DISK, config->disk_count);
 	add_slots(layout, SLOT_NET, config->net_count);
 	add_slots(layout, SLOT_RNG, !config->no_rng);
+	add_slots(layout, SLOT_VSOCK, config->vsock.path != NULL);
+	add_slots(layout, SLOT_BALLOON, config->balloon.given);
 	if (layout->slot_count <= LAYOUT_SLOTS_MAX)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0,
@@ -47,10 +49,18 @@ void layout_print(const struct vm_config *config,
 			break;
 		case SLOT_NET:
 			fprintf(out, "net: %s\n",
-				config->nets[slot->index].tap);
+				config_net_name(&config->nets[slot->index]));
 			break;
 		case SLOT_RNG:
 			fprintf(out, "rng\n");
+			break;
+		case SLOT_VSOCK:
+			fprintf(out, "vsock: %s, CID %llu\n",
+				config->vsock.path,
+				(unsigned long long)config->vsock.cid);
+			break;
+		case SLOT_BALLOON:
+			fprintf(out, "balloon\n");
 			break;
 		}
 	}

@@ -4,11 +4,24 @@
 
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
+#include "devices/virtio_vsock.h"
+#include "vmm/discard.h"
 #include "vmm/kvm.h"
 #include "vmm/vm.h"
+
+/* One per vCPU, unless said otherwise. */
+static unsigned disk_queues(const struct vm_config *config,
+			    const struct config_disk *disk)
+{
+	uint64_t queues = disk->queues ? disk->queues : config->cpus;
+
+	return queues < VIRTIO_BLK_QUEUES_MAX ? (unsigned)queues
+					      : VIRTIO_BLK_QUEUES_MAX;
+}
 
 static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
@@ -16,12 +29,24 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	const struct config_disk *disk = &vm->config->disks[index];
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
+		.queues = disk_queues(vm->config, disk),
+		.limits = { .bytes = { disk->bw, disk->bw_burst },
+			    .ops = { disk->iops, disk->iops_burst } },
+		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
 
+	struct event_loop *loop = iothread_loop(vm, disk->iothread, err);
+
+	if (!loop)
+		return error_wrap(err, "%s", disk->id);
 	device->destroy = virtio_blk_destroy;
-	device->dev = virtio_blk_create(&options, &vm->mem, vm->loop, err);
-	return device->dev ? 0 : error_wrap(err, "%s", disk->id);
+	device->dev = virtio_blk_create(&options, &vm->mem, loop, err);
+	if (!device->dev)
+		return error_wrap(err, "%s", disk->id);
+	if (disk->iothread) /* which is there to take work off the vCPUs */
+		device->dev->kick_inline = false;
+	return 0;
 }
 
 static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
@@ -29,17 +54,25 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 {
 	const struct config_net *net = &vm->config->nets[index];
 	struct virtio_net_options options = {
-		.tap_fd = vm->resources->taps[index],
-		.mtu = (uint16_t)net->mtu,
+		.backend = resources_net(vm->resources, index),
+		/* passt's is not the one that guests start with */
+		.mtu = (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU
+							 : net->mtu),
 	};
 
+	struct event_loop *loop = iothread_loop(vm, net->iothread, err);
+
+	if (!loop)
+		return error_wrap(err, "net %s", config_net_name(net));
 	if (net->mac.set)
 		memcpy(options.mac, net->mac.bytes, sizeof(options.mac));
 	else
-		net_tap_mac(net->tap, options.mac);
+		net_tap_mac(config_net_name(net), options.mac);
 	device->destroy = virtio_net_destroy;
-	device->dev = virtio_net_create(&options, &vm->mem, vm->loop, err);
-	return device->dev ? 0 : error_wrap(err, "net %s", net->tap);
+	device->dev = virtio_net_create(&options, &vm->mem, loop, err);
+	if (!device->dev)
+		return error_wrap(err, "net %s", config_net_name(net));
+	return 0;
 }
 
 static int create_rng(struct vm *vm, unsigned index, struct vm_device *device,
@@ -51,11 +84,49 @@ static int create_rng(struct vm *vm, unsigned index, struct vm_device *device,
 	return device->dev ? 0 : -1;
 }
 
+static int create_vsock(struct vm *vm, unsigned index, struct vm_device *device,
+			struct error *err)
+{
+	const struct virtio_vsock_options options = {
+		.listen_fd = vm->resources->vsock.fd,
+		.path = vm->config->vsock.path,
+		.guest_cid = (uint32_t)vm->config->vsock.cid,
+	};
+
+	(void)index;
+	device->destroy = virtio_vsock_destroy;
+	device->dev = virtio_vsock_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
+static int discard(void *ctx, uint8_t *host, uint64_t len)
+{
+	return vm_discard(ctx, host, len);
+}
+
+static int create_balloon(struct vm *vm, unsigned index,
+			  struct vm_device *device, struct error *err)
+{
+	const struct config_balloon *balloon = &vm->config->balloon;
+	const struct virtio_balloon_options options = {
+		.target = balloon->size,
+		.stats_every = (unsigned)balloon->stats,
+		.reporting = !balloon->no_reporting,
+		.discard = discard,
+		.ctx = vm,
+	};
+
+	(void)index;
+	device->destroy = virtio_balloon_destroy;
+	device->dev = virtio_balloon_create(&options, &vm->mem, vm->loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
-	[SLOT_DISK] = create_disk,
-	[SLOT_NET] = create_net,
-	[SLOT_RNG] = create_rng,
+	[SLOT_DISK] = create_disk,	 [SLOT_NET] = create_net,
+	[SLOT_RNG] = create_rng,	 [SLOT_VSOCK] = create_vsock,
+	[SLOT_BALLOON] = create_balloon,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
@@ -117,4 +188,13 @@ void machine_destroy_devices(struct vm *vm)
 		if (device->dev)
 			device->destroy(device->dev);
 	}
+}
+
+struct virtio_device *machine_disk(const struct vm *vm, unsigned index)
+{
+	for (unsigned i = 0; i < vm->layout->slot_count; i++)
+		if (vm->layout->slots[i].kind == SLOT_DISK &&
+		    vm->layout->slots[i].index == index)
+			return vm->devices[i].dev;
+	return NULL;
 }

@@ -4,11 +4,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "devices/net_tap.h"
+#include "devices/vsock_table.h"
 #include "vmm/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -39,32 +40,33 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static bool is_open_as(const struct stat *st, int fd)
+bool resources_is_open_as(const struct stat *st, int fd)
 {
 	struct stat open;
 
 	return fd >= 0 && fstat(fd, &open) == 0 && same_file(&open, st);
 }
 
-/* Refuses to write over what this VM reads: nobody means to. */
-static int refuse_own_file(const struct resources *resources,
-			   const struct vm_config *config, const char *path,
-			   struct error *err)
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err)
 {
 	const char *use = NULL;
 	struct stat st;
 
 	if (stat(path, &st))
 		return 0; /* a new file, or open() will say what is wrong */
-	if (is_open_as(&st, resources->kernel.fd))
+	if (resources_is_open_as(&st, resources->kernel.fd))
 		use = "the kernel";
-	if (is_open_as(&st, resources->initrd.fd))
+	if (resources_is_open_as(&st, resources->initrd.fd))
 		use = "the initrd";
 	for (unsigned i = 0; i < config->disk_count; i++)
-		if (is_open_as(&st, resources->disks[i].fd))
+		if (resources_is_open_as(&st, resources->disks[i].fd))
 			use = config->disks[i].id;
-	if (is_open_as(&st, resources->pidfile_fd))
+	if (resources_is_open_as(&st, resources->pidfile_fd))
 		use = "the pidfile";
+	if (vsock_socket_is(&resources->vsock, &st))
+		use = "the vsock socket";
 	if (!use)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
@@ -81,7 +83,7 @@ static int refuse_disk_twice(const struct resources *resources,
 	if (stat(disk->path, &st))
 		return 0; /* which disk_open() will say */
 	for (unsigned i = 0; i < index; i++)
-		if (is_open_as(&st, resources->disks[i].fd) &&
+		if (resources_is_open_as(&st, resources->disks[i].fd) &&
 		    !(disk->readonly && config->disks[i].readonly))
 			return error_set(err, ERROR_USAGE, 0,
 					 "disk %s: is %s already, and shared "
@@ -108,15 +110,32 @@ static int open_disks(struct resources *resources,
 	return 0;
 }
 
-static int open_taps(struct resources *resources,
+static int open_net(struct resources *resources, const struct vm_config *config,
+		    unsigned index, struct error *err)
+{
+	const struct config_net *net = &config->nets[index];
+
+	if (!net->user)
+		return net_tap_open(&resources->nets[index].tap, net->tap, err);
+	resources->nets[index].passt = passt_start(net, err);
+	return resources->nets[index].passt ? 0 : -1;
+}
+
+static int open_nets(struct resources *resources,
 		     const struct vm_config *config, struct error *err)
 {
-	for (unsigned i = 0; i < config->net_count; i++) {
-		resources->taps[i] = net_tap_open(config->nets[i].tap, err);
-		if (resources->taps[i] < 0)
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (open_net(resources, config, i, err))
 			return error_wrap(err, "net%u", i);
-	}
 	return 0;
+}
+
+struct net_backend *resources_net(struct resources *resources, unsigned index)
+{
+	struct passt *passt = resources->nets[index].passt;
+
+	return passt ? passt_backend(passt)
+		     : &resources->nets[index].tap.backend;
 }
 
 /* Opens and locks the file; the lock goes with the process, however it ends,
@@ -145,7 +164,7 @@ static bool is_file_at(int fd, const char *path)
 {
 	struct stat there;
 
-	return stat(path, &there) == 0 && is_open_as(&there, fd);
+	return stat(path, &there) == 0 && resources_is_open_as(&there, fd);
 }
 
 /* An old pidfile is taken over; anything else was named by mistake. */
@@ -171,7 +190,7 @@ static int write_pidfile(struct resources *resources,
 	const char *path = config->pidfile;
 	autoclose int fd = -1;
 
-	if (refuse_own_file(resources, config, path, err))
+	if (resources_refuse_own_file(resources, config, path, err))
 		return error_wrap(err, "pidfile");
 	do {
 		cleanup_close(&fd);
@@ -193,13 +212,42 @@ static int write_pidfile(struct resources *resources,
 	return 0;
 }
 
+/* Each connection is a descriptor, and shells allow 1024 by default. What else
+ * there is takes no more than another thousand. */
+#define DESCRIPTORS (VSOCK_CONNECTIONS_MAX + 1024)
+
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = DESCRIPTORS;
+	if (limit.rlim_max < DESCRIPTORS)
+		limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_vsock(struct resources *resources,
+		      const struct vm_config *config, struct error *err)
+{
+	const char *path = config->vsock.path;
+
+	if (!path)
+		return 0;
+	if (resources_refuse_own_file(resources, config, path, err))
+		return error_wrap(err, "vsock");
+	allow_descriptors();
+	return vsock_socket_open(&resources->vsock, path, err);
+}
+
 static int open_console(struct resources *resources,
 			const struct vm_config *config,
 			struct timeline *timeline, struct error *err)
 {
 	const char *file = config->console.file;
 
-	if (file && refuse_own_file(resources, config, file, err))
+	if (file && resources_refuse_own_file(resources, config, file, err))
 		return error_wrap(err, "console");
 	resources->console = console_open(&config->console, timeline, err);
 	return resources->console ? 0 : -1;
@@ -224,12 +272,14 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err)
 {
 	*resources = (struct resources){
-		.kvm_fd = -1, .kernel.fd = -1, .initrd.fd = -1, .pidfile_fd = -1
+		.kvm_fd = -1,
+		.kernel.fd = -1,
+		.initrd.fd = -1,
+		.vsock.fd = -1,
+		.pidfile_fd = -1,
 	};
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		resources->disks[i].fd = -1;
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		resources->taps[i] = -1;
 
 	if (open_image(&resources->kernel, config->kernel, err)) {
 		error_wrap(err, "kernel");
@@ -244,7 +294,7 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		goto fail;
 	}
 	if (open_disks(resources, config, err) ||
-	    open_taps(resources, config, err))
+	    open_nets(resources, config, err))
 		goto fail;
 	resources->kvm_fd = kvm_open(err);
 	if (resources->kvm_fd < 0)
@@ -254,7 +304,8 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	 * one */
 	if (config->pidfile && write_pidfile(resources, config, err))
 		goto fail;
-	if (open_console(resources, config, timeline, err))
+	if (open_vsock(resources, config, err) ||
+	    open_console(resources, config, timeline, err))
 		goto fail;
 	return 0;
 fail:
@@ -269,9 +320,12 @@ void resources_close(struct resources *resources)
 	    is_file_at(resources->pidfile_fd, resources->pidfile))
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
+	vsock_socket_close(&resources->vsock);
 	console_close(resources->console);
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
-		cleanup_close(&resources->taps[i]);
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
+		passt_stop(resources->nets[i].passt);
+		net_tap_close(&resources->nets[i].tap);
+	}
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		cleanup_close(&resources->disks[i].fd);
 	cleanup_close(&resources->initrd.fd);

@@ -1,18 +1,24 @@
-/* Host resources that outlive a guest reboot: open files, taps, console.
+/* Host resources that outlive a guest reboot: open files, taps, sockets, passt,
+ * console.
  *
  * All of them are opened here, before the first VM exists, so that a restart
- * of the guest opens nothing again and a later sandbox need not allow it.
- * Main thread.
+ * of the guest opens nothing again and a later sandbox need not allow it; but
+ * for a disk's next file, see disk_reload.h. Main thread.
  */
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "boot/load.h"
 #include "devices/disk_file.h"
+#include "devices/net_tap.h"
+#include "devices/vsock_socket.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/passt.h"
 #include "vmm/timeline.h"
 
 /* Comes when somebody is about to write to the kernel's file, if it is
@@ -24,9 +30,13 @@
 struct resources {
 	int kvm_fd;
 	struct boot_file kernel;
-	struct boot_file initrd; /* fd -1: none */
-	struct disk disks[CONFIG_DISKS_MAX];
-	int taps[CONFIG_NETS_MAX];
+	struct boot_file initrd;	     /* fd -1: none */
+	struct disk disks[CONFIG_DISKS_MAX]; /* disk_reload changes them */
+	struct {
+		struct net_tap tap;
+		struct passt *passt; /* NULL: on the tap */
+	} nets[CONFIG_NETS_MAX];
+	struct vsock_socket vsock; /* fd -1: none */
 	struct console *console;
 	const char *pidfile; /* the configuration's; NULL: none written */
 	int pidfile_fd;	     /* locked */
@@ -35,5 +45,16 @@ struct resources {
 /* -1 with err set, and nothing left open or behind. */
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   struct timeline *timeline, struct error *err);
+
+/* Whether fd, if it is 0 or more, is the file or device that st is of. */
+bool resources_is_open_as(const struct stat *st, int fd);
 void resources_release_kernel(struct resources *resources);
+
+/* Refuses to write over what this VM has open: nobody means to. */
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err);
 void resources_close(struct resources *resources);
+
+/* What a network card sends to and receives from. */
+struct net_backend *resources_net(struct resources *resources, unsigned index);

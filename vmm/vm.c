@@ -178,6 +178,16 @@ static void let_kernel_go(struct vm *vm)
 /* SIGTERM presses the power button and gives the guest time; a second one, or
  * any other of the signals, ends the VM at once. So does the first where there
  * is no button: waiting would bring nothing. */
+static void handle_stop(struct vm *vm, int signal)
+{
+	if (signal != SIGTERM || vm->stop_asked || !vm->config->stop_timeout ||
+	    !arch_press_power_button(vm) || start_stop_timer(vm)) {
+		quit_by_signal(vm, signal);
+		return;
+	}
+	vm->stop_asked = true;
+}
+
 static void on_signal(struct event_source *source, uint32_t events)
 {
 	struct vm *vm = container_of(source, struct vm, signals);
@@ -186,23 +196,29 @@ static void on_signal(struct event_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (info.ssi_signo == RESOURCES_LEASE_SIGNAL) {
+	switch (info.ssi_signo) {
+	case RESOURCES_LEASE_SIGNAL:
 		let_kernel_go(vm);
-		return;
+		break;
+	case DISK_RELOAD_SIGNAL:
+		disk_reload_start(vm);
+		break;
+	default:
+		handle_stop(vm, (int)info.ssi_signo);
 	}
-	if (info.ssi_signo != SIGTERM || vm->stop_asked ||
-	    !vm->config->stop_timeout || !arch_press_power_button(vm) ||
-	    start_stop_timer(vm)) {
-		quit_by_signal(vm, (int)info.ssi_signo);
-		return;
-	}
-	vm->stop_asked = true;
 }
+
+static const int handled[] = {
+	SIGTERM,
+	SIGINT,
+	SIGHUP,
+	SIGQUIT,
+	RESOURCES_LEASE_SIGNAL,
+	DISK_RELOAD_SIGNAL,
+};
 
 static sigset_t handled_signals(void)
 {
-	static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT,
-				       RESOURCES_LEASE_SIGNAL };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -236,6 +252,7 @@ static int watch_signals(struct vm *vm, struct error *err)
 
 static void unwatch_signals(struct vm *vm)
 {
+	disk_reload_stop(vm);
 	cleanup_close(&vm->signals.fd);
 	cleanup_close(&vm->stop_timer.fd);
 }
@@ -376,6 +393,30 @@ static void destroy_vcpus(struct vm *vm)
 	free(vm->vcpus);
 }
 
+static void on_passt_failed(void *ctx, const char *why)
+{
+	vm_stop(ctx, VM_STOP_ERROR, ERROR_IO, "net user: passt: %s", why);
+}
+
+static int watch_helpers(struct vm *vm, struct error *err)
+{
+	for (unsigned i = 0; i < vm->config->net_count; i++) {
+		struct passt *passt = vm->resources->nets[i].passt;
+
+		if (passt &&
+		    passt_watch(passt, vm->loop, on_passt_failed, vm, err))
+			return -1;
+	}
+	return 0;
+}
+
+static void unwatch_helpers(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config->net_count; i++)
+		if (vm->resources->nets[i].passt)
+			passt_unwatch(vm->resources->nets[i].passt);
+}
+
 static int attach_console(struct vm *vm, struct error *err)
 {
 	return console_attach(vm->resources->console, &vm->serial, vm->loop,
@@ -402,9 +443,11 @@ static const struct {
 	{ "memory", create_memory, destroy_memory },
 	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "platform", create_platform, destroy_platform },
+	{ "I/O threads", NULL, iothreads_destroy },
 	{ "virtio devices", machine_create_devices, machine_destroy_devices },
 	{ "kernel", load_kernel, NULL },
 	{ "signals", watch_signals, unwatch_signals },
+	{ "helpers", watch_helpers, unwatch_helpers },
 	{ "console", attach_console, detach_console },
 };
 
@@ -413,6 +456,7 @@ static void destroy_stages(struct vm *vm, unsigned count)
 	while (count-- > 0)
 		if (stages[count].destroy)
 			stages[count].destroy(vm);
+	disk_reload_destroy(&vm->reload);
 	pthread_cond_destroy(&vm->pause_changed);
 	pthread_mutex_destroy(&vm->pause_lock);
 	pthread_mutex_destroy(&vm->stop_lock);
@@ -434,8 +478,9 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 	pthread_mutex_init(&vm->stop_lock, NULL);
 	pthread_mutex_init(&vm->pause_lock, NULL);
 	pthread_cond_init(&vm->pause_changed, NULL);
+	disk_reload_init(&vm->reload);
 	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
-		if (stages[i].create(vm, err)) {
+		if (stages[i].create && stages[i].create(vm, err)) {
 			destroy_stages(vm, i + 1);
 			return -1;
 		}
@@ -447,6 +492,16 @@ int vm_create(struct vm *vm, const struct vm_config *config,
 void vm_destroy(struct vm *vm)
 {
 	destroy_stages(vm, ARRAY_SIZE(stages));
+}
+
+static int start_threads(struct vm *vm, struct error *err)
+{
+	if (iothreads_start(vm, err))
+		return -1;
+	for (unsigned i = 0; i < vm->config->cpus; i++)
+		if (vcpu_start(&vm->vcpus[i], err))
+			return -1;
+	return 0;
 }
 
 static void stop_vcpus(struct vm *vm)
@@ -467,7 +522,8 @@ static void judge_reboot(struct vm *vm)
 			"the guest kernel panicked");
 		return;
 	}
-	on_signal(&vm->signals, EPOLLIN);
+	for (unsigned i = 0; i < ARRAY_SIZE(handled); i++)
+		on_signal(&vm->signals, EPOLLIN);
 	if (vm->stop_asked)
 		quit_by_signal(vm, SIGTERM);
 }
@@ -476,14 +532,11 @@ void vm_run(struct vm *vm, struct vm_stop *stop)
 {
 	struct error err;
 
-	for (unsigned i = 0; i < vm->config->cpus; i++) {
-		if (vcpu_start(&vm->vcpus[i], &err)) {
-			vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
-			break;
-		}
-	}
+	if (start_threads(vm, &err))
+		vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
 	event_loop_run(vm->loop);
 	stop_vcpus(vm);
+	iothreads_stop(vm);
 	/* whoever asked for the end does not want to wait for a reader */
 	if (vm->stop.reason != VM_STOP_QUIT)
 		console_flush(vm->resources->console, vm->signals.fd);

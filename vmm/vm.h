@@ -3,7 +3,8 @@
  * struct vm owns everything that lives as long as one boot of the guest; what
  * outlives a guest reboot (open disks, taps, console) is in struct resources.
  * vm_create() and vm_destroy() walk one table of stages, forward and back.
- * The calling thread of vm_run() is the event loop; each vCPU has its own.
+ * The calling thread of vm_run() is the event loop; each vCPU has its own, and
+ * each further event loop that devices ask for.
  */
 #pragma once
 
@@ -19,6 +20,8 @@
 #include "devices/serial_16550.h"
 #include "devices/virtio_mmio.h"
 #include "vmm/arch.h"
+#include "vmm/disk_reload.h"
+#include "vmm/iothread.h"
 #include "vmm/resources.h"
 #include "vmm/timeline.h"
 #include "vmm/vcpu.h"
@@ -64,6 +67,9 @@ struct vm {
 	int irq_fds[LAYOUT_SLOTS_MAX + VM_PLATFORM_IRQS];
 	unsigned irq_count;
 	struct vm_device devices[LAYOUT_SLOTS_MAX];
+	struct disk_reload reload;
+	struct iothread iothreads[LAYOUT_SLOTS_MAX];
+	unsigned iothread_count;
 	struct arch_state arch;
 	struct vcpu *vcpus;
 

@@ -15,8 +15,8 @@
 #include "base/guest_mem.h"
 #include "boot/initrd.h"
 
-/* booting.rst: the tree lies on an 8-byte boundary and is at most 2 MiB long;
- * older kernels also want it in one 2 MiB block, so start it on such. */
+/* booting.rst: the tree lies on an 8-byte boundary and is at most 2 MiB long.
+ * (Kernels before 4.2 also wanted it in one 2 MiB block.) */
 #define FDT_ALIGN 8
 #define FDT_SIZE_MAX (2 << 20)
 

@@ -81,10 +81,11 @@ static int image_check_header(const struct image_header *h, const char *name,
 	if (le64_get(h->flags) & FLAG_BIG_ENDIAN)
 		return error_set(err, ERROR_IMAGE, 0,
 				 "%s: Image of a big-endian kernel", name);
-	if (le64_get(h->text_offset) >= IMAGE_ALIGN)
+	if (le64_get(h->text_offset) >= IMAGE_ALIGN ||
+	    le64_get(h->text_offset) % 4096)
 		return error_set(err, ERROR_IMAGE, 0,
 				 "%s: Image with text_offset %#" PRIx64
-				 "; wanted: less than 2 MiB",
+				 "; wanted: whole pages, less than 2 MiB",
 				 name, le64_get(h->text_offset));
 	return 0;
 }

@@ -1,6 +1,7 @@
 """Real kernels on the real program: every way to boot, every way to end."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -35,14 +36,50 @@ def test_tuned_kernel_boots_each_way(images, kernel, options, cpus, memory):
     assert mib * 0.75 < int(lines[2]) / 1024 < mib
 
 
+AT_PAGESZ = 6  # <linux/auxvec.h>
+
+
+def needs_built(kernel):
+    if not (onggi.images_dir() / kernel).exists():
+        pytest.skip(f"{kernel}: was not built")
+
+
+@pytest.mark.parametrize("kernel", machine.VARIANTS)
+def test_variants_of_the_tuned_kernel_use_their_devices(images, tmp_path,
+                                                        kernel):
+    """Rings and buffers lie where their page size puts them."""
+    needs_built(kernel)
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(os.urandom(1 << 20))
+    result = run("run", "--kernel", getattr(images, kernel), "--initrd",
+                 images.initramfs, "--cpus", 2, "--memory", "512M", "--disk",
+                 disk, sh="""
+        od -An -v -tx8 -w16 /proc/self/auxv | grep '^ *0*6 '
+        dd if=/dev/vda of=/tmp/copy bs=1M 2>/dev/null
+        dd if=/dev/zero of=/dev/vda bs=1M count=1 conv=fsync 2>/dev/null
+        dd if=/tmp/copy of=/dev/vda bs=4k conv=fsync 2>/dev/null
+        md5sum </tmp/copy
+        head -c 16 /dev/hwrng | wc -c
+        exit 7""")
+    assert result.returncode == 7, result.stdout + result.stderr
+    lines = result.stdout.split("\n")
+    key, value = lines[0].split()
+    assert (int(key, 16), int(value, 16)) == (AT_PAGESZ,
+                                              machine.VARIANTS[kernel])
+    assert lines[1].split()[0] == hashlib.md5(disk.read_bytes()).hexdigest()
+    assert lines[2].strip() == "16"
+
+
 def test_guest_finds_topology_clock_and_hypervisor(tuned):
     out = run(*tuned, "--cpus", 2, sh="""
         cat /sys/devices/system/clocksource/clocksource0/current_clocksource
         cat /sys/devices/system/cpu/cpu1/topology/core_id
         cat /sys/devices/system/cpu/cpu1/topology/core_cpus_list
-        %s && echo hypervisor""" % machine.KNOWS_HYPERVISOR).stdout.split()
+        %s && echo hypervisor
+        %s && echo controller""" % (machine.KNOWS_HYPERVISOR,
+                                    machine.HAS_CONTROLLER)).stdout.split()
     assert out[0] in machine.CLOCKS
-    assert out[1:] == ["1", "1", "hypervisor"]
+    assert out[1:] == ["1", "1", "hypervisor", "controller"]
 
 
 def test_timeline_reaches_every_stage(tuned):
@@ -245,8 +282,7 @@ def test_guest_memory_is_not_touched_before_the_guest_does(tuned):
 def test_a_guest_hears_the_power_button(images, tmp_path, kernel):
     """On tuned kernels that know of one; a script takes the event, 24 bytes
     when it is pressed."""
-    if not (onggi.images_dir() / kernel).exists():
-        pytest.skip(f"{kernel}: was not built")
+    needs_built(kernel)
     disk = tmp_path / "disk.img"
     disk.write_bytes(bytes(1 << 20))
     with Guest("run", "--kernel", getattr(images, kernel), "--initrd",
@@ -297,9 +333,10 @@ def test_stock_debian_obeys_the_power_button(images, tmp_path):
     root = tmp_path / "root.ext4"
     subprocess.run(["cp", "--sparse=always", images.debian_root, root],
                    check=True)
-    with Guest("run", "--kernel", images.debian_vmlinuz, "--initrd",
-               images.debian_initrd, "--disk", f"{root},root", "--memory",
-               "512M", "--stop-timeout", 400) as vm:
+    kernel, initrd = (getattr(images, name) for name in machine.BUTTON_STOCK)
+    with Guest("run", "--kernel", kernel, "--initrd", initrd, "--disk",
+               f"{root},root", "--memory", "512M", "--stop-timeout",
+               400) as vm:
         log_in(vm)
         vm.signal()
         vm.wait_for("Power down", 400)

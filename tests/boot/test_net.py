@@ -1,6 +1,5 @@
 """Network cards on taps of the host: traffic both ways, with checksums."""
 
-import contextlib
 import hashlib
 import ipaddress
 import os
@@ -9,7 +8,7 @@ import subprocess
 
 import onggi
 import pytest
-from onggi import Guest, run
+from onggi import Guest, for_everybody, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="taps need root")
 
@@ -115,16 +114,6 @@ def test_a_tap_that_is_not_there_is_made_and_goes_away(images):
                  "/sys/class/net")
     assert "eth0" in result.stdout.split()
     assert not os.path.exists(f"/sys/class/net/{name}")
-
-
-@contextlib.contextmanager
-def for_everybody(*paths):
-    """Lets every user read and write paths for a while."""
-    with contextlib.ExitStack() as stack:
-        for path in paths:
-            stack.callback(os.chmod, path, os.stat(path).st_mode & 0o7777)
-            os.chmod(path, 0o666)
-        yield
 
 
 def test_a_ready_tap_needs_no_rights(images):

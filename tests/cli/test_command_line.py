@@ -104,7 +104,14 @@ def test_unknown_command_is_refused():
     (["--disk", "a,id"], ["disk", "id"]),
     (["--disk", "a,root", "--disk", "b,root"], ["disk", "root"]),
     (["--disk", "a,serial=123456789012345678901"], ["disk", "serial"]),
-    (["--net", "mac=02:00:00:00:00:01"], ["net", "tap"]),
+    (["--disk", "a,cache=none"], ["disk: cache", "writeback|unsafe"]),
+    (["--disk", "a,bw=fast"], ["disk: bw", "fast", "512M"]),
+    (["--disk", "a,bw=50"], ["disk a: bw: 50 bytes", "4 KiB", "50M?"]),
+    (["--disk", "a,iops=0"], ["disk: iops", "1 to"]),
+    (["--disk", "a,iops=5,bw-burst=1M"], ["disk a", "bw-burst needs bw"]),
+    (["--disk", "a,bw=5M,iops-burst=9"], ["disk a", "iops-burst needs iops"]),
+    (["--disk", "a,queues=0"], ["disk: queues", "1 to 16"]),
+    (["--disk", "a,queues=17"], ["disk: queues", "1 to 16"]),
     (["--net", "tap=t0,mac=02:00"], ["mac", "02:00"]),
     (["--net", "tap=t0,mac=03:00:00:00:00:01"], ["mac", "multicast"]),
     (["--net", "tap=t0,mtu=60"], ["mtu", "60"]),
@@ -112,6 +119,13 @@ def test_unknown_command_is_refused():
       for name in ("a/b", ".", "..", "a:b", "a b", "voilà", "a\nb",
                    "sixteen-letters-")),
     (["--net", "tap=t0", "--net", "tap=t0"], ["t0", "twice"]),
+    (["--balloon", "size"], ["balloon", "size needs a value"]),
+    (["--balloon", "512M"], ["balloon", "unknown key '512M'"]),
+    (["--balloon", "size=256M"], ["balloon: size", "256 MiB"]),
+    (["--balloon", "size=1M,"], ["balloon", "unknown key ''"]),
+    (["--balloon", "size=4095"], ["balloon: size", "4 KiB"]),
+    (["--balloon", "stats=0"], ["balloon: stats", "1 to 86400"]),
+    (["--balloon", "--memory", "64M,hugepages"], ["balloon", "huge pages"]),
     (["--console", "stdio,pty"], ["console"]),
     (["--console", "tcp"], ["console", "tcp"]),
     (["--cmdline", "a", "--cmdline-only", "b"], ["cmdline"]),
@@ -151,6 +165,10 @@ def test_too_many_disks_are_refused():
     ('{"memory": true}', ["memory", "a whole number, a string or an object"]),
     ('{"memory": 1e9}', ["memory", "a whole number, a string or an object"]),
     ('{"memory": {"size": true}}', ["memory: size", "whole number"]),
+    ('{"balloon": 1}', ["balloon", "true, false, a string or an object"]),
+    ('{"balloon": null}', ["balloon", "must be true"]),
+    ('{"balloon": {"stats": true}}', ["balloon: stats", "whole number"]),
+    ('{"balloon": {"given": true}}', ["balloon", "given"]),
     ('{"disk": [1]}', ["disk", "string or an object"]),
     ('{"disk": [{"path": false}]}', ["disk: path", "string"]),
     ('{"log-level": 1}', ["log-level", "must be a string"]),
@@ -208,6 +226,44 @@ def test_a_later_file_wins_over_an_earlier_one(tmp_path, kernel):
     assert "--memory 256M,hugepages --console file=/c " in shown
 
 
+def test_an_option_that_needs_no_value_takes_one_where_it_is(tmp_path, kernel):
+    def shown(*args):
+        result = run("run", "--kernel", kernel, "--dry-run", *args)
+        assert result.returncode == 0, result.stderr
+        assert ("balloon\n" in result.stdout) == ("--balloon" in result.stdout)
+        return result.stdout.partition(" --console ")[0].partition("256M")[2]
+
+    def written(value):
+        path = tmp_path / "vm.json"
+        path.write_text(json.dumps({"balloon": value}))
+        return shown("--config", path)
+
+    assert shown() == ""
+    for args in (["--balloon"], ["--balloon", "--cpus", "2"], ["--balloon="],
+                 ["--balloon", "--", "sh"], ["--balloon", "size=0"],
+                 ["--balloon", "size=1M", "--balloon"]):
+        assert shown(*args) == " --balloon", args
+    text = " --balloon size=64M,stats=5,no-reporting"
+    assert shown("--balloon", "no-reporting,size=64M,stats=5") == text
+    assert shown("--balloon=stats=5", "--balloon=stats=6") == \
+        " --balloon stats=6"
+    for value in (True, {}, ""):
+        assert written(value) == " --balloon", value
+    assert written({"size": "64M", "stats": 5, "no-reporting": True}) == text
+    assert written("size=64M,stats=5,no-reporting") == text
+    assert written(False) == ""
+
+
+def test_a_small_guest_reports_small_blocks(kernel):
+    word = " page_reporting.page_reporting_order="
+    for args, small in (([], True), (["--memory", "1G"], False),
+                        (["--balloon", "no-reporting"], False),
+                        (["--cmdline-only", "x"], False)):
+        shown = run("run", "--kernel", kernel, "--balloon", "--dry-run", *args)
+        assert (word in shown.stdout) == small, args
+    assert word not in run("run", "--kernel", kernel, "--dry-run").stdout
+
+
 def test_defaults_are_what_the_help_says(kernel):
     shown = run("run", "--kernel", kernel, "--dry-run").stdout
     for words in ("--cpus 1 ", "--memory 256M ", "--console stdio ",
@@ -255,7 +311,8 @@ def test_quotes_that_are_closed_and_dashes_of_ones_own_are_fine(kernel):
 def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     odd = tmp_path / "a disk, with commas.img"
     first = run("run", "--kernel", kernel, "--memory", "5G", "--disk",
-                str(odd).replace(",", ",,") + ",root,direct,serial=S1",
+                str(odd).replace(",", ",,") + ",root,direct,cache=unsafe,queues=3,bw=5000,iops=9,"
+                "bw-burst=4K,iops-burst=3,serial=S1",
                 "--cmdline", "a='b c'", "--dry-run", "--", "sh", "-c", "it's")
     assert first.returncode == 0, first.stderr
     again = shlex.split(first.stdout.splitlines()[0])
@@ -265,6 +322,8 @@ def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     second = run(*again[1:at], "--dry-run", *again[at:])
     assert second.stdout == first.stdout
     assert "root=/dev/vda rw" in first.stdout
+    assert ("cache=unsafe,queues=3,bw=5000,iops=9,bw-burst=4K,iops-burst=3,"
+            in first.stdout)
     assert re.search(r"0x100000000 .* memory, 2048 MiB", first.stdout)
 
 

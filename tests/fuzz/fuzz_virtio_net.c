@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/net_tap.h"
 #include "devices/virtio_net.h"
 #include "tests/fuzz/fuzz_driver.h"
 
@@ -71,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *ram = fuzz_ram_create(&mem);
 	struct virtio_net_options options = { 0 };
 	struct virtio_device *dev;
+	struct net_tap tap;
 	struct virtio_mmio *mmio;
 	struct params p;
 	struct error err;
@@ -80,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	fuzz_take(&in, &p, sizeof(p));
 	fuzz_take(&in, ram, FUZZ_RAM_SIZE);
-	options.tap_fd = fds[0];
+	net_tap_init(&tap, fds[0]);
+	options.backend = &tap.backend;
 	options.mtu = (uint16_t)(64 * p.mtu);
 	dev = virtio_net_create(&options, &mem, fuzz_loop(), &err);
 	mmio = fuzz_attach(dev);
@@ -89,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(mmio, ram, fds[1], p.steps[2 * i], p.steps[2 * i + 1]);
 	virtio_mmio_destroy(mmio);
 	virtio_net_destroy(dev);
-	close(fds[0]);
+	net_tap_close(&tap);
 	close(fds[1]);
 	free(ram);
 	return 0;

@@ -167,6 +167,25 @@ static void bad_regions_are_refused(void **state)
 
 /* --- iov --- */
 
+static void an_iov_cursor_hands_out_pieces_where_they_lie(void **state)
+{
+	char a[] = "abc", b[] = "defgh";
+	struct iovec iov[] = { { a, 3 }, { NULL, 0 }, { b, 5 } }, piece;
+	struct iov_cursor cursor = iov_cursor(iov, 3);
+
+	(void)state;
+	piece = iov_next(&cursor, 100);
+	assert_ptr_equal(piece.iov_base, a);
+	assert_int_equal(piece.iov_len, 3);
+	piece = iov_next(&cursor, 4);
+	assert_ptr_equal(piece.iov_base, b);
+	assert_int_equal(piece.iov_len, 4);
+	piece = iov_next(&cursor, 4);
+	assert_ptr_equal(piece.iov_base, b + 4);
+	assert_int_equal(piece.iov_len, 1);
+	assert_int_equal(iov_next(&cursor, 4).iov_len, 0);
+}
+
 static void an_iov_cursor_crosses_pieces_and_stops_at_the_end(void **state)
 {
 	char a[] = "abc", b[] = "defgh";
@@ -183,6 +202,28 @@ static void an_iov_cursor_crosses_pieces_and_stops_at_the_end(void **state)
 	assert_int_equal(iov_read(&cursor, out, 16), 2);
 	assert_int_equal(iov_read(&cursor, out, 16), 0);
 	assert_int_equal(iov_write(&cursor, "Z", 1), 0);
+}
+
+static void iov_pieces_are_skipped_and_listed(void **state)
+{
+	char a[3], b[5];
+	struct iovec iov[] = { { a, 3 }, { NULL, 0 }, { b, 5 } };
+	struct iov_cursor cursor = iov_cursor(iov, 3);
+	struct iovec out[3];
+
+	(void)state;
+	assert_int_equal(iov_skip(&cursor, 2), 2);
+	assert_int_equal(iov_take(&cursor, 3, out), 2);
+	assert_ptr_equal(out[0].iov_base, a + 2);
+	assert_int_equal(out[0].iov_len, 1);
+	assert_ptr_equal(out[1].iov_base, b);
+	assert_int_equal(out[1].iov_len, 2);
+	assert_int_equal(iov_skip(&cursor, 1), 1);
+	assert_int_equal(iov_take(&cursor, 16, out), 1);
+	assert_ptr_equal(out[0].iov_base, b + 3);
+	assert_int_equal(out[0].iov_len, 2);
+	assert_int_equal(iov_take(&cursor, 16, out), 0);
+	assert_int_equal(iov_skip(&cursor, 1), 0);
 }
 
 static void le_types_round_trip(void **state)
@@ -354,6 +395,8 @@ int main(void)
 		TEST(guest_copies_are_whole_or_not_at_all),
 		TEST(bad_regions_are_refused),
 		TEST(an_iov_cursor_crosses_pieces_and_stops_at_the_end),
+		TEST(iov_pieces_are_skipped_and_listed),
+		TEST(an_iov_cursor_hands_out_pieces_where_they_lie),
 		TEST(le_types_round_trip),
 		TEST(the_loop_calls_what_is_ready_and_only_that),
 		TEST(a_source_removed_by_another_is_not_called_in_its_batch),

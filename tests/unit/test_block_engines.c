@@ -25,20 +25,20 @@
 
 /* Every test runs on each engine. */
 struct fixture {
+	block_engine_create_fn *create;
 	int fd, event_fd;
 	struct block_engine *engine;
 };
 
-static int setup_with(void **state, block_engine_create_fn *create)
+static int setup_on(void **state, block_engine_create_fn *create, int fd)
 {
 	static struct fixture f;
 	struct block_engine_config config = { .max = 128 };
-	char path[] = "/tmp/onggi-engine-XXXXXX";
 	uint8_t data[FILE_SIZE];
 	struct error err;
 
-	f.fd = mkstemp(path);
-	unlink(path);
+	f.create = create;
+	f.fd = fd;
 	for (int i = 0; i < FILE_SIZE; i++)
 		data[i] = (uint8_t)(i / 512);
 	if (write(f.fd, data, sizeof(data)) != sizeof(data))
@@ -51,6 +51,15 @@ static int setup_with(void **state, block_engine_create_fn *create)
 		print_message("%s\n", err.text);
 	*state = &f;
 	return 0;
+}
+
+static int setup_with(void **state, block_engine_create_fn *create)
+{
+	char path[] = "/tmp/onggi-engine-XXXXXX";
+	int fd = mkstemp(path);
+
+	unlink(path);
+	return setup_on(state, create, fd);
 }
 
 static int setup_uring(void **state)
@@ -143,6 +152,82 @@ static void a_write_lands_and_a_flush_follows(void **state)
 	assert_int_equal(flush.result, 0);
 	assert_int_equal(pread(f->fd, back, 512, 1024), 512);
 	assert_memory_equal(back, data, 512);
+}
+
+static int carry_out(struct fixture *f, enum block_op op, uint64_t offset,
+		     size_t len)
+{
+	struct block_request req = { .op = op, .offset = offset, .left = len };
+
+	f->engine->ops->queue(f->engine, &req);
+	f->engine->ops->submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	return req.result;
+}
+
+static void expect_zeroes(struct fixture *f, unsigned first, unsigned end)
+{
+	uint8_t sector[512];
+
+	for (unsigned i = 0; i < FILE_SIZE / 512; i++) {
+		assert_int_equal(pread(f->fd, sector, 512, 512 * i), 512);
+		assert_int_equal(sector[0], i >= first && i < end ? 0 : i);
+		assert_int_equal(sector[511], i >= first && i < end ? 0 : i);
+	}
+}
+
+static void a_range_becomes_zeroes_as_the_file_system_can(void **state)
+{
+	static const enum block_op ops[] = { BLOCK_PUNCH, BLOCK_ZERO };
+	struct fixture *f = fixture_of(state);
+	unsigned end = 10;
+
+	for (int i = 0; i < 2; i++) {
+		struct block_request req = { .op = ops[i] };
+		int mode = block_request_fallocate_mode(&req);
+		int can = fallocate(f->fd, mode, FILE_SIZE - 1, 1) ? -errno : 0;
+
+		assert_int_equal(carry_out(f, ops[i], 9 * 512, 512 * (end - 8)),
+				 can);
+		end += can ? 0 : 10;
+	}
+	assert_int_equal(
+		carry_out(f, BLOCK_WRITE_ZEROES, 9 * 512, 512 * (end - 9)), 0);
+	/* the last byte was tried with above */
+	assert_int_equal(pwrite(f->fd, "\x7f", 1, FILE_SIZE - 1), 1);
+	expect_zeroes(f, 9, end);
+}
+
+static void a_long_write_of_zeroes_reaches_its_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	size_t len = 2 * BLOCK_TRANSFER_MAX + 1024;
+	uint8_t byte;
+
+	assert_int_equal(carry_out(f, BLOCK_WRITE_ZEROES, 512, len), 0);
+	assert_int_equal(lseek(f->fd, 0, SEEK_END), 512 + len);
+	for (size_t at = 512; at < 512 + len; at += 511) {
+		assert_int_equal(pread(f->fd, &byte, 1, (off_t)at), 1);
+		assert_int_equal(byte, 0);
+	}
+}
+
+static void what_a_file_cannot_do_says_so(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+
+	/* tmpfs has no ZERO_RANGE */
+	assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
+	if (fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 512) == 0)
+		skip();
+	close(fd);
+	teardown(state);
+	assert_int_equal(setup_on(state, f->create,
+				  memfd_create("disk", MFD_CLOEXEC)),
+			 0);
+	assert_int_equal(carry_out(f, BLOCK_ZERO, 0, 512), -EOPNOTSUPP);
+	assert_int_equal(carry_out(f, BLOCK_PUNCH, 0, 512), 0);
 }
 
 static void a_read_past_the_end_goes_on_and_then_fails(void **state)
@@ -472,6 +557,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_read_arrives_and_signals),
 		TEST(a_write_lands_and_a_flush_follows),
+		TEST(a_range_becomes_zeroes_as_the_file_system_can),
+		TEST(a_long_write_of_zeroes_reaches_its_end),
+		TEST(what_a_file_cannot_do_says_so),
 		TEST(a_read_past_the_end_goes_on_and_then_fails),
 		TEST(a_bounced_request_moves_all_its_bytes),
 		TEST(as_many_as_promised_fit_at_once),

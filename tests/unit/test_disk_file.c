@@ -1,9 +1,12 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,6 +151,81 @@ static void a_direct_disk_knows_its_alignment(void **state)
 	close(disk.fd);
 }
 
+static void a_file_likes_the_blocks_of_its_file_system(void **state)
+{
+	struct disk_topology topology;
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(fstat(fd, &st), 0);
+	disk_topology_read(fd, 512, &topology);
+	assert_int_equal(topology.physical,
+			 st.st_blksize > 65536 ? 4096 : st.st_blksize);
+	assert_int_equal(topology.io_min, topology.physical);
+	assert_int_equal(topology.io_opt,
+			 st.st_blksize > 65536 ? st.st_blksize : 0);
+	assert_int_equal(topology.offset, 0);
+	disk_topology_read(fd, 1 << 20, &topology);
+	assert_int_equal(topology.physical, 1 << 20);
+	assert_int_equal(topology.io_min, 1 << 20);
+	disk_topology_read(-1, 512, &topology);
+	assert_int_equal(topology.physical, 512);
+	close(fd);
+}
+
+/* The path of a loop device with sectors of 4 KiB on the file, which goes away
+ * with its last descriptor, *keep; false without the right to make one. */
+static bool make_block_device(char *device, size_t size, int *keep)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int file = open(path, O_RDWR | O_CLOEXEC), number = -1;
+	struct loop_config config = {
+		.fd = (uint32_t)file,
+		.block_size = 4096,
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
+	};
+
+	if (control >= 0) {
+		number = ioctl(control, LOOP_CTL_GET_FREE);
+		close(control);
+	}
+	snprintf(device, size, "/dev/loop%d", number);
+	*keep = number < 0 ? -1 : open(device, O_RDWR | O_CLOEXEC);
+	if (*keep >= 0 && ioctl(*keep, LOOP_CONFIGURE, &config)) {
+		close(*keep);
+		*keep = -1;
+	}
+	close(file);
+	return *keep >= 0;
+}
+
+static void a_block_device_tells_what_it_is(void **state)
+{
+	struct disk_config config = { 0 };
+	char device[32];
+	struct disk disk;
+	struct error err;
+	int keep;
+
+	(void)state;
+	if (!make_block_device(device, sizeof(device), &keep))
+		skip();
+	config.path = device;
+	assert_int_equal(disk_open(&config, &disk, &err), 0);
+	assert_int_equal(disk.size, 65536);
+	assert_int_equal(disk.block_size, 512);
+	assert_true(disk.topology.physical >= 4096);
+	assert_true(disk.topology.io_min >= disk.topology.physical);
+	close(disk.fd);
+	config.direct = true;
+	assert_int_equal(disk_open(&config, &disk, &err), 0);
+	assert_int_equal(disk.block_size, 4096);
+	assert_true(disk.topology.physical >= 4096);
+	close(disk.fd);
+	close(keep);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -158,6 +236,8 @@ int main(void)
 		TEST(readers_share_and_exclude_writers),
 		TEST(what_is_no_disk_is_refused_by_name),
 		TEST(a_direct_disk_knows_its_alignment),
+		TEST(a_file_likes_the_blocks_of_its_file_system),
+		TEST(a_block_device_tells_what_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

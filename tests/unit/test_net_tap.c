@@ -29,35 +29,37 @@ static void names_that_are_none_are_refused(void **state)
 		"",    "tap%d", "a/b",	"sixteen-letters-", ".", "..",
 		"a:b", " ",	"a\nb", "voil\xc3\xa0",
 	};
+	struct net_tap tap;
 	struct error err;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		assert_int_equal(net_tap_open(names[i], &err), -1);
+		assert_int_equal(net_tap_open(&tap, names[i], &err), -1);
 		assert_non_null(strstr(err.text, "not an interface name"));
 	}
 }
 
 /* Skips where taps cannot be had: no /dev/net/tun, or not root. */
-static int open_or_skip(const char *name)
+static void open_or_skip(struct net_tap *tap, const char *name)
 {
 	struct error err;
-	int fd = net_tap_open(name, &err);
 
-	if (fd < 0) {
+	if (net_tap_open(tap, name, &err)) {
 		print_message("%s\n", err.text);
 		skip();
 	}
-	return fd;
 }
 
 static void a_tap_has_the_12_byte_header_and_does_not_block(void **state)
 {
 	struct ifreq request;
-	int header = 0, fd = open_or_skip("onggi-test0");
+	struct net_tap tap;
+	int header = 0, fd;
 	char byte;
 
 	(void)state;
+	open_or_skip(&tap, "onggi-test0");
+	fd = tap.backend.fd;
 	memset(&request, 0, sizeof(request));
 	assert_int_equal(ioctl(fd, TUNGETVNETHDRSZ, &header), 0);
 	assert_int_equal(header, 12);
@@ -67,37 +69,40 @@ static void a_tap_has_the_12_byte_header_and_does_not_block(void **state)
 	assert_true(request.ifr_flags & IFF_NO_PI);
 	assert_int_equal(read(fd, &byte, 1), -1);
 	assert_int_equal(errno, EAGAIN);
-	close(fd);
+	net_tap_close(&tap);
 }
 
 static void a_tap_takes_offloads(void **state)
 {
-	int fd = open_or_skip("onggi-test1");
+	struct net_tap tap;
+	struct net_backend *backend = &tap.backend;
 
 	(void)state;
-	assert_int_equal(net_tap_set_offload(fd, TUN_F_CSUM | TUN_F_TSO4 |
-							 TUN_F_TSO6),
+	open_or_skip(&tap, "onggi-test1");
+	assert_int_equal(backend->ops->set_offloads(backend, backend->features),
 			 0);
-	assert_int_equal(net_tap_set_offload(fd, 0), 0);
-	close(fd);
+	assert_int_equal(backend->ops->set_offloads(backend, 0), 0);
+	net_tap_close(&tap);
 }
 
 static void a_tap_in_use_and_an_interface_that_is_none_are_named(void **state)
 {
-	int fd = open_or_skip("onggi-test2");
+	struct net_tap tap, other;
 	struct error err;
 
 	(void)state;
-	assert_int_equal(net_tap_open("onggi-test2", &err), -1);
+	open_or_skip(&tap, "onggi-test2");
+	assert_int_equal(net_tap_open(&other, "onggi-test2", &err), -1);
 	assert_string_equal(err.text,
 			    "tap onggi-test2: in use by another process");
-	close(fd);
-	assert_int_equal(net_tap_open("lo", &err), -1);
+	net_tap_close(&tap);
+	assert_int_equal(net_tap_open(&other, "lo", &err), -1);
 	assert_non_null(strstr(err.text, "not a single-queue tap"));
 }
 
 static void without_permission_the_error_says_how_to_get_one(void **state)
 {
+	struct net_tap tap;
 	struct error err;
 
 	(void)state;
@@ -105,7 +110,7 @@ static void without_permission_the_error_says_how_to_get_one(void **state)
 		skip();
 	if (seteuid(65534))
 		skip();
-	assert_int_equal(net_tap_open("onggi-test3", &err), -1);
+	assert_int_equal(net_tap_open(&tap, "onggi-test3", &err), -1);
 	assert_int_equal(seteuid(0), 0);
 	assert_non_null(strstr(err.text, "tap onggi-test3: "));
 	/* the device file itself may be closed to others, too */
@@ -114,13 +119,18 @@ static void without_permission_the_error_says_how_to_get_one(void **state)
 			strstr(err.text, "ip tuntap add onggi-test3 mode tap"));
 }
 
-static void what_is_no_tap_says_enotty(void **state)
+static void a_tap_that_is_closed_twice_closes_nothing_else(void **state)
 {
-	int fd = open("/dev/null", O_RDWR);
+	struct net_tap tap;
+	int fd = open("/dev/null", O_RDWR), other;
 
 	(void)state;
-	assert_int_equal(net_tap_set_offload(fd, 0), -ENOTTY);
-	close(fd);
+	net_tap_init(&tap, fd);
+	net_tap_close(&tap);
+	other = open("/dev/null", O_RDWR);
+	assert_int_equal(other, fd);
+	net_tap_close(&tap);
+	assert_int_equal(close(other), 0);
 }
 
 int main(void)
@@ -133,7 +143,7 @@ int main(void)
 		TEST(a_tap_takes_offloads),
 		TEST(a_tap_in_use_and_an_interface_that_is_none_are_named),
 		TEST(without_permission_the_error_says_how_to_get_one),
-		TEST(what_is_no_tap_says_enotty),
+		TEST(a_tap_that_is_closed_twice_closes_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

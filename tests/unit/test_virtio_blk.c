@@ -10,6 +10,18 @@ static void config_space_tells_capacity_and_limits(void **state)
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_QUEUE_NUM_MAX), 128);
 }
 
+static void config_space_tells_what_the_host_likes(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t block = f->disk.block_size;
+
+	assert_true(fake_negotiate(&f->d, 1ULL << VIRTIO_BLK_F_TOPOLOGY));
+	assert_int_equal(block << fake_config(&f->d, 24, 1), 4096);
+	assert_int_equal(fake_config(&f->d, 25, 1), block > 1024 ? 0 : 2);
+	assert_int_equal(fake_config(&f->d, 26, 2), 8192 / block);
+	assert_int_equal(fake_config(&f->d, 28, 4), (1 << 20) / block);
+}
+
 static void reads_and_writes_reach_the_disk(void **state)
 {
 	struct fixture *f = *state;
@@ -55,6 +67,37 @@ static void writes_with_a_flush_command_leave_it_to_the_driver(void **state)
 	assert_int_equal(sync_engine_flushes, 1);
 }
 
+static int setup_unsafe(void **state)
+{
+	fixture_unsafe = true;
+	return setup(state);
+}
+
+static int teardown_unsafe(void **state)
+{
+	fixture_unsafe = false;
+	return teardown(state);
+}
+
+static void an_unsafe_disk_flushes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t len;
+
+	fake_start(&f->d, 1ULL << VIRTIO_BLK_F_FLUSH, 8);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512), VIRTIO_BLK_S_OK);
+	/* not even held up by what is under way */
+	sync_engine_hold = true;
+	submit(f, VIRTIO_BLK_T_FLUSH, 0, 0);
+	assert_int_equal(fake_used_idx(&f->d, 0), 2);
+	assert_int_equal(finish(f, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(len, 1);
+	sync_engine_hold = false;
+	fake_start(&f->d, 0, 8);
+	assert_int_equal(request(f, VIRTIO_BLK_T_OUT, 7, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(sync_engine_flushes, 0);
+}
+
 static void short_transfers_go_on(void **state)
 {
 	struct fixture *f = *state;
@@ -84,8 +127,8 @@ static void get_id_gives_20_bytes(void **state)
 
 static void unknown_types_are_unsupported(void **state)
 {
-	static const uint32_t types[] = { 2,  3,	  5,	     11,
-					  13, 0x80000000, UINT32_MAX };
+	static const uint32_t types[] = { 2,  3,  5,	      11,
+					  13, 14, 0x80000000, UINT32_MAX };
 	struct fixture *f = *state;
 
 	fake_start(&f->d, 0, 8);
@@ -214,11 +257,16 @@ int main(void)
 #define TEST(name) TEST_ON(name, setup)
 	const struct CMUnitTest tests[] = {
 		TEST(config_space_tells_capacity_and_limits),
+		TEST(config_space_tells_what_the_host_likes),
+		TEST_ON(config_space_tells_what_the_host_likes,
+			setup_direct_4k),
 		TEST(reads_and_writes_reach_the_disk),
 		TEST_ON(reads_and_writes_reach_the_disk, setup_real),
 		TEST_ON(reads_and_writes_reach_the_disk, setup_direct),
 		TEST(writes_are_stable_without_a_flush_command),
 		TEST(writes_with_a_flush_command_leave_it_to_the_driver),
+		cmocka_unit_test_setup_teardown(an_unsafe_disk_flushes_nothing,
+						setup_unsafe, teardown_unsafe),
 		TEST(short_transfers_go_on),
 		TEST(get_id_gives_20_bytes),
 		TEST(unknown_types_are_unsupported),

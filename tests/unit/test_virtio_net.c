@@ -1,20 +1,5 @@
 #include "tests/unit/virtio_net_fixture.h"
 
-static uint64_t give_rx(struct fixture *f, uint32_t len)
-{
-	struct fake_buffer b = { fake_alloc(&f->d, len, 64), len };
-
-	fake_add(&f->d, VIRTIO_NET_RX, &b, 0, 1);
-	return b.gpa;
-}
-
-static bool got_rx(struct fixture *f, uint32_t *len)
-{
-	uint32_t head;
-
-	return fake_get_used(&f->d, VIRTIO_NET_RX, &head, len);
-}
-
 static uint16_t num_buffers(struct fixture *f, uint64_t gpa)
 {
 	const uint8_t *header = fake_ptr(&f->d, gpa);

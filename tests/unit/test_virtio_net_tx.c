@@ -1,16 +1,6 @@
 /* The transmit side of virtio-net. */
 #include "tests/unit/virtio_net_fixture.h"
 
-static void give_tx(struct fixture *f, uint32_t len)
-{
-	struct fake_buffer b[] = { { fake_alloc(&f->d, len, 64), HEADER },
-				   { 0, len - HEADER } };
-
-	b[1].gpa = b[0].gpa + HEADER;
-	memcpy(fake_ptr(&f->d, b[0].gpa), f->frame, len);
-	fake_add(&f->d, VIRTIO_NET_TX, b, 2, 0);
-}
-
 static void a_frame_is_sent_whole_with_its_header(void **state)
 {
 	struct fixture *f = *state;
@@ -76,7 +66,8 @@ static void a_stopped_queue_does_not_wait_for_the_tap(void **state)
 	uint8_t got[64];
 	int room = 1; /* the least there is: a few frames */
 
-	setsockopt(f->tap, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	setsockopt(f->tap.backend.fd, SOL_SOCKET, SO_SNDBUF, &room,
+		   sizeof(room));
 	fake_start(&f->d, 0, 64);
 	for (int i = 0; i < 60; i++)
 		fake_add(&f->d, VIRTIO_NET_TX, &b, 1, 0);

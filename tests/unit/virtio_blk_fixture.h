@@ -36,13 +36,22 @@ struct fixture {
 
 static struct fixture fixture;
 
-static inline int start(void **state, bool readonly, bool direct,
+/* What start() gives its device. */
+static unsigned fixture_queues = 1;
+static bool fixture_unsafe;
+static struct rate_limits fixture_limits;
+
+/* direct: 0, or the block size that O_DIRECT wants. */
+static inline int start(void **state, bool readonly, unsigned direct,
 			block_engine_create_fn *engine, int fd)
 {
 	struct fixture *f = &fixture;
 	struct virtio_blk_options options = {
 		.disk = &f->disk,
 		.serial = "vda-serial",
+		.queues = fixture_queues,
+		.unsafe = fixture_unsafe,
+		.limits = fixture_limits,
 		.engine_create = engine,
 	};
 	uint8_t sector[512];
@@ -58,12 +67,18 @@ static inline int start(void **state, bool readonly, bool direct,
 		.readonly = readonly,
 		.direct = direct,
 		.size = DISK_SIZE,
-		.block_size = 512,
-		.mem_align = direct ? 512 : 1,
+		.block_size = direct ? direct : 512,
+		.mem_align = direct ? direct : 1,
+		.topology = { .physical = 4096,
+			      .offset = 1024,
+			      .io_min = 8192,
+			      .io_opt = 1 << 20 },
 	};
 	sync_engine_hold = false;
 	sync_engine_short = 0;
 	sync_engine_flushes = 0;
+	sync_engine_fallocates = 0;
+	sync_engine_fallocate_error = 0;
 	fake_init(&f->d);
 	f->dev = virtio_blk_create(&options, &f->d.mem, f->d.loop, &err);
 	fake_attach(&f->d, f->dev);
@@ -76,19 +91,25 @@ static inline int start(void **state, bool readonly, bool direct,
 
 static inline int setup(void **state)
 {
-	return start(state, false, false, sync_engine_create,
+	return start(state, false, 0, sync_engine_create,
 		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
 static inline int setup_readonly(void **state)
 {
-	return start(state, true, false, sync_engine_create,
+	return start(state, true, 0, sync_engine_create,
 		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
 static inline int setup_direct(void **state)
 {
-	return start(state, false, true, sync_engine_create,
+	return start(state, false, 512, sync_engine_create,
+		     memfd_create("disk", MFD_ALLOW_SEALING));
+}
+
+static inline int setup_direct_4k(void **state)
+{
+	return start(state, false, 4096, sync_engine_create,
 		     memfd_create("disk", MFD_ALLOW_SEALING));
 }
 
@@ -99,7 +120,7 @@ static inline int setup_real(void **state)
 	int fd = mkstemp(path);
 
 	unlink(path);
-	return start(state, false, false, NULL, fd);
+	return start(state, false, 0, NULL, fd);
 }
 
 static inline int teardown(void **state)
@@ -124,8 +145,8 @@ static inline void set_header(struct fixture *f, uint64_t gpa, uint32_t type,
 	memcpy(fake_ptr(&f->d, gpa + 8), &le_sector, 8);
 }
 
-static inline void submit(struct fixture *f, uint32_t type, uint64_t sector,
-			  uint32_t len)
+static inline void submit_to(struct fixture *f, unsigned queue, uint32_t type,
+			     uint64_t sector, uint32_t len)
 {
 	bool out = type == VIRTIO_BLK_T_OUT;
 	struct fake_buffer b[] = { { f->header, 16 },
@@ -134,24 +155,36 @@ static inline void submit(struct fixture *f, uint32_t type, uint64_t sector,
 
 	set_header(f, f->header, type, sector);
 	*(uint8_t *)fake_ptr(&f->d, f->status) = 0xff;
-	fake_add(&f->d, 0, b, out ? 2 : 1, out ? 1 : 2);
-	fake_kick(&f->d, 0);
+	fake_add(&f->d, queue, b, out ? 2 : 1, out ? 1 : 2);
+	fake_kick(&f->d, queue);
+}
+
+static inline void submit(struct fixture *f, uint32_t type, uint64_t sector,
+			  uint32_t len)
+{
+	submit_to(f, 0, type, sector, len);
 }
 
 /* The status byte; *len is the used length. Lets the loop run while the
  * request is under way. */
-static inline uint8_t finish(struct fixture *f, uint32_t *len)
+static inline uint8_t finish_on(struct fixture *f, unsigned queue,
+				uint32_t *len)
 {
 	uint32_t head;
 
 	for (int i = 0; i < 5000; i++) {
-		if (fake_get_used(&f->d, 0, &head, len))
+		if (fake_get_used(&f->d, queue, &head, len))
 			return *(uint8_t *)fake_ptr(&f->d, f->status);
 		fake_run_loop(&f->d);
 		usleep(i < 10 ? 0 : 1000);
 	}
 	fail_msg("the request never finishes");
 	return 0xff;
+}
+
+static inline uint8_t finish(struct fixture *f, uint32_t *len)
+{
+	return finish_on(f, 0, len);
 }
 
 static inline uint8_t request(struct fixture *f, uint32_t type, uint64_t sector,

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "devices/net_tap.h"
 #include "devices/virtio_net.h"
 #include "tests/fake_driver.h"
 
@@ -24,31 +25,39 @@
 struct fixture {
 	struct fake_driver d;
 	struct virtio_device *dev;
-	int peer, tap;
+	struct net_tap tap;
+	int peer;
 	uint8_t frame[70000];
 };
 
-static inline int setup(void **state)
+static inline int set_up_device(struct fixture *f, struct net_backend *backend)
 {
-	static struct fixture f;
 	struct virtio_net_options options = {
+		.backend = backend,
 		.mac = { 2, 1, 2, 3, 4, 5 },
 		.mtu = 1400,
 	};
 	struct error err;
+
+	fake_init(&f->d);
+	f->dev = virtio_net_create(&options, &f->d.mem, f->d.loop, &err);
+	fake_attach(&f->d, f->dev);
+	for (size_t i = 0; i < sizeof(f->frame); i++)
+		f->frame[i] = (uint8_t)(i * 7);
+	return !f->dev;
+}
+
+static inline int setup(void **state)
+{
+	static struct fixture f;
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds))
 		return -1;
-	f.tap = options.tap_fd = fds[0];
+	net_tap_init(&f.tap, fds[0]);
 	f.peer = fds[1];
-	fake_init(&f.d);
-	f.dev = virtio_net_create(&options, &f.d.mem, f.d.loop, &err);
-	fake_attach(&f.d, f.dev);
-	for (size_t i = 0; i < sizeof(f.frame); i++)
-		f.frame[i] = (uint8_t)(i * 7);
 	*state = &f;
-	return !f.dev;
+	return set_up_device(&f, &f.tap.backend);
 }
 
 static inline int teardown(void **state)
@@ -60,11 +69,38 @@ static inline int teardown(void **state)
 	virtio_net_destroy(NULL);
 	fake_fini(&f->d);
 	close(f->peer);
-	close(f->tap);
+	net_tap_close(&f->tap);
 	return 0;
 }
+
+/* --- frames --- */
 
 static inline void send_frame(struct fixture *f, size_t len)
 {
 	assert_int_equal(send(f->peer, f->frame, len, 0), len);
+}
+
+static inline uint64_t give_rx(struct fixture *f, uint32_t len)
+{
+	struct fake_buffer b = { fake_alloc(&f->d, len, 64), len };
+
+	fake_add(&f->d, VIRTIO_NET_RX, &b, 0, 1);
+	return b.gpa;
+}
+
+static inline bool got_rx(struct fixture *f, uint32_t *len)
+{
+	uint32_t head;
+
+	return fake_get_used(&f->d, VIRTIO_NET_RX, &head, len);
+}
+
+static inline void give_tx(struct fixture *f, uint32_t len)
+{
+	struct fake_buffer b[] = { { fake_alloc(&f->d, len, 64), HEADER },
+				   { 0, len - HEADER } };
+
+	b[1].gpa = b[0].gpa + HEADER;
+	memcpy(fake_ptr(&f->d, b[0].gpa), f->frame, len);
+	fake_add(&f->d, VIRTIO_NET_TX, b, 2, 0);
 }

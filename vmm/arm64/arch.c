@@ -21,7 +21,7 @@
 #include "vmm/vm.h"
 
 #define TREE_SIZE_MAX (64 * 1024) /* 64 CPUs and 17 devices take 20 KiB */
-#define TREE_ALIGN 4096		  /* 8 would do */
+#define TREE_ALIGN 4096		  /* FDT_ALIGN would do */
 
 const char arch_kernel_name[] = "Image";
 const char arch_images_suffix[] = "/arm64";
@@ -146,13 +146,18 @@ static void describe_devices(const struct vm *vm, struct fdt_config *fdt,
 	fdt->virtio_count = layout->slot_count;
 }
 
-static int write_file(const char *path, const void *bytes, size_t size,
-		      struct error *err)
+static int dump_tree(const struct vm *vm, const void *bytes, size_t size,
+		     struct error *err)
 {
-	autoclose int fd = open(
-		path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC,
-		0644);
+	const char *path = vm->config->arch.dump_dtb;
+	autoclose int fd = -1;
 
+	if (!path)
+		return 0;
+	if (resources_refuse_own_file(vm->resources, vm->config, path, err))
+		return error_wrap(err, "dump-dtb");
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC,
+		  0644);
 	if (fd < 0 || write(fd, bytes, size) != (ssize_t)size)
 		return error_set(err, ERROR_IO, errno, "dump-dtb %s", path);
 	return 0;
@@ -163,7 +168,6 @@ static int load_tree(const struct vm *vm, const struct kernel_image *kernel,
 		     const struct fdt_config *fdt, uint64_t *gpa,
 		     struct error *err)
 {
-	const char *dump = vm->config->arch.dump_dtb;
 	uint64_t end;
 	void *tree;
 	int size;
@@ -176,9 +180,7 @@ static int load_tree(const struct vm *vm, const struct kernel_image *kernel,
 				 "memory: no room for a device tree above the "
 				 "kernel");
 	size = fdt_build(fdt, tree, TREE_SIZE_MAX, err);
-	if (size < 0)
-		return -1;
-	return dump ? write_file(dump, tree, (size_t)size, err) : 0;
+	return size < 0 ? -1 : dump_tree(vm, tree, (size_t)size, err);
 }
 
 int arch_load(struct vm *vm, const char *cmdline, struct error *err)

@@ -62,6 +62,10 @@ int gic_create(struct vm *vm, struct error *err)
 			continue;
 		vm->arch.gic_fd = (int)request.fd;
 		vm->arch.gic_version = kinds[i].version;
+		/* or KVM would refuse the ninth vCPU, and not say why */
+		if (kinds[i].version == 2 && vm->config->cpus > 8)
+			return error_set(err, ERROR_USAGE, 0,
+					 "cpus: this host's GICv2 takes 8");
 		if (set_addresses(vm) ||
 		    set_attr(vm->arch.gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0,
 			     &irqs))
@@ -75,9 +79,6 @@ int gic_create(struct vm *vm, struct error *err)
 
 int gic_start(struct vm *vm, struct error *err)
 {
-	if (vm->arch.gic_version == 2 && vm->config->cpus > 8)
-		return error_set(err, ERROR_USAGE, 0,
-				 "cpus: this host's GICv2 takes 8");
 	if (set_attr(vm->arch.gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
 		     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL))
 		return error_set(err, ERROR_KVM, errno, "start the GICv%u",

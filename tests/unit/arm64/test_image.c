@@ -61,6 +61,8 @@ static void images_we_cannot_start_are_named(void **state)
 	image->flags = le64(0);
 	image->text_offset = le64(2 * MIB);
 	check_image_refused(image, sizeof(*image), "text_offset 0x200000");
+	image->text_offset = le64(0x80003);
+	check_image_refused(image, sizeof(*image), "text_offset 0x80003");
 	image->text_offset = le64(UINT64_MAX);
 	check_image_refused(image, sizeof(*image), "text_offset");
 	image->text_offset = le64(0x80000);

@@ -1,0 +1,64 @@
+/* Memory balloon (virtio 1.2, section 5.5): memory that the guest does not use
+ * goes back to the host.
+ *
+ * The guest reports memory that it has freed (free page reporting), and fills
+ * the balloon with pages of its own up to a target that may change at any
+ * time. Both end in discard(). A page that was discarded reads as zeros, or as
+ * it was; it is there again when the guest touches it, so that the driver need
+ * not tell before it takes pages out of the balloon.
+ *
+ * Pages are served in the event loop, in bounded turns: giving back much
+ * memory takes long.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/event_loop.h"
+#include "base/guest_mem.h"
+#include "devices/balloon_stats.h"
+#include "devices/virtio_device.h"
+
+#define VIRTIO_BALLOON_QUEUE_SIZE 128 /* Linux reports 32 blocks at a time */
+
+struct virtio_balloon_options {
+	uint64_t target;      /* bytes in the balloon, see set_target() */
+	unsigned stats_every; /* seconds; 0: no statistics */
+	bool reporting;	      /* free page reporting */
+
+	/* Gives [host, host + len) of guest memory back to the host, as far as
+	 * that goes in whole pages of the host's. The guest names the ranges:
+	 * any that are guest memory, again and again. Called under the
+	 * device's mutex. 0 or -errno. */
+	int (*discard)(void *ctx, uint8_t *host, uint64_t len);
+	void *ctx;
+};
+
+/* What the device and its driver have told each other. */
+struct virtio_balloon_status {
+	uint64_t target;	    /* bytes, as set */
+	uint64_t actual;	    /* bytes, as the driver says */
+	struct balloon_stats stats; /* the last that came */
+};
+
+/* mem, loop and ctx outlive the device. NULL with err set without memory, or
+ * with a target that virtio_balloon_set_target() refuses. */
+struct virtio_device *
+virtio_balloon_create(const struct virtio_balloon_options *options,
+		      const struct guest_mem *mem, struct event_loop *loop,
+		      struct error *err);
+
+/* The transport is gone, which has reset the device. NULL is fine. */
+void virtio_balloon_destroy(struct virtio_device *dev);
+
+/* Asks the guest to keep so many bytes in the balloon, rounded down to 4 KiB:
+ * it gives when and as far as it can, and takes some back when it runs out of
+ * memory. -EINVAL for more than guest memory has. Any thread that does not hold
+ * the device's mutex. */
+int virtio_balloon_set_target(struct virtio_device *dev, uint64_t bytes);
+
+/* Any thread that does not hold the device's mutex. */
+void virtio_balloon_get_status(struct virtio_device *dev,
+			       struct virtio_balloon_status *status);
