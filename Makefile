@@ -6,7 +6,8 @@
 #   make static     build/onggi-static, one stripped static binary
 #   make install    to PREFIX (/usr/local), under DESTDIR
 #   make images     build all guest images
-#   make bench-start, bench-boot, bench-io   measure (JSON=FILE writes the rows)
+#   make bench-start, bench-boot, bench-io   measure (JSON=FILE writes the rows,
+#                            ARGS=... passes options: ARGS=--help lists them)
 #   make format, make lint, make clean
 #   make ARCH=arm64 ...   any of the above for arm64, cross-built elsewhere
 
@@ -148,7 +149,7 @@ check:
 # --- benchmarks ---
 
 BENCH = $(Q)ONGGI=$(abspath $(BUILD)/onggi) bench/$(1) --arch $(ARCH) \
-	--floor $(abspath $(BUILD)/bench/floor) $(if $(JSON),--json $(JSON))
+	--floor $(abspath $(BUILD)/bench/floor) $(if $(JSON),--json $(JSON)) $(ARGS)
 
 bench-start: $(BUILD)/onggi $(BUILD)/bench/floor
 	$(call BENCH,start)
