@@ -152,7 +152,7 @@ static bool try_now(struct virtio_blk *blk, struct block_request *io)
 	if (*never || blk->disk.direct || io->left > BLOCK_TRANSFER_MAX)
 		return false;
 	blk->now_bytes = io->left;
-	return block_try_now(blk->disk.fd, io, never);
+	return block_try_now(blk->disk.fd, io, blk->disk.in_memory, never);
 }
 
 void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
