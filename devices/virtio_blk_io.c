@@ -93,6 +93,8 @@ void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
 	blk->inflight++;
 	blk->queue_inflight[req->queue]++;
 	blk->queued = true;
+	/* what the disk has to be waited for, waits for nothing else before */
+	blk->dev.queues[req->queue].batch = 1;
 	blk->engine->ops->queue(blk->engine, &req->io);
 }
 
