@@ -16,6 +16,13 @@
 
 #include "devices/virtqueue.h"
 
+/* Younger than some of the headers around: UDP segments (5.1.3). */
+#ifndef VIRTIO_NET_F_GUEST_USO4
+#define VIRTIO_NET_F_GUEST_USO4 54
+#define VIRTIO_NET_F_GUEST_USO6 55
+#define VIRTIO_NET_F_HOST_USO 56
+#endif
+
 #define NET_HEADER 12 /* bytes of struct virtio_net_hdr_v1 */
 #define NET_MAC_LEN 6
 
@@ -50,6 +57,10 @@ struct net_backend_ops {
 
 	/* Goes on with the `unsent` bytes of a frame. NULL: there are none. */
 	void (*flush)(struct net_backend *backend);
+
+	/* Whether frames shall come here, where several back ends are one wire.
+	 * What is sent while they do not is lost. 0 or -errno. NULL: always. */
+	int (*set_active)(struct net_backend *backend, bool active);
 
 	/* Which frames the driver takes: VIRTIO_NET_F_GUEST_* out of
 	 * `features`. 0 or -errno. NULL: plain ones only. */

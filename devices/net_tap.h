@@ -14,17 +14,22 @@
 #include "base/error.h"
 #include "devices/net_backend.h"
 
+/* One queue of a tap. */
 struct net_tap {
 	struct net_backend backend;
+	bool detached; /* the kernel sends nothing there */
 };
 
 /* Whether Linux takes this name for an interface; "tap%d" is none here, as the
  * kernel would make up a number. */
 bool net_tap_is_name(const char *name);
 
-/* Opens the named tap, or creates one that lives as long as the descriptor.
- * -1 with err set ("tap NAME: ..."). */
-int net_tap_open(struct net_tap *tap, const char *name, struct error *err);
+/* Opens the named tap, or creates one that lives as long as the descriptors,
+ * with so many queues, 1 to NET_PAIRS_MAX. One alone is had of a tap of either
+ * kind, several of one that was made with multi_queue. -1 with err set ("tap
+ * NAME: ..."). */
+int net_tap_open(struct net_tap *taps, unsigned count, const char *name,
+		 struct error *err);
 
 /* A back end on a descriptor that is a tap's already, or behaves like one, as
  * a datagram socket does for tests. It becomes tap's. */

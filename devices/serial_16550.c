@@ -101,17 +101,17 @@ static void tx_drain(struct serial *serial)
 	struct serial_fifo *tx = &serial->state.tx;
 
 	while (tx->count && !serial->blocked) {
-		size_t piece = SERIAL_FIFO - tx->head;
+		struct iovec piece = { .iov_base = tx->data + tx->head,
+				       .iov_len = SERIAL_FIFO - tx->head };
 		size_t taken;
 
-		if (piece > tx->count)
-			piece = tx->count;
-		taken = serial->backend->put(serial->backend_ctx,
-					     tx->data + tx->head, piece);
-		if (taken > piece)
-			taken = piece;
+		if (piece.iov_len > tx->count)
+			piece.iov_len = tx->count;
+		taken = serial->backend->put(serial->backend_ctx, &piece, 1);
+		if (taken > piece.iov_len)
+			taken = piece.iov_len;
 		fifo_drop(tx, taken);
-		serial->blocked = taken < piece;
+		serial->blocked = taken < piece.iov_len;
 	}
 	if (!tx->count)
 		serial->state.thr_empty = 1;
@@ -365,7 +365,7 @@ const struct bus_ops serial_bus_ops = {
 };
 
 void serial_init(struct serial *serial, struct irq_line irq,
-		 const struct serial_backend *backend, void *ctx)
+		 const struct console_backend *backend, void *ctx)
 {
 	*serial = (struct serial){
 		.irq = irq,
@@ -379,4 +379,24 @@ void serial_init(struct serial *serial, struct irq_line irq,
 void serial_destroy(struct serial *serial)
 {
 	pthread_mutex_destroy(&serial->lock);
+}
+
+static size_t port_receive(void *dev, const uint8_t *data, size_t len)
+{
+	return serial_receive(dev, data, len);
+}
+
+static void port_resume(void *dev)
+{
+	serial_resume(dev);
+}
+
+struct console_port serial_console_port(struct serial *serial)
+{
+	static const struct console_port_ops ops = {
+		.receive = port_receive,
+		.resume = port_resume,
+	};
+
+	return (struct console_port){ &ops, serial, &serial->lock };
 }

@@ -10,7 +10,7 @@
  *
  * The bus takes serial->lock around register accesses; whoever calls
  * serial_receive() or serial_resume() takes it too, and the backend's
- * functions are called under it. No function blocks.
+ * functions are called under it (console_port.h). No function blocks.
  */
 #pragma once
 
@@ -20,21 +20,11 @@
 #include <stdint.h>
 
 #include "devices/bus.h"
+#include "devices/console_port.h"
 #include "devices/irq_line.h"
 
 #define SERIAL_WINDOW 8 /* ports */
 #define SERIAL_FIFO 16	/* bytes each way */
-
-struct serial_backend {
-	/* Takes up to len bytes the guest sent and returns how many. Less
-	 * than len means "would block": not called again before
-	 * serial_resume(). */
-	size_t (*put)(void *ctx, const uint8_t *data, size_t len);
-
-	/* The receive FIFO has room again after serial_receive() took less
-	 * than it was offered. May call serial_receive(). */
-	void (*room)(void *ctx);
-};
 
 struct serial_fifo {
 	uint8_t head; /* index of the oldest byte */
@@ -62,7 +52,7 @@ struct serial {
 	pthread_mutex_t lock;
 	struct serial_state state;
 	struct irq_line irq;
-	const struct serial_backend *backend;
+	const struct console_backend *backend;
 	void *backend_ctx;
 	bool blocked;	 /* put refused; wait for serial_resume() */
 	bool rx_starved; /* serial_receive() refused; call room() */
@@ -72,8 +62,11 @@ extern const struct bus_ops serial_bus_ops;
 
 /* backend and ctx outlive the device. */
 void serial_init(struct serial *serial, struct irq_line irq,
-		 const struct serial_backend *backend, void *ctx);
+		 const struct console_backend *backend, void *ctx);
 void serial_destroy(struct serial *serial);
+
+/* For the host's end; valid as long as the device. */
+struct console_port serial_console_port(struct serial *serial);
 
 /* Gives input to the guest; returns how many bytes fitted: none while nobody
  * listens (no receive interrupts, OUT2 off, loopback). */

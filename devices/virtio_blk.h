@@ -23,7 +23,7 @@
  * would only wait in the ring rather than in the guest, at the price of half a
  * kilobyte of its memory each, which Linux touches at boot. */
 #define VIRTIO_BLK_QUEUE_SIZE 128
-#define VIRTIO_BLK_QUEUES_MAX VIRTIO_QUEUES_MAX
+#define VIRTIO_BLK_QUEUES_MAX 16
 #define VIRTIO_BLK_SERIAL_MAX 20 /* bytes, 5.2.6: not terminated when full */
 
 struct virtio_blk_options {

@@ -18,7 +18,7 @@
 #include "base/guest_mem.h"
 #include "devices/virtqueue.h"
 
-#define VIRTIO_QUEUES_MAX 16
+#define VIRTIO_QUEUES_MAX 17 /* eight pairs and control of a network card */
 
 struct virtio_device;
 
@@ -41,6 +41,11 @@ struct virtio_device_ops {
 	 * NULL for a space that is read-only. */
 	void (*config_write)(struct virtio_device *dev, size_t offset,
 			     const void *data, size_t size);
+
+	/* The driver is about to read configuration space; the range lies
+	 * inside it. May be NULL. */
+	void (*config_read)(struct virtio_device *dev, size_t offset,
+			    size_t size);
 
 	/* What the device's own kick_inline starts as. */
 	bool kick_inline;

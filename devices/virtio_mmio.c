@@ -237,7 +237,7 @@ static void config_write(struct virtio_device *dev, uint64_t offset,
 		dev->ops->config_write(dev, offset, &data, size);
 }
 
-static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
+static uint64_t config_read(struct virtio_device *dev, uint64_t offset,
 			    unsigned size)
 {
 	le64_t data = le64(0);
@@ -246,6 +246,8 @@ static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
 		return 0;
 	if (size > dev->config_size - offset)
 		size = (unsigned)(dev->config_size - offset);
+	if (dev->ops->config_read)
+		dev->ops->config_read(dev, offset, size);
 	memcpy(&data, (const uint8_t *)dev->config + offset, size);
 	return le64_get(data);
 }

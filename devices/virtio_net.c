@@ -12,6 +12,7 @@
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
+#include "devices/net_control.h"
 #include "devices/net_rx_window.h"
 
 #define FRAME_MAX (NET_HEADER + NET_FRAME_MAX)
@@ -19,16 +20,19 @@
 #define VLAN_TAG 4
 
 #define TURN_FRAMES 64 /* each way, before other devices have a turn */
+#define TURN_COMMANDS 8
 
 #define BIT(feature) (1ULL << (feature))
 
 /* Beside what the back end can do. */
-#define OFFERED                                             \
-	(BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) | \
+#define OFFERED                                                  \
+	(BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |      \
+	 BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) | \
 	 BIT(VIRTIO_NET_F_MRG_RXBUF))
 
-#define GUEST_SEGMENTATION \
-	(BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6))
+#define GUEST_SEGMENTATION                                             \
+	(BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) | \
+	 BIT(VIRTIO_NET_F_GUEST_USO4) | BIT(VIRTIO_NET_F_GUEST_USO6))
 #define GUEST_OFFLOADS (BIT(VIRTIO_NET_F_GUEST_CSUM) | GUEST_SEGMENTATION)
 
 /* A receive and a transmit queue, and what stands behind them. */
@@ -43,14 +47,23 @@ struct net_pair {
 	struct net_rx_window rx;
 };
 
+/* What a snapshot keeps besides the device, its queues and its options. */
+struct virtio_net_state {
+	uint64_t offloads;   /* VIRTIO_NET_F_GUEST_* that are on */
+	uint16_t pairs_used; /* the first so many; the others get no frames */
+	uint16_t plugged;    /* virtio_net_set_link() */
+	uint16_t pad[2];
+};
+
 struct virtio_net {
 	struct virtio_device dev;
 	struct virtio_net_config config;
-	uint16_t mtu;	   /* 0: not known */
-	uint64_t offloads; /* VIRTIO_NET_F_GUEST_* that are on */
-	bool plugged;	   /* virtio_net_set_link() */
-	bool lost;	   /* a back end is gone, which has been said */
-	struct net_pair pair;
+	struct virtio_net_state state;
+	uint16_t mtu; /* 0: not known */
+	bool lost;    /* a back end is gone, which has been said */
+	struct rate_limiter rx_limiter, tx_limiter;
+	unsigned pair_count;
+	struct net_pair pairs[];
 };
 
 static struct virtio_net *from_dev(struct virtio_device *dev)
@@ -63,9 +76,39 @@ static struct virtqueue *rx_queue(struct net_pair *pair)
 	return &pair->net->dev.queues[2 * pair->index + VIRTIO_NET_RX];
 }
 
+static struct net_pair *pair_of(struct virtio_net *net, unsigned queue)
+{
+	return &net->pairs[queue / 2];
+}
+
+/* 5.1.2: it comes behind all pairs that the driver knows of. */
+static unsigned control_queue(const struct virtio_net *net)
+{
+	bool all = virtio_has_feature(&net->dev, VIRTIO_NET_F_MQ);
+
+	return 2 * (all ? net->pair_count : 1);
+}
+
 static bool link_is_up(const struct virtio_net *net)
 {
-	return net->plugged && !net->lost;
+	return net->state.plugged && !net->lost;
+}
+
+static bool has_frames(const struct net_pair *pair)
+{
+	return link_is_up(pair->net) &&
+	       pair->index < pair->net->state.pairs_used;
+}
+
+static bool may_pass(struct rate_limiter *limiter)
+{
+	return !limiter->enabled || rate_limiter_may(limiter);
+}
+
+static void has_passed(struct rate_limiter *limiter, size_t len)
+{
+	if (limiter->enabled)
+		rate_limiter_take(limiter, len - NET_HEADER, 1);
 }
 
 /* --- receive --- */
@@ -76,7 +119,7 @@ static size_t rx_longest(const struct virtio_net *net)
 {
 	uint16_t mtu = net->mtu ? net->mtu : ETH_DATA_LEN;
 
-	if (net->offloads & GUEST_SEGMENTATION)
+	if (net->state.offloads & GUEST_SEGMENTATION)
 		return FRAME_MAX;
 	return NET_HEADER + ETH_HLEN + VLAN_TAG + mtu;
 }
@@ -96,7 +139,7 @@ static bool rx_ready(const struct net_pair *pair)
 {
 	const struct net_rx_window *rx = &pair->rx;
 
-	if (!rx->count || !link_is_up(pair->net))
+	if (!rx->count || !has_frames(pair) || pair->net->rx_limiter.waiting)
 		return false;
 	return rx->capacity >= rx_need(pair) || rx->full ||
 	       2 * rx->count >= pair->rx_given;
@@ -149,6 +192,8 @@ static bool rx_frame(struct net_pair *pair)
 
 	if (len < 0)
 		return false;
+	if ((size_t)len >= FRAME_MIN)
+		has_passed(&pair->net->rx_limiter, (size_t)len);
 	if ((size_t)len > capacity)
 		log_guest(LOG_INFO,
 			  "net: dropped a frame that is longer than "
@@ -167,7 +212,8 @@ static void rx_serve(struct net_pair *pair)
 	if (!rx_queue(pair)->state.ready)
 		return;
 	while ((ret = rx_fill(pair)) == 0 && turn-- > 0)
-		if (!rx_fetch(pair) || !rx_frame(pair))
+		if (!may_pass(&pair->net->rx_limiter) || !rx_fetch(pair) ||
+		    !rx_frame(pair))
 			break;
 	if (ret)
 		virtio_device_broken(dev, "bad receive ring or buffer");
@@ -181,18 +227,25 @@ static bool tx_frame(struct net_pair *pair, const struct chain *chain)
 {
 	size_t len = iov_length(chain->iov, chain->out_count);
 
-	if (len < FRAME_MIN || len > FRAME_MAX || !link_is_up(pair->net))
+	if (len < FRAME_MIN || len > FRAME_MAX || !has_frames(pair))
 		return true;
-	return pair->backend->ops->send(pair->backend, chain->iov,
-					chain->out_count);
+	if (!pair->backend->ops->send(pair->backend, chain->iov,
+				      chain->out_count))
+		return false;
+	has_passed(&pair->net->tx_limiter, len);
+	return true;
 }
 
 static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
 {
-	struct net_pair *pair = &from_dev(dev)->pair;
+	struct net_pair *pair =
+		pair_of(from_dev(dev), (unsigned)(vq - dev->queues));
 	struct chain chain;
-	int ret = virtqueue_pop(vq, &chain);
+	int ret;
 
+	if (!may_pass(&pair->net->tx_limiter))
+		return -EAGAIN;
+	ret = virtqueue_pop(vq, &chain);
 	if (ret <= 0)
 		return ret;
 	if (!tx_frame(pair, &chain)) {
@@ -281,8 +334,9 @@ static void settle(struct net_pair *pair)
 			  pair->backend->name);
 		update_link(net);
 	}
-	/* nothing will be writable any more; what waits for that is lost */
-	if (pair->backend->gone && pair->tx_blocked) {
+	/* what waits for room is lost with what would come then */
+	if (pair->tx_blocked && !has_frames(pair) &&
+	    virtio_device_up(&net->dev)) {
 		pair->tx_blocked = false;
 		tx_serve(pair);
 	}
@@ -314,18 +368,114 @@ void virtio_net_set_link(struct virtio_device *dev, bool up)
 {
 	struct virtio_net *net = from_dev(dev);
 
-	net->plugged = up;
+	net->state.plugged = up;
 	update_link(net);
-	settle(&net->pair);
+	for (unsigned i = 0; i < net->pair_count; i++)
+		settle(&net->pairs[i]);
+}
+
+/* --- limits --- */
+
+static void rx_limit_is_over(struct rate_limiter *limiter)
+{
+	struct virtio_net *net =
+		container_of(limiter, struct virtio_net, rx_limiter);
+
+	for (unsigned i = 0; i < net->pair_count; i++) {
+		if (virtio_device_up(&net->dev))
+			rx_serve(&net->pairs[i]);
+		settle(&net->pairs[i]);
+	}
+}
+
+static void tx_limit_is_over(struct rate_limiter *limiter)
+{
+	struct virtio_net *net =
+		container_of(limiter, struct virtio_net, tx_limiter);
+
+	for (unsigned i = 0; i < net->pair_count; i++)
+		virtio_device_notify(&net->dev, 2 * i + VIRTIO_NET_TX);
+}
+
+/* --- control --- */
+
+/* False when one of them cannot be had. */
+static bool use_pairs(struct virtio_net *net, unsigned pairs)
+{
+	net->state.pairs_used = (uint16_t)pairs;
+	for (unsigned i = 1; i < net->pair_count; i++) {
+		struct net_backend *backend = net->pairs[i].backend;
+		bool active = i < pairs;
+
+		/* what gets no frames any more must not be waited on */
+		if (!active)
+			settle(&net->pairs[i]);
+		if (backend->ops->set_active &&
+		    backend->ops->set_active(backend, active) && active)
+			return false;
+		settle(&net->pairs[i]);
+	}
+	return true;
+}
+
+static bool set_pairs(struct virtio_device *dev, uint16_t pairs)
+{
+	struct virtio_net *net = from_dev(dev);
+	unsigned before = net->state.pairs_used;
+
+	if (!pairs || pairs > net->pair_count)
+		return false;
+	if (use_pairs(net, pairs))
+		return true;
+	use_pairs(net, before);
+	return false;
+}
+
+static bool set_offloads(struct virtio_device *dev, uint64_t offloads)
+{
+	struct virtio_net *net = from_dev(dev);
+	struct net_backend *backend = net->pairs[0].backend;
+
+	/* 5.1.6.5.6.2: of those that were negotiated */
+	if (offloads & ~(dev->driver_features & GUEST_OFFLOADS))
+		return false;
+	/* 5.1.3.1: the others depend on it */
+	if (!(offloads & BIT(VIRTIO_NET_F_GUEST_CSUM)))
+		offloads = 0;
+	if (backend->ops->set_offloads &&
+	    backend->ops->set_offloads(backend, offloads))
+		return false;
+	net->state.offloads = offloads;
+	for (unsigned i = 0; i < net->pair_count; i++)
+		settle(&net->pairs[i]);
+	return true;
+}
+
+static const struct net_control_ops control_ops = {
+	.set_pairs = set_pairs,
+	.set_offloads = set_offloads,
+};
+
+static int control_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	return net_control_next(dev, vq, &control_ops);
 }
 
 /* --- the driver --- */
 
 static void notify(struct virtio_device *dev, unsigned queue)
 {
-	struct net_pair *pair = &from_dev(dev)->pair;
+	struct virtio_net *net = from_dev(dev);
+	struct net_pair *pair = pair_of(net, queue);
 
-	if (queue == VIRTIO_NET_RX) {
+	if (queue >= control_queue(net)) {
+		if (queue == control_queue(net) &&
+		    virtio_has_feature(dev, VIRTIO_NET_F_CTRL_VQ))
+			virtio_device_serve(dev, queue, TURN_COMMANDS,
+					    control_next);
+		return;
+	}
+	if (queue % 2 == VIRTIO_NET_RX) {
 		pair->rx_given = 0;
 		rx_serve(pair);
 	} else {
@@ -337,30 +487,30 @@ static void notify(struct virtio_device *dev, unsigned queue)
 static int activate(struct virtio_device *dev)
 {
 	struct virtio_net *net = from_dev(dev);
-	struct net_backend *backend = net->pair.backend;
-	int ret;
 
-	net->offloads = dev->driver_features & GUEST_OFFLOADS;
-	/* 5.1.3.1: the others depend on it */
-	if (!virtio_has_feature(dev, VIRTIO_NET_F_GUEST_CSUM))
-		net->offloads = 0;
-	if (backend->ops->set_offloads) {
-		ret = backend->ops->set_offloads(backend, net->offloads);
-		if (ret)
-			return ret;
-	}
+	/* 5.1.6.5.5: one pair, until the driver asks for more */
+	use_pairs(net, 1);
+	if (!set_offloads(dev, dev->driver_features & GUEST_OFFLOADS))
+		return -EIO;
 	/* 3.1.1: buffers may be there already, with no kick to come */
-	if (rx_queue(&net->pair)->state.ready && rx_fill(&net->pair))
-		return -EPROTO;
-	settle(&net->pair);
+	for (unsigned i = 0; 2 * i < control_queue(net); i++) {
+		struct net_pair *pair = &net->pairs[i];
+
+		if (rx_queue(pair)->state.ready && rx_fill(pair))
+			return -EPROTO;
+		settle(pair);
+	}
 	return 0;
 }
 
 static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
-	struct net_pair *pair = &from_dev(dev)->pair;
+	struct virtio_net *net = from_dev(dev);
+	struct net_pair *pair = pair_of(net, queue);
 
-	if (queue == VIRTIO_NET_RX) {
+	if (queue >= 2 * net->pair_count)
+		return;
+	if (queue % 2 == VIRTIO_NET_RX) {
 		net_rx_window_clear(&pair->rx);
 		pair->rx_given = 0;
 	} else {
@@ -376,11 +526,13 @@ static const struct virtio_device_ops net_ops = {
 	.queue_stop = queue_stop,
 };
 
-static void init_pair(struct virtio_net *net, struct net_backend *backend)
+static void init_pair(struct virtio_net *net, unsigned index,
+		      struct net_backend *backend)
 {
-	struct net_pair *pair = &net->pair;
+	struct net_pair *pair = &net->pairs[index];
 
 	pair->net = net;
+	pair->index = index;
 	pair->backend = backend;
 	pair->source = (struct event_source){
 		.fd = backend->fd,
@@ -390,39 +542,72 @@ static void init_pair(struct virtio_net *net, struct net_backend *backend)
 	net->lost |= backend->gone;
 }
 
+static uint64_t features_of(const struct virtio_net_options *options)
+{
+	uint64_t features = OFFERED | options->backends[0]->features;
+
+	if (features & BIT(VIRTIO_NET_F_GUEST_CSUM))
+		features |= BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+	if (options->pairs > 1)
+		features |= BIT(VIRTIO_NET_F_MQ);
+	if (options->mtu)
+		features |= BIT(VIRTIO_NET_F_MTU);
+	return features;
+}
+
+static void init_config(struct virtio_net *net,
+			const struct virtio_net_options *options)
+{
+	le16_t pairs = le16((uint16_t)options->pairs);
+	le16_t mtu = le16(options->mtu);
+
+	memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
+	memcpy(&net->config.max_virtqueue_pairs, &pairs, sizeof(pairs));
+	memcpy(&net->config.mtu, &mtu, sizeof(mtu));
+	update_link(net);
+	net->dev.config = &net->config;
+	net->dev.config_size = sizeof(net->config);
+}
+
 struct virtio_device *
 virtio_net_create(const struct virtio_net_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err)
 {
-	struct virtio_net *net = calloc(1, sizeof(*net));
-	uint64_t features = OFFERED | options->backend->features;
-	le16_t mtu = le16(options->mtu);
+	struct virtio_net *net = calloc(
+		1, sizeof(*net) + options->pairs * sizeof(net->pairs[0]));
 
 	if (!net) {
 		error_set(err, ERROR_IO, ENOMEM, "virtio-net");
 		return NULL;
 	}
-	if (options->mtu)
-		features |= BIT(VIRTIO_NET_F_MTU);
-	virtio_device_init(&net->dev, &net_ops, mem, loop, features, 2,
-			   VIRTIO_NET_QUEUE_SIZE);
+	virtio_device_init(&net->dev, &net_ops, mem, loop, features_of(options),
+			   2 * options->pairs + 1, VIRTIO_NET_QUEUE_SIZE);
+	rate_limiter_init(&net->rx_limiter, &options->rx_limits, loop,
+			  &net->dev.lock, rx_limit_is_over);
+	rate_limiter_init(&net->tx_limiter, &options->tx_limits, loop,
+			  &net->dev.lock, tx_limit_is_over);
 	net->mtu = options->mtu;
-	net->plugged = true;
-	init_pair(net, options->backend);
-	memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
-	memcpy(&net->config.mtu, &mtu, sizeof(mtu));
-	update_link(net);
-	net->dev.config = &net->config;
-	net->dev.config_size = sizeof(net->config);
+	net->state.plugged = true;
+	net->pair_count = options->pairs;
+	net->state.pairs_used = 1;
+	for (unsigned i = 0; i < options->pairs; i++)
+		init_pair(net, i, options->backends[i]);
+	init_config(net, options);
 	return &net->dev;
 }
 
 void virtio_net_destroy(struct virtio_device *dev)
 {
+	struct virtio_net *net;
+
 	if (!dev)
 		return;
-	event_loop_remove(dev->loop, &from_dev(dev)->pair.source);
+	net = from_dev(dev);
+	for (unsigned i = 0; i < net->pair_count; i++)
+		event_loop_remove(dev->loop, &net->pairs[i].source);
+	rate_limiter_destroy(&net->rx_limiter);
+	rate_limiter_destroy(&net->tx_limiter);
 	virtio_device_destroy(dev);
-	free(from_dev(dev));
+	free(net);
 }

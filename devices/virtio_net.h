@@ -1,7 +1,9 @@
-/* Network device (virtio 1.2, section 5.1): one queue pair on a back end.
+/* Network device (virtio 1.2, section 5.1): queue pairs, each on a back end of
+ * its own, and a control queue. The driver uses one pair until it asks for
+ * more.
  *
- * Frames go between the back end and guest memory. Both directions run in the
- * event loop, in bounded turns.
+ * Frames go between back end and guest memory. Both directions of all pairs run
+ * in the event loop, in bounded turns.
  */
 #pragma once
 
@@ -12,16 +14,22 @@
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
 #include "devices/net_backend.h"
+#include "devices/rate_limiter.h"
 #include "devices/virtio_device.h"
 
 #define VIRTIO_NET_QUEUE_SIZE 256
-#define VIRTIO_NET_RX 0 /* queue numbers, 5.1.2 */
+#define VIRTIO_NET_RX 0 /* numbers of the first pair's queues, 5.1.2 */
 #define VIRTIO_NET_TX 1
 
 struct virtio_net_options {
-	struct net_backend *backend; /* the caller's, outlives the device */
+	/* the caller's, outlive the device; what the first can do, all can */
+	struct net_backend *backends[NET_PAIRS_MAX];
+	unsigned pairs;
 	uint8_t mac[NET_MAC_LEN];
 	uint16_t mtu; /* bytes, 68 and up; 0: leave it to the driver */
+	/* for all pairs together, of what the guest gets and what it sends;
+	 * bytes are those of frames without header */
+	struct rate_limits rx_limits, tx_limits;
 };
 
 /* mem and loop outlive the device. NULL with err set without memory. */

@@ -29,7 +29,7 @@ _onggi()
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames
         ;;
-    --console)
+    --console | --hvc)
         _onggi_choose "stdio pty none file="
         [ "${COMPREPLY[*]}" != file= ] || compopt -o nospace
         ;;

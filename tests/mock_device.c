@@ -1,5 +1,6 @@
 #include "tests/mock_device.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/container_of.h"
@@ -55,6 +56,14 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	from_dev(dev)->stops |= 1u << queue;
 }
 
+static void config_read(struct virtio_device *dev, size_t offset, size_t size)
+{
+	struct mock_device *mock = from_dev(dev);
+
+	assert(size && offset < MOCK_CONFIG && size <= MOCK_CONFIG - offset);
+	mock->config_reads++;
+}
+
 static void config_write(struct virtio_device *dev, size_t offset,
 			 const void *data, size_t size)
 {
@@ -67,6 +76,7 @@ static const struct virtio_device_ops mock_ops = {
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
+	.config_read = config_read,
 	.config_write = config_write,
 };
 

@@ -10,7 +10,7 @@
 struct mock_device {
 	struct virtio_device dev;
 	uint8_t config[MOCK_CONFIG];
-	unsigned activations, notifications, config_writes;
+	unsigned activations, notifications, config_reads, config_writes;
 	unsigned stops; /* a bit per queue */
 	unsigned last_queue;
 	int activate_result;

@@ -101,6 +101,9 @@ static void print_defaults(const struct vm_config *config,
 {
 	fputs("quiet loglevel=3 cryptomgr.notests ", out);
 	arch_print_cmdline(config, layout, out);
+	/* Linux's /dev/console is the one that is named last */
+	if (!config->hvc.none)
+		fputs(" console=hvc0", out);
 	print_reporting(config, out);
 	fputs(" ONGGI=1", out);
 	for (unsigned i = 0; i < config->disk_count; i++)

@@ -183,7 +183,8 @@ static int refuse_config_file(const char *path, const char *name,
 static int check_outputs_against(struct vm_config *config, const char *path,
 				 struct error *err)
 {
-	if (refuse_config_file(path, "console", config->console.file, err))
+	if (refuse_config_file(path, "console", config->console.file, err) ||
+	    refuse_config_file(path, "hvc", config->hvc.file, err))
 		return -1;
 	for (const struct field *f = config_fields; f->name; f++)
 		if (f->is_output &&
@@ -264,21 +265,22 @@ static int validate_iothread(const char *name, struct error *err)
 }
 
 /* A second's bytes without their unit are hardly meant so. */
-static int validate_limits(const struct config_disk *disk, struct error *err)
+static int validate_limit(const struct config_limit *limit, const char *way,
+			  const char *ops, struct error *err)
 {
-	unsigned long long bw = disk->bw;
+	unsigned long long bw = limit->bw;
 
 	if (bw && bw < CONFIG_BW_MIN)
 		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: bw: %llu bytes a second is less "
-				 "than %u KiB (%lluM?)",
-				 disk->path, bw, CONFIG_BW_MIN >> 10, bw);
-	if (disk->bw_burst && !bw)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: bw-burst needs bw", disk->path);
-	if (disk->iops_burst && !disk->iops)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: iops-burst needs iops", disk->path);
+				 "%sbw: %llu bytes a second is less than %u "
+				 "KiB (%lluM?)",
+				 way, bw, CONFIG_BW_MIN >> 10, bw);
+	if (limit->bw_burst && !bw)
+		return error_set(err, ERROR_USAGE, 0, "%sbw-burst needs %sbw",
+				 way, way);
+	if (limit->ops_burst && !limit->ops)
+		return error_set(err, ERROR_USAGE, 0, "%s%s-burst needs %s%s",
+				 way, ops, way, ops);
 	return 0;
 }
 
@@ -297,10 +299,9 @@ static int validate_disks(struct vm_config *config, struct error *err)
 					 "disk %s: serial is longer than 20 "
 					 "bytes",
 					 disk->path);
-		if (validate_iothread(disk->iothread, err))
+		if (validate_iothread(disk->iothread, err) ||
+		    validate_limit(&disk->limit, "", "iops", err))
 			return error_wrap(err, "disk %s", disk->path);
-		if (validate_limits(disk, err))
-			return -1;
 		if (!disk->id && asprintf(&disk->id, "disk%u", i) < 0)
 			return error_set(err, ERROR_USAGE, ENOMEM, "disk");
 		for (unsigned j = 0; j < i; j++)
@@ -343,6 +344,9 @@ static int validate_net(const struct config_net *net, struct error *err)
 	if (net->publish_count && !net->user)
 		return error_set(err, ERROR_USAGE, 0,
 				 "publish is for user alone");
+	if (net->queues > 1 && net->user)
+		return error_set(err, ERROR_USAGE, 0,
+				 "queues: passt has one pair");
 	if (net->tap && !net_tap_is_name(net->tap))
 		return error_set(err, ERROR_USAGE, 0,
 				 "'%s' is not an interface name", net->tap);
@@ -351,7 +355,9 @@ static int validate_net(const struct config_net *net, struct error *err)
 				 "mtu: passt has %d at most", CONFIG_USER_MTU);
 	if (validate_publish(net, err))
 		return -1;
-	if (validate_iothread(net->iothread, err))
+	if (validate_iothread(net->iothread, err) ||
+	    validate_limit(&net->rx_limit, "rx-", "pps", err) ||
+	    validate_limit(&net->tx_limit, "tx-", "pps", err))
 		return error_wrap(err, "%s", config_net_name(net));
 	return 0;
 }
@@ -419,18 +425,46 @@ static int validate_balloon(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
-static int validate_console(struct config_console *console, struct error *err)
+static int count_kinds(const struct config_console *console)
 {
-	int kinds = console->stdio + console->pty + console->none +
-		    (console->file != NULL);
+	return console->stdio + console->pty + console->none +
+	       (console->file != NULL);
+}
 
-	if (kinds > 1)
+static int validate_console(const char *name,
+			    const struct config_console *console,
+			    struct error *err)
+{
+	if (count_kinds(console) <= 1)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0,
+			 "%s: stdio, pty, file and none exclude each other",
+			 name);
+}
+
+/* A kernel that has the virtio console's driver as a module needs another
+ * console until then: without any, Debian's initrd does not get that far. So
+ * there is a serial port beside it, if nobody says otherwise. */
+static int validate_consoles(struct vm_config *config, struct error *err)
+{
+	struct config_console *console = &config->console, *hvc = &config->hvc;
+
+	if (validate_console("console", console, err) ||
+	    validate_console("hvc", hvc, err))
+		return -1;
+	if (!count_kinds(hvc))
+		hvc->none = true;
+	if (console->stdio && hvc->stdio)
 		return error_set(err, ERROR_USAGE, 0,
-				 "console: stdio, pty, file and none exclude "
-				 "each other");
-	if (!kinds)
-		console->stdio = true;
-	return 0;
+				 "hvc: stdio is the console's already");
+	if (count_kinds(console))
+		return 0;
+	console->stdio = hvc->none;
+	if (console->stdio)
+		return 0;
+	console->file = strdup("/dev/null");
+	return console->file ? 0
+			     : error_set(err, ERROR_USAGE, ENOMEM, "console");
 }
 
 int config_validate(struct vm_config *config, struct error *err)
@@ -441,8 +475,7 @@ int config_validate(struct vm_config *config, struct error *err)
 	if (validate_memory(&config->memory, err) ||
 	    validate_disks(config, err) || validate_nets(config, err) ||
 	    validate_vsock(&config->vsock, err) ||
-	    validate_balloon(config, err) ||
-	    validate_console(&config->console, err) ||
+	    validate_balloon(config, err) || validate_consoles(config, err) ||
 	    cmdline_validate(config, err))
 		return -1;
 	return 0;

@@ -17,9 +17,10 @@
 #define CONFIG_CPUS_MAX 64
 #define CONFIG_DISKS_MAX 8
 #define CONFIG_DISK_QUEUES_MAX 16
-#define CONFIG_IOPS_MAX 1000000000
+#define CONFIG_OPS_MAX 1000000000
 #define CONFIG_BW_MIN 4096
 #define CONFIG_NETS_MAX 8
+#define CONFIG_NET_QUEUES_MAX 8
 #define CONFIG_PUBLISH_MAX 32
 #define CONFIG_USER_MTU 65520 /* an IP packet of passt's, in 32-bit words */
 #define CONFIG_ARGS_MAX 32    /* Linux panics at more */
@@ -32,6 +33,13 @@ struct config_memory {
 	bool hugepages;
 };
 
+struct config_limit {
+	uint64_t bw;	   /* bytes a second; 0: no limit */
+	uint64_t ops;	   /* a second */
+	uint64_t bw_burst; /* 0: a tenth of a second's */
+	uint64_t ops_burst;
+};
+
 enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
 
 struct config_disk {
@@ -42,10 +50,7 @@ struct config_disk {
 	char *id;	 /* name in messages; "diskN" when not given */
 	int cache;	 /* enum config_cache */
 	uint64_t queues; /* 0: one per vCPU */
-	uint64_t bw;	 /* bytes a second; 0: no limit */
-	uint64_t iops;
-	uint64_t bw_burst; /* 0: a tenth of a second's */
-	uint64_t iops_burst;
+	struct config_limit limit;
 	char *serial;	/* what the guest reads as the serial number */
 	char *iothread; /* name of its event loop; NULL: the VM's own */
 };
@@ -62,7 +67,10 @@ struct config_net {
 	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
 	unsigned publish_count;
 	struct config_mac mac;
-	uint64_t mtu; /* bytes; 0: left to the guest */
+	uint64_t mtu;		      /* bytes; 0: left to the guest */
+	uint64_t queues;	      /* pairs of them; 0: one */
+	struct config_limit rx_limit; /* what the guest gets, in frames */
+	struct config_limit tx_limit;
 	char *iothread;
 };
 
@@ -84,7 +92,7 @@ struct config_balloon {
 	bool no_reporting; /* what the guest frees stays with it */
 };
 
-/* Exactly one is set. */
+/* Exactly one is set, once the rules have been looked at. */
 struct config_console {
 	bool stdio;
 	bool pty;
@@ -106,7 +114,8 @@ struct vm_config {
 	unsigned net_count;
 	struct config_vsock vsock;
 	struct config_balloon balloon;
-	struct config_console console;
+	struct config_console console; /* the serial port */
+	struct config_console hvc;     /* the virtio console; none: no device */
 	struct arch_config arch;
 	bool no_rng;
 	bool no_reboot;
@@ -136,7 +145,7 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 		      struct error *err);
 
 /* Checks what single values cannot show, and fills in what was left open: the
- * console, disk names, the CID. */
+ * consoles, disk names, the CID. */
 int config_validate(struct vm_config *config, struct error *err);
 
 /* The command line that gives this configuration, quoted for a shell. */

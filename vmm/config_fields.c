@@ -35,6 +35,16 @@ static const struct field memory_fields[] = {
 	{ .name = NULL },
 };
 
+#define LIMIT(type, member, bw_name, ops_name, bw_burst_name, ops_burst_name) \
+	{ bw_name, FIELD_SIZE, AT(type, member.bw) },                         \
+		{ ops_name, FIELD_UINT, AT(type, member.ops), .min = 1,       \
+		  .max = CONFIG_OPS_MAX },                                    \
+		{ bw_burst_name, FIELD_SIZE, AT(type, member.bw_burst) },     \
+	{                                                                     \
+		ops_burst_name, FIELD_UINT, AT(type, member.ops_burst),       \
+			.min = 1, .max = CONFIG_OPS_MAX                       \
+	}
+
 static const struct field disk_fields[] = {
 	{ "path", FIELD_STRING, AT(config_disk, path), .positional = true },
 	{ "readonly", FIELD_FLAG, AT(config_disk, readonly) },
@@ -44,12 +54,7 @@ static const struct field disk_fields[] = {
 	  .arg = "writeback|unsafe" },
 	{ "queues", FIELD_UINT, AT(config_disk, queues), .min = 1,
 	  .max = CONFIG_DISK_QUEUES_MAX },
-	{ "bw", FIELD_SIZE, AT(config_disk, bw) },
-	{ "iops", FIELD_UINT, AT(config_disk, iops), .min = 1,
-	  .max = CONFIG_IOPS_MAX },
-	{ "bw-burst", FIELD_SIZE, AT(config_disk, bw_burst) },
-	{ "iops-burst", FIELD_UINT, AT(config_disk, iops_burst), .min = 1,
-	  .max = CONFIG_IOPS_MAX },
+	LIMIT(config_disk, limit, "bw", "iops", "bw-burst", "iops-burst"),
 	{ "id", FIELD_STRING, AT(config_disk, id) },
 	{ "serial", FIELD_STRING, AT(config_disk, serial) },
 	{ "iothread", FIELD_STRING, AT(config_disk, iothread) },
@@ -66,8 +71,14 @@ static const struct field net_fields[] = {
 	{ "user", FIELD_FLAG, AT(config_net, user) },
 	{ "publish", FIELD_STRING,
 	  LIST(config_net, publish, publish_count, CONFIG_PUBLISH_MAX) },
+	{ "queues", FIELD_UINT, AT(config_net, queues), .min = 1,
+	  .max = CONFIG_NET_QUEUES_MAX },
 	{ "mac", FIELD_MAC, AT(config_net, mac) },
 	{ "mtu", FIELD_UINT, AT(config_net, mtu), .min = 68, .max = 65535 },
+	LIMIT(config_net, rx_limit, "rx-bw", "rx-pps", "rx-bw-burst",
+	      "rx-pps-burst"),
+	LIMIT(config_net, tx_limit, "tx-bw", "tx-pps", "tx-bw-burst",
+	      "tx-pps-burst"),
 	{ "iothread", FIELD_STRING, AT(config_net, iothread) },
 	{ .name = NULL },
 };
@@ -123,8 +134,10 @@ const struct field config_fields[] = {
 		  "serves it in a thread of that name" },
 	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields,
-	  .arg = "tap=NAME|user[,publish=PORT:PORT]...[,mac=M][,mtu=N]"
-		 "[,iothread=NAME]",
+	  .arg = "tap=NAME[,queues=N]|user[,publish=PORT:PORT]...[,mac=M]"
+		 "[,mtu=N][,rx-bw=SIZE][,rx-pps=N][,tx-bw=SIZE][,tx-pps=N]"
+		 "[,rx-bw-burst=SIZE][,rx-pps-burst=N][,tx-bw-burst=SIZE]"
+		 "[,tx-pps-burst=N][,iothread=NAME]",
 	  .help = "network card on a tap, which is made if it is not there, or "
 		  "behind passt, which needs no rights and leads ports of the "
 		  "host to the guest's; repeatable" },
@@ -141,6 +154,11 @@ const struct field config_fields[] = {
 	  .group = console_fields, .arg = "stdio|pty|file=PATH|none",
 	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
 		  "Ctrl-A h lists the keys" },
+	{ "hvc", FIELD_GROUP, AT(vm_config, hvc), .group = console_fields,
+	  .arg = "stdio|pty|file=PATH|none",
+	  .help = "where a virtio console goes, the guest's hvc0 (none); "
+		  "with one, the serial port goes to /dev/null if --console "
+		  "is not given" },
 	{ "name", FIELD_STRING, AT(vm_config, name), .arg = "S",
 	  .help = "name of the process in ps" },
 	{ "no-rng", FIELD_FLAG, AT(vm_config, no_rng),

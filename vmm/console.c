@@ -4,22 +4,28 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/container_of.h"
+#include "base/iov.h"
 #include "base/log.h"
 #include "vmm/terminal.h"
 
 #define ESCAPE 0x01 /* Ctrl-A */
 
-#define INPUT_MAX 64	/* bytes per read */
-#define PENDING_MAX 256 /* bytes held until the guest takes them */
+#define INPUT_MAX 256	 /* bytes per read */
+#define PENDING_MAX 1024 /* bytes held until the guest takes them */
+#define POLL_PIECE 16	 /* bytes that whatever is ready takes, mostly */
 
 enum out_kind {
 	OUT_NONBLOCK, /* write() never waits, or not for a reader */
@@ -28,9 +34,11 @@ enum out_kind {
 };
 
 struct console {
-	int in, out; /* -1: none */
+	const char *name; /* in messages */
+	int in, out;	  /* -1: none */
 	bool owns_in, owns_out;
 	enum out_kind out_kind;
+	bool stdio;
 	bool terminal;	  /* in is the user's terminal: raw, with escape keys */
 	bool pty;	  /* our own, with somebody at the other end or not */
 	bool escaped;	  /* Ctrl-A was the last key */
@@ -40,8 +48,8 @@ struct console {
 	bool waiting;	  /* for source_out: the port is blocked */
 	bool as_was;	  /* out is a file that no VM has written to yet */
 	const char *made; /* its name, if it was not there before */
-	struct event_source source_in, source_out;
-	struct serial *serial;
+	struct event_source source_in, source_out, source_size;
+	struct console_port port;
 	struct event_loop *loop;
 	struct timeline *timeline;
 	void (*quit)(void *);
@@ -53,24 +61,29 @@ struct console {
 /* --- output: guest to host --- */
 
 /* As write(), but never waits for the other end. */
-static ssize_t put_now(struct console *console, const void *data, size_t len)
+static ssize_t put_now(struct console *console, struct iovec *iov,
+		       unsigned count)
 {
 	struct pollfd out = { .fd = console->out, .events = POLLOUT };
+	struct msghdr message = { .msg_iovlen = count };
 
 	switch (console->out_kind) {
 	case OUT_SOCKET:
-		return send(console->out, data, len,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
+		message.msg_iov = iov;
+		return sendmsg(console->out, &message,
+			       MSG_DONTWAIT | MSG_NOSIGNAL);
 	case OUT_POLL:
 		if (poll(&out, 1, 0) == 0) {
 			errno = EAGAIN;
 			return -1;
 		}
-		break;
+		return write(console->out, iov->iov_base,
+			     iov->iov_len < POLL_PIECE ? iov->iov_len
+						       : POLL_PIECE);
 	case OUT_NONBLOCK:
 		break;
 	}
-	return write(console->out, data, len);
+	return writev(console->out, iov, (int)count);
 }
 
 /* A pty keeps some 30 KiB for whoever comes, and then refuses more. */
@@ -85,19 +98,21 @@ static bool nobody_at_pty(const struct console *console)
 static void say_failed(struct console *console, int errnum)
 {
 	if (!console->out_failed && !(console->pty && errnum == EIO))
-		log_guest(LOG_WARN, "console: write: %s", strerror(errnum));
+		log_guest(LOG_WARN, "%s: write: %s", console->name,
+			  strerror(errnum));
 	console->out_failed = true;
 }
 
-static size_t on_put(void *ctx, const uint8_t *data, size_t len)
+static size_t on_put(void *ctx, struct iovec *iov, unsigned count)
 {
 	struct console *console = ctx;
+	size_t len = iov_length(iov, count);
 	ssize_t done;
 
 	timeline_mark(console->timeline, TIMELINE_FIRST_BYTE);
 	if (console->out < 0)
 		return len;
-	done = put_now(console, data, len);
+	done = put_now(console, iov, count);
 	if (done < 0 && errno != EAGAIN && errno != EINTR) {
 		say_failed(console, errno);
 		return len;
@@ -115,7 +130,7 @@ static void drain(struct console *console)
 {
 	event_loop_remove(console->loop, &console->source_out);
 	console->waiting = false;
-	serial_resume(console->serial);
+	console->port.ops->resume(console->port.dev);
 }
 
 static void out_ready(struct event_source *source, uint32_t events)
@@ -128,13 +143,15 @@ static void out_ready(struct event_source *source, uint32_t events)
 
 static void print_keys(struct console *console)
 {
-	static const char keys[] =
+	static char keys[] =
 		"\r\n"
 		"Ctrl-A h       this help\r\n"
 		"Ctrl-A x       end the VM at once\r\n"
 		"Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 
-	if (put_now(console, keys, sizeof(keys) - 1) < 0)
+	struct iovec iov = { .iov_base = keys, .iov_len = sizeof(keys) - 1 };
+
+	if (put_now(console, &iov, 1) < 0)
 		return;
 }
 
@@ -170,8 +187,8 @@ static size_t filter_escapes(struct console *console, uint8_t *data, size_t len)
 
 static void give_pending(struct console *console)
 {
-	size_t taken = serial_receive(console->serial, console->pending,
-				      console->pending_len);
+	size_t taken = console->port.ops->receive(
+		console->port.dev, console->pending, console->pending_len);
 
 	console->pending_len -= taken;
 	memmove(console->pending, console->pending + taken,
@@ -267,10 +284,59 @@ static void in_ready(struct event_source *source, uint32_t events)
 	watch_input(console);
 }
 
-const struct serial_backend console_backend = {
+const struct console_backend console_backend = {
 	.put = on_put,
 	.room = on_room,
 };
+
+/* --- the size of a terminal --- */
+
+/* Of the one that shows the output, or of the one that input is typed at. */
+static int terminal_fd(const struct console *console)
+{
+	if (!console->stdio)
+		return -1;
+	if (isatty(console->out))
+		return console->out;
+	return console->terminal ? console->in : -1;
+}
+
+static void tell_size(struct console *console)
+{
+	struct winsize size;
+
+	if (ioctl(terminal_fd(console), TIOCGWINSZ, &size) == 0)
+		console->port.ops->resize(console->port.dev, size.ws_col,
+					  size.ws_row);
+}
+
+static void size_changed(struct event_source *source, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) == sizeof(info))
+		tell_size(container_of(source, struct console, source_size));
+}
+
+/* SIGWINCH comes to whoever is in the terminal's foreground. */
+static int watch_size(struct console *console, struct error *err)
+{
+	struct event_source *source = &console->source_size;
+	sigset_t set;
+
+	if (!console->port.ops->resize || terminal_fd(console) < 0)
+		return 0;
+	sigemptyset(&set);
+	sigaddset(&set, SIGWINCH);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	source->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (source->fd < 0 || event_loop_add(console->loop, source, EPOLLIN))
+		return error_set(err, ERROR_IO, errno, "%s: watch its size",
+				 console->name);
+	tell_size(console);
+	return 0;
+}
 
 /* --- life --- */
 
@@ -308,7 +374,8 @@ static int open_pty(struct console *console, struct error *err)
 	int slave;
 
 	if (openpty(&console->in, &slave, path, NULL, NULL))
-		return error_set(err, ERROR_IO, errno, "console: open a pty");
+		return error_set(err, ERROR_IO, errno, "%s: open a pty",
+				 console->name);
 	console->owns_in = true;
 	if (tcgetattr(slave, &modes) == 0) {
 		cfmakeraw(&modes);
@@ -319,10 +386,11 @@ static int open_pty(struct console *console, struct error *err)
 	fcntl(console->in, F_SETFL, O_NONBLOCK);
 	console->out = fcntl(console->in, F_DUPFD_CLOEXEC, 0);
 	if (console->out < 0)
-		return error_set(err, ERROR_IO, errno, "console: open a pty");
+		return error_set(err, ERROR_IO, errno, "%s: open a pty",
+				 console->name);
 	console->owns_out = true;
 	console->pty = true;
-	fprintf(stderr, "onggi: console is %s\n", path);
+	fprintf(stderr, "onggi: %s is %s\n", console->name, path);
 	return 0;
 }
 
@@ -340,8 +408,8 @@ static int open_file(struct console *console, const char *path,
 	else
 		console->out = open(path, flags, 0666);
 	if (console->out < 0)
-		return error_set(err, ERROR_IO, 0, "console: open %s: %s%s",
-				 path, strerror(errno),
+		return error_set(err, ERROR_IO, 0, "%s: open %s: %s%s",
+				 console->name, path, strerror(errno),
 				 errno == ENXIO
 					 ? " (a pipe needs its reader first)"
 					 : "");
@@ -349,19 +417,22 @@ static int open_file(struct console *console, const char *path,
 	return 0;
 }
 
-struct console *console_open(const struct config_console *config,
+struct console *console_open(const char *name,
+			     const struct config_console *config,
 			     struct timeline *timeline, struct error *err)
 {
 	struct console *console = calloc(1, sizeof(*console));
 	int ret = 0;
 
 	if (!console) {
-		error_set(err, ERROR_IO, ENOMEM, "console");
+		error_set(err, ERROR_IO, ENOMEM, "%s", name);
 		return NULL;
 	}
-	console->in = console->out = -1;
+	console->name = name;
+	console->in = console->out = console->source_size.fd = -1;
 	console->timeline = timeline;
 	if (config->stdio) {
+		console->stdio = true;
 		console->in = STDIN_FILENO;
 		console->terminal = isatty(STDIN_FILENO);
 		open_stdout(console);
@@ -401,29 +472,35 @@ void console_close(struct console *console)
 	free(console);
 }
 
-int console_attach(struct console *console, struct serial *serial,
+int console_attach(struct console *console, const struct console_port *port,
 		   struct event_loop *loop, void (*quit)(void *), void *ctx,
 		   struct error *err)
 {
 	int ret;
 
-	console->serial = serial;
+	console->port = *port;
 	console->loop = loop;
 	console->quit = quit;
 	console->quit_ctx = ctx;
 	console->waiting = false;
 	console->source_in = (struct event_source){ .fd = console->in,
 						    .ready = in_ready,
-						    .lock = &serial->lock };
+						    .lock = port->lock };
 	console->source_out = (struct event_source){ .fd = console->out,
 						     .ready = out_ready,
-						     .lock = &serial->lock };
+						     .lock = port->lock };
+	console->source_size = (struct event_source){ .fd = -1,
+						      .ready = size_changed,
+						      .lock = port->lock };
 	take_file(console);
+	if (watch_size(console, err))
+		return -1;
 	if (console->in < 0)
 		return 0;
 	ret = event_loop_add(loop, &console->source_in, EPOLLIN | EPOLLET);
 	if (ret && ret != -EPERM)
-		return error_set(err, ERROR_IO, -ret, "console: watch stdin");
+		return error_set(err, ERROR_IO, -ret, "%s: watch stdin",
+				 console->name);
 	console->pollable = ret == 0;
 	/* EPERM: a regular file, always ready */
 	console->read_more = ret == -EPERM;
@@ -436,26 +513,38 @@ int console_attach(struct console *console, struct serial *serial,
 
 #define FLUSH_TIMEOUT_MS 10000
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
 void console_flush(struct console *console, int interrupt_fd)
 {
+	int64_t end = now_ms() + FLUSH_TIMEOUT_MS, left;
 	struct pollfd fds[] = {
-		{ .fd = console->out, .events = POLLOUT },
+		{ .fd = console ? console->out : -1, .events = POLLOUT },
 		{ .fd = interrupt_fd, .events = POLLIN },
 	};
 
-	/* the FIFO is small: a reader that takes anything takes it all */
-	while (console->waiting &&
-	       poll(fds, ARRAY_SIZE(fds), FLUSH_TIMEOUT_MS) > 0 &&
-	       !fds[1].revents)
+	/* the port may hold more than one write takes, and a guest of more than
+	 * one vCPU may have left any amount there */
+	while (console && console->waiting && (left = end - now_ms()) > 0 &&
+	       poll(fds, ARRAY_SIZE(fds), (int)left) > 0 && !fds[1].revents)
 		drain(console);
 }
 
 void console_detach(struct console *console)
 {
-	if (!console->loop)
+	if (!console || !console->loop)
 		return;
 	event_loop_remove(console->loop, &console->source_in);
 	event_loop_remove(console->loop, &console->source_out);
+	event_loop_remove(console->loop, &console->source_size);
+	cleanup_close(&console->source_size.fd);
+	console->source_size.fd = -1;
 	console->loop = NULL;
 	if (console->terminal)
 		terminal_restore();

@@ -19,6 +19,7 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 	add_slots(layout, SLOT_RNG, !config->no_rng);
 	add_slots(layout, SLOT_VSOCK, config->vsock.path != NULL);
 	add_slots(layout, SLOT_BALLOON, config->balloon.given);
+	add_slots(layout, SLOT_CONSOLE, !config->hvc.none);
 	if (layout->slot_count <= LAYOUT_SLOTS_MAX)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0,
@@ -61,6 +62,9 @@ void layout_print(const struct vm_config *config,
 			break;
 		case SLOT_BALLOON:
 			fprintf(out, "balloon\n");
+			break;
+		case SLOT_CONSOLE:
+			fprintf(out, "console: hvc0\n");
 			break;
 		}
 	}

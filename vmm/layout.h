@@ -12,7 +12,14 @@
 #define LAYOUT_RAM_MAX 2
 #define LAYOUT_SLOTS_MAX 19 /* interrupts that an I/O APIC has to spare */
 
-enum slot_kind { SLOT_DISK, SLOT_NET, SLOT_RNG, SLOT_VSOCK, SLOT_BALLOON };
+enum slot_kind {
+	SLOT_DISK,
+	SLOT_NET,
+	SLOT_RNG,
+	SLOT_VSOCK,
+	SLOT_BALLOON,
+	SLOT_CONSOLE
+};
 
 /* One virtio-mmio window. */
 struct device_slot {

@@ -6,6 +6,7 @@
 #include "devices/net_tap.h"
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
@@ -23,6 +24,14 @@ static unsigned disk_queues(const struct vm_config *config,
 					      : VIRTIO_BLK_QUEUES_MAX;
 }
 
+static struct rate_limits rate_limits(const struct config_limit *limit)
+{
+	return (struct rate_limits){
+		.bytes = { limit->bw, limit->bw_burst },
+		.ops = { limit->ops, limit->ops_burst },
+	};
+}
+
 static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
 {
@@ -30,8 +39,7 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	const struct virtio_blk_options options = {
 		.disk = &vm->resources->disks[index],
 		.queues = disk_queues(vm->config, disk),
-		.limits = { .bytes = { disk->bw, disk->bw_burst },
-			    .ops = { disk->iops, disk->iops_burst } },
+		.limits = rate_limits(&disk->limit),
 		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
 	};
@@ -54,10 +62,11 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 {
 	const struct config_net *net = &vm->config->nets[index];
 	struct virtio_net_options options = {
-		.backend = resources_net(vm->resources, index),
 		/* passt's is not the one that guests start with */
 		.mtu = (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU
 							 : net->mtu),
+		.rx_limits = rate_limits(&net->rx_limit),
+		.tx_limits = rate_limits(&net->tx_limit),
 	};
 
 	struct event_loop *loop = iothread_loop(vm, net->iothread, err);
@@ -68,6 +77,7 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 		memcpy(options.mac, net->mac.bytes, sizeof(options.mac));
 	else
 		net_tap_mac(config_net_name(net), options.mac);
+	options.pairs = resources_net(vm->resources, index, options.backends);
 	device->destroy = virtio_net_destroy;
 	device->dev = virtio_net_create(&options, &vm->mem, loop, err);
 	if (!device->dev)
@@ -122,11 +132,26 @@ static int create_balloon(struct vm *vm, unsigned index,
 	return device->dev ? 0 : -1;
 }
 
+static int create_console(struct vm *vm, unsigned index,
+			  struct vm_device *device, struct error *err)
+{
+	const struct virtio_console_options options = {
+		.backend = &console_backend,
+		.backend_ctx = vm->resources->hvc,
+	};
+
+	(void)index;
+	device->destroy = virtio_console_destroy;
+	device->dev = virtio_console_create(&options, &vm->mem, vm->loop, err);
+	vm->hvc = device->dev;
+	return device->dev ? 0 : error_wrap(err, "hvc");
+}
+
 static int (*const creators[])(struct vm *vm, unsigned index,
 			       struct vm_device *device, struct error *err) = {
 	[SLOT_DISK] = create_disk,	 [SLOT_NET] = create_net,
 	[SLOT_RNG] = create_rng,	 [SLOT_VSOCK] = create_vsock,
-	[SLOT_BALLOON] = create_balloon,
+	[SLOT_BALLOON] = create_balloon, [SLOT_CONSOLE] = create_console,
 };
 
 static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)

@@ -110,15 +110,29 @@ static int open_disks(struct resources *resources,
 	return 0;
 }
 
+_Static_assert(CONFIG_NET_QUEUES_MAX == NET_PAIRS_MAX, "a back end for each");
+
 static int open_net(struct resources *resources, const struct vm_config *config,
 		    unsigned index, struct error *err)
 {
 	const struct config_net *net = &config->nets[index];
+	unsigned queues = net->queues ? (unsigned)net->queues : 1;
 
-	if (!net->user)
-		return net_tap_open(&resources->nets[index].tap, net->tap, err);
-	resources->nets[index].passt = passt_start(net, err);
-	return resources->nets[index].passt ? 0 : -1;
+	if (net->user) {
+		resources->nets[index].passt = passt_start(net, err);
+		return resources->nets[index].passt ? 0 : -1;
+	}
+	if (net_tap_open(resources->nets[index].taps, queues, net->tap, err))
+		return -1;
+	resources->nets[index].tap_count = queues;
+	return 0;
+}
+
+static void close_net(struct resources *resources, unsigned index)
+{
+	passt_stop(resources->nets[index].passt);
+	for (unsigned i = 0; i < resources->nets[index].tap_count; i++)
+		net_tap_close(&resources->nets[index].taps[i]);
 }
 
 static int open_nets(struct resources *resources,
@@ -130,12 +144,18 @@ static int open_nets(struct resources *resources,
 	return 0;
 }
 
-struct net_backend *resources_net(struct resources *resources, unsigned index)
+unsigned resources_net(struct resources *resources, unsigned index,
+		       struct net_backend *backends[static NET_PAIRS_MAX])
 {
-	struct passt *passt = resources->nets[index].passt;
+	unsigned count = resources->nets[index].tap_count;
 
-	return passt ? passt_backend(passt)
-		     : &resources->nets[index].tap.backend;
+	if (resources->nets[index].passt) {
+		backends[0] = passt_backend(resources->nets[index].passt);
+		return 1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		backends[i] = &resources->nets[index].taps[i].backend;
+	return count;
 }
 
 /* Opens and locks the file; the lock goes with the process, however it ends,
@@ -241,16 +261,48 @@ static int open_vsock(struct resources *resources,
 	return vsock_socket_open(&resources->vsock, path, err);
 }
 
-static int open_console(struct resources *resources,
-			const struct vm_config *config,
-			struct timeline *timeline, struct error *err)
+/* Each would write over what the other wrote. Pipes and terminals may be
+ * shared. */
+static int refuse_shared_file(const char *path, const char *other,
+			      struct error *err)
 {
-	const char *file = config->console.file;
+	struct stat a, b;
 
-	if (file && resources_refuse_own_file(resources, config, file, err))
-		return error_wrap(err, "console");
-	resources->console = console_open(&config->console, timeline, err);
-	return resources->console ? 0 : -1;
+	if (!path || !other || stat(path, &a) || stat(other, &b) ||
+	    !S_ISREG(a.st_mode) || !same_file(&a, &b))
+		return 0;
+	return error_set(err, ERROR_USAGE, 0, "%s is the console of this VM",
+			 path);
+}
+
+static struct console *
+open_console(const char *name, const struct config_console *console,
+	     const struct resources *resources, const struct vm_config *config,
+	     struct timeline *timeline, struct error *err)
+{
+	if (console->file &&
+	    resources_refuse_own_file(resources, config, console->file, err)) {
+		error_wrap(err, "%s", name);
+		return NULL;
+	}
+	return console_open(name, console, timeline, err);
+}
+
+static int open_consoles(struct resources *resources,
+			 const struct vm_config *config,
+			 struct timeline *timeline, struct error *err)
+{
+	resources->console = open_console("console", &config->console,
+					  resources, config, timeline, err);
+	if (!resources->console)
+		return -1;
+	if (config->hvc.none)
+		return 0;
+	if (refuse_shared_file(config->hvc.file, config->console.file, err))
+		return error_wrap(err, "hvc");
+	resources->hvc = open_console("hvc", &config->hvc, resources, config,
+				      timeline, err);
+	return resources->hvc ? 0 : -1;
 }
 
 /* A lease is had by who owns the file or is root, while nobody writes to it.
@@ -300,12 +352,12 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	if (resources->kvm_fd < 0)
 		goto fail;
 	timeline_mark(timeline, TIMELINE_KVM_OPENED);
-	/* before the console, whose file belongs to the other VM if there is
+	/* before the consoles, whose files belong to the other VM if there is
 	 * one */
 	if (config->pidfile && write_pidfile(resources, config, err))
 		goto fail;
 	if (open_vsock(resources, config, err) ||
-	    open_console(resources, config, timeline, err))
+	    open_consoles(resources, config, timeline, err))
 		goto fail;
 	return 0;
 fail:
@@ -321,11 +373,10 @@ void resources_close(struct resources *resources)
 		unlink(resources->pidfile);
 	cleanup_close(&resources->pidfile_fd);
 	vsock_socket_close(&resources->vsock);
+	console_close(resources->hvc);
 	console_close(resources->console);
-	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++) {
-		passt_stop(resources->nets[i].passt);
-		net_tap_close(&resources->nets[i].tap);
-	}
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		close_net(resources, i);
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		cleanup_close(&resources->disks[i].fd);
 	cleanup_close(&resources->initrd.fd);

@@ -33,13 +33,15 @@ struct resources {
 	struct boot_file initrd;	     /* fd -1: none */
 	struct disk disks[CONFIG_DISKS_MAX]; /* disk_reload changes them */
 	struct {
-		struct net_tap tap;
-		struct passt *passt; /* NULL: on the tap */
+		struct net_tap taps[NET_PAIRS_MAX];
+		unsigned tap_count;
+		struct passt *passt; /* NULL: on the taps */
 	} nets[CONFIG_NETS_MAX];
 	struct vsock_socket vsock; /* fd -1: none */
-	struct console *console;
-	const char *pidfile; /* the configuration's; NULL: none written */
-	int pidfile_fd;	     /* locked */
+	struct console *console;   /* the serial port's */
+	struct console *hvc;	   /* the virtio console's; NULL: none */
+	const char *pidfile;	   /* the configuration's; NULL: none written */
+	int pidfile_fd;		   /* locked */
 };
 
 /* -1 with err set, and nothing left open or behind. */
@@ -56,5 +58,7 @@ int resources_refuse_own_file(const struct resources *resources,
 			      struct error *err);
 void resources_close(struct resources *resources);
 
-/* What a network card sends to and receives from. */
-struct net_backend *resources_net(struct resources *resources, unsigned index);
+/* What a network card's queue pairs send to and receive from: fills backends
+ * and returns their number. */
+unsigned resources_net(struct resources *resources, unsigned index,
+		       struct net_backend *backends[static NET_PAIRS_MAX]);

@@ -54,6 +54,8 @@ static void on_continue(int signal)
 
 	(void)signal;
 	apply(&raw);
+	/* which went to others as long as they had the terminal */
+	kill(getpid(), SIGWINCH);
 	errno = errnum;
 }
 

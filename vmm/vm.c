@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "devices/virtio_console.h"
 #include "vmm/cmdline.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
@@ -412,15 +413,30 @@ static void unwatch_helpers(struct vm *vm)
 			passt_unwatch(vm->resources->nets[i].passt);
 }
 
-static int attach_console(struct vm *vm, struct error *err)
+static int attach_consoles(struct vm *vm, struct error *err)
 {
-	return console_attach(vm->resources->console, &vm->serial, vm->loop,
+	struct console_port port = serial_console_port(&vm->serial);
+
+	if (console_attach(vm->resources->console, &port, vm->loop,
+			   on_console_quit, vm, err))
+		return -1;
+	if (!vm->hvc)
+		return 0;
+	port = virtio_console_port(vm->hvc);
+	return console_attach(vm->resources->hvc, &port, vm->loop,
 			      on_console_quit, vm, err);
 }
 
-static void detach_console(struct vm *vm)
+static void detach_consoles(struct vm *vm)
 {
+	console_detach(vm->resources->hvc);
 	console_detach(vm->resources->console);
+}
+
+static void flush_consoles(struct vm *vm)
+{
+	console_flush(vm->resources->console, vm->signals.fd);
+	console_flush(vm->resources->hvc, vm->signals.fd);
 }
 
 /* In this order; undone in reverse. Each destroy also takes what a failed
@@ -443,7 +459,7 @@ static const struct {
 	{ "kernel", load_kernel, NULL },
 	{ "signals", watch_signals, unwatch_signals },
 	{ "helpers", watch_helpers, unwatch_helpers },
-	{ "console", attach_console, detach_console },
+	{ "consoles", attach_consoles, detach_consoles },
 };
 
 static void destroy_stages(struct vm *vm, unsigned count)
@@ -534,7 +550,7 @@ void vm_run(struct vm *vm, struct vm_stop *stop)
 	iothreads_stop(vm);
 	/* whoever asked for the end does not want to wait for a reader */
 	if (vm->stop.reason != VM_STOP_QUIT)
-		console_flush(vm->resources->console, vm->signals.fd);
+		flush_consoles(vm);
 	if (vm->stop.reason == VM_STOP_REBOOT)
 		judge_reboot(vm);
 	*stop = vm->stop;

@@ -60,6 +60,7 @@ struct vm {
 	struct event_loop *loop;
 	struct bus mmio;
 	struct serial serial;
+	struct virtio_device *hvc; /* one of devices; NULL: none */
 	struct power power;
 	struct vm_device devices[LAYOUT_SLOTS_MAX];
 	struct disk_reload reload;

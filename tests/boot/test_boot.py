@@ -124,11 +124,11 @@ def test_a_reader_that_pauses_loses_nothing(tuned):
 
 
 @contextlib.contextmanager
-def guest_on_pty(*args, sh=None):
+def guest_on_pty(*args, kind="console", sh=None):
     """A guest whose console is a pseudo-terminal, opened as a user would."""
-    with Guest(*args, "--console", "pty", sh=sh) as vm:
+    with Guest(*args, f"--{kind}", "pty", sh=sh) as vm:
         path = ""
-        while "console is" not in path:
+        while f"{kind} is" not in path:
             path = vm.process.stderr.readline().decode()
         vm.master = vm.out = os.open(path.split()[-1],
                                      os.O_RDWR | os.O_NOCTTY)
@@ -143,8 +143,9 @@ def test_init_obeys_poweroff_and_reboot(tuned):
         vm.wait_for("booted")
 
 
-def test_pty_console_carries_a_session_with_job_control(tuned):
-    with guest_on_pty(*tuned) as vm:
+@pytest.mark.parametrize("kind", ["console", "hvc"])
+def test_pty_console_carries_a_session_with_job_control(tuned, kind):
+    with guest_on_pty(*tuned, kind=kind) as vm:
         # what cat repeats shows that it is in the foreground
         for typed, answer in [
                 ("", "# "), ("echo $((6 * 7))\n", "42\r\n~ # "),
@@ -169,8 +170,9 @@ def test_a_lone_command_is_not_stopped_from_the_terminal(tuned):
 
 # --- every way to end ---
 
-def test_panic_has_its_own_status(images):
-    result = run("run", "--kernel", images.tuned, "--memory", "128M")
+@pytest.mark.parametrize("args", [(), ("--hvc", "stdio")])
+def test_panic_has_its_own_status(images, args):
+    result = run("run", "--kernel", images.tuned, "--memory", "128M", *args)
     assert result.returncode == onggi.EXIT_PANIC
     assert result.stderr == "onggi: error: the guest kernel panicked\n"
     assert "Kernel panic" in result.stdout
@@ -329,18 +331,19 @@ def test_stock_debian_reaches_a_login_prompt_and_powers_off(stock):
 
 
 def test_stock_debian_obeys_the_power_button(images, tmp_path):
-    """SIGTERM ends it in order, and leaves its file system clean."""
+    """SIGTERM ends it in order, and leaves its file system clean. Its console
+    is a virtio console, whose driver comes late."""
     root = tmp_path / "root.ext4"
     subprocess.run(["cp", "--sparse=always", images.debian_root, root],
                    check=True)
     kernel, initrd = (getattr(images, name) for name in machine.BUTTON_STOCK)
     with Guest("run", "--kernel", kernel, "--initrd", initrd, "--disk",
-               f"{root},root", "--memory", "512M", "--stop-timeout",
-               400) as vm:
+               f"{root},root", "--memory", "512M", "--stop-timeout", 400,
+               "--hvc", "stdio", "--cmdline",
+               "systemd.wants=serial-getty@hvc0.service") as vm:
         log_in(vm)
         vm.signal()
-        vm.wait_for("Power down", 400)
-        assert vm.finish() == 0, vm.text[-2000:]
+        assert vm.finish(400) == 0, vm.text[-2000:]
     check = subprocess.run(["e2fsck", "-n", root], capture_output=True,
                            text=True, check=False)
     assert check.returncode == 0 and ": clean," in check.stdout, check

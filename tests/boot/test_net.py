@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 import subprocess
+import time
 
 import onggi
 import pytest
@@ -80,6 +81,31 @@ def test_100_mb_come_from_the_guest_whole(images, tap, listener):
         vm.finish(200)
         assert size == 100 * MIB
         assert digest.hexdigest() in vm.text
+
+
+def test_limits_hold_both_ways(images, tap, listener):
+    """What goes through late is whole, and is no sooner there than a bucket
+    and the rate allow: there is no other limit to a test's patience."""
+    size, rate = 4 * MIB, 1 * MIB
+    data = os.urandom(size)
+    script = (f"nc {HOST} 7000 </dev/null >/tmp/r; md5sum </tmp/r; "
+              f"nc {HOST} 7000 </tmp/r")
+    with Guest("run", "--kernel", images.tuned, "--initrd", images.initramfs,
+               "--net", f"tap={tap},rx-bw={rate},tx-bw={rate}",
+               sh=UP + script) as vm:
+        with listener.accept()[0] as connection:
+            connection.settimeout(120)
+            connection.sendall(data)
+        connection = listener.accept()[0]
+        connection.settimeout(120)
+        begin, back = time.monotonic(), b""
+        with connection:
+            while piece := connection.recv(1 << 18):
+                back += piece
+        assert vm.finish(200) == 0
+        assert hashlib.md5(data).hexdigest() in vm.text
+    assert back == data
+    assert time.monotonic() - begin > 2
 
 
 def test_ping_answers_and_addresses_are_as_given(images, tap):

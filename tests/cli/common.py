@@ -1,6 +1,7 @@
 """What the tests of the program share: tiny guests, and ways to judge."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,27 @@ def cpu_share(pid, seconds=1.0):
     before = cpu_seconds(pid)
     time.sleep(seconds)
     return (cpu_seconds(pid) - before) / seconds
+
+
+def interrupt(vm, timeout, number=signal.SIGINT):
+    """The exit status after a signal; a VM that does not end is killed."""
+    vm.send_signal(number)
+    try:
+        return vm.wait(timeout)
+    finally:
+        vm.kill()
+
+
+def full_pipe():
+    """A pipe with no room left: read end, write end."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"." * 65536)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    return reader, writer
 
 
 def outb(port, value):

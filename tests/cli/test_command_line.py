@@ -119,6 +119,12 @@ def test_unknown_command_is_refused():
       for name in ("a/b", ".", "..", "a:b", "a b", "voilà", "a\nb",
                    "sixteen-letters-")),
     (["--net", "tap=t0", "--net", "tap=t0"], ["t0", "twice"]),
+    (["--net", "tap=t0,rx-bw=50"], ["net: t0: rx-bw: 50 bytes", "50M?"]),
+    (["--net", "tap=t0,tx-pps=0"], ["net: tx-pps", "1 to"]),
+    (["--net", "tap=t0,rx-pps=5,tx-pps-burst=9"],
+     ["net: t0", "tx-pps-burst needs tx-pps"]),
+    (["--net", "tap=t0,tx-pps=5,tx-bw-burst=1M"],
+     ["net: t0", "tx-bw-burst needs tx-bw"]),
     (["--balloon", "size"], ["balloon", "size needs a value"]),
     (["--balloon", "512M"], ["balloon", "unknown key '512M'"]),
     (["--balloon", "size=256M"], ["balloon: size", "256 MiB"]),
@@ -128,6 +134,10 @@ def test_unknown_command_is_refused():
     (["--balloon", "--memory", "64M,hugepages"], ["balloon", "huge pages"]),
     (["--console", "stdio,pty"], ["console"]),
     (["--console", "tcp"], ["console", "tcp"]),
+    (["--hvc", "stdio,pty"], ["hvc"]),
+    (["--hvc", "tcp"], ["hvc", "tcp"]),
+    (["--hvc", "file="], ["hvc", "file", "empty"]),
+    (["--hvc", "stdio", "--console", "stdio"], ["hvc", "stdio", "console"]),
     (["--cmdline", "a", "--cmdline-only", "b"], ["cmdline"]),
     (["--log-level", "loud"], ["log-level", "loud"]),
     (["--", 'say "hi"'], ["args", "double quote"]),
@@ -271,6 +281,37 @@ def test_defaults_are_what_the_help_says(kernel):
         assert words in shown.replace("\n", " ")
 
 
+@pytest.mark.parametrize("args, options, consoles", [
+    ([], "--console stdio --hvc none", ["ttyS0"]),
+    (["--hvc", "none"], "--console stdio --hvc none", ["ttyS0"]),
+    (["--hvc", "pty"], "--console file=/dev/null --hvc pty",
+     ["ttyS0", "hvc0"]),
+    (["--hvc", "pty", "--console", "none"], "--console none --hvc pty",
+     ["hvc0"]),
+    (["--hvc", "stdio", "--console", "file=/a"],
+     "--console file=/a --hvc stdio", ["ttyS0", "hvc0"]),
+    (["--hvc", "pty", "--console", "stdio"], "--console stdio --hvc pty",
+     ["ttyS0", "hvc0"]),
+    (["--console", "none"], "--console none --hvc none", [])])
+def test_a_virtio_console_silences_the_serial_port(kernel, args, options,
+                                                   consoles):
+    """Unless both are asked for; /dev/console is the one named last."""
+    shown = run("run", "--kernel", kernel, *args, "--dry-run").stdout
+    assert f" {options} " in shown
+    assert re.findall(r"\bconsole=(\w+)", shown.splitlines()[3]) == consoles
+    assert ("console: hvc0\n" in shown) == ("hvc0" in consoles)
+
+
+def test_a_virtio_console_of_the_file_can_be_refused(tmp_path, kernel):
+    path = tmp_path / "vm.json"
+    path.write_text(json.dumps({"kernel": str(kernel), "hvc": "pty",
+                                "console": {"file": "/c"}}))
+    shown = run("run", "--config", path, "--dry-run").stdout
+    assert "--console file=/c --hvc pty " in shown
+    shown = run("run", "--config", path, "--hvc", "none", "--dry-run").stdout
+    assert "--console file=/c --hvc none " in shown
+
+
 def test_a_kernel_command_line_may_be_empty(kernel):
     def shown(*args):
         result = run("run", "--kernel", kernel, *args, "--dry-run")
@@ -313,6 +354,8 @@ def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     first = run("run", "--kernel", kernel, "--memory", "5G", "--disk",
                 str(odd).replace(",", ",,") + ",root,direct,cache=unsafe,queues=3,bw=5000,iops=9,"
                 "bw-burst=4K,iops-burst=3,serial=S1",
+                "--net", "tap=t0,rx-bw=1M,rx-pps=7,tx-bw=2M,tx-pps=8,"
+                "rx-bw-burst=4K,rx-pps-burst=1,tx-bw-burst=8K,tx-pps-burst=2",
                 "--cmdline", "a='b c'", "--dry-run", "--", "sh", "-c", "it's")
     assert first.returncode == 0, first.stderr
     again = shlex.split(first.stdout.splitlines()[0])
@@ -324,6 +367,8 @@ def test_dry_run_prints_a_command_that_means_the_same(tmp_path, kernel):
     assert "root=/dev/vda rw" in first.stdout
     assert ("cache=unsafe,queues=3,bw=5000,iops=9,bw-burst=4K,iops-burst=3,"
             in first.stdout)
+    assert ("--net tap=t0,rx-bw=1M,rx-pps=7,rx-bw-burst=4K,rx-pps-burst=1,"
+            "tx-bw=2M,tx-pps=8,tx-bw-burst=8K,tx-pps-burst=2" in first.stdout)
     assert re.search(r"0x100000000 .* memory, 2048 MiB", first.stdout)
 
 
@@ -440,7 +485,8 @@ def test_a_directory_is_no_disk(tmp_path, kernel):
 
 @needs_kvm
 @pytest.mark.parametrize("option, value", [
-    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+    ("--console", "file={}"), ("--hvc", "file={}"), ("--pidfile", "{}")],
+    ids=["console", "hvc", "pidfile"])
 @pytest.mark.parametrize("role, words", [
     ("kernel", "the kernel"), ("initrd", "the initrd"), ("disk", "disk0")])
 def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
@@ -462,7 +508,8 @@ def test_output_never_goes_into_what_the_vm_reads(tmp_path, option, value,
 
 
 @pytest.mark.parametrize("option, value", [
-    ("--console", "file={}"), ("--pidfile", "{}")], ids=["console", "pidfile"])
+    ("--console", "file={}"), ("--hvc", "file={}"), ("--pidfile", "{}")],
+    ids=["console", "hvc", "pidfile"])
 def test_output_never_goes_into_the_configuration(tmp_path, kernel, option,
                                                   value):
     config = tmp_path / "vm.json"
@@ -477,11 +524,12 @@ def test_output_never_goes_into_the_configuration(tmp_path, kernel, option,
 
 
 @needs_kvm
-def test_the_console_does_not_go_into_the_pidfile(tmp_path, kernel):
+@pytest.mark.parametrize("name", ["console", "hvc"])
+def test_the_console_does_not_go_into_the_pidfile(tmp_path, kernel, name):
     path = tmp_path / "file"
     refused(run("run", "--kernel", kernel, "--no-reboot", "--pidfile", path,
-                "--console", f"file={path}"),
-            onggi.EXIT_USAGE, "console", str(path), "pidfile")
+                f"--{name}", f"file={path}"),
+            onggi.EXIT_USAGE, name, str(path), "pidfile")
 
 
 @needs_kvm

@@ -46,6 +46,7 @@ def test_paths_are_offered_where_a_path_is_wanted(tmp_path, words):
 
 def test_choices():
     assert offered("run", "--console", "f") == ["file="]
+    assert offered("run", "--hvc", "n") == ["none"]
     assert offered("run", "--tables", "=", "m") == ["mptable"]
 
 

@@ -12,8 +12,8 @@ import tty
 
 import pytest
 
-from common import (ECHO, cpu_share, guest, needs_kvm, onggi, printing,
-                    refused, wait_for_file, wait_until)
+from common import (ECHO, cpu_share, full_pipe, guest, interrupt, needs_kvm,
+                    onggi, printing, refused, wait_for_file, wait_until)
 from onggi import Guest, machine, run
 
 
@@ -154,15 +154,6 @@ def test_a_file_that_may_not_grow_is_an_error_and_no_signal(tmp_path):
     assert not (tmp_path / "pid").exists()
 
 
-def interrupt(vm, timeout):
-    """The exit status after SIGINT; a VM that does not end is killed."""
-    vm.send_signal(signal.SIGINT)
-    try:
-        return vm.wait(timeout)
-    finally:
-        vm.kill()
-
-
 @needs_kvm
 def test_a_socket_that_nobody_reads_blocks_nothing(tmp_path):
     """It must not be waited for under the lock that input needs too."""
@@ -201,18 +192,6 @@ def test_a_signal_ends_a_guest_that_waits_for_a_socket(tmp_path):
         assert interrupt(vm, 5) == 128 + signal.SIGINT
     ours.close()
     theirs.close()
-
-
-def full_pipe():
-    """A pipe with no room left: read end, write end."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    try:
-        while True:
-            os.write(writer, b"." * 65536)
-    except BlockingIOError:
-        os.set_blocking(writer, True)
-    return reader, writer
 
 
 @needs_kvm

@@ -50,7 +50,7 @@ def test_the_manual_has_the_defaults_of_the_help():
     manual = told()
     defaults = {tag: match[1] for tag, text in helped().items()
                 if (match := re.search(r"\((\w+)[:)]", text))}
-    assert len(defaults) == 7, defaults
+    assert len(defaults) == 8, defaults
     for tag, default in defaults.items():
         assert re.search(rf"\( ?{default} ?\)|{default} , the default",
                          manual[tag]), tag

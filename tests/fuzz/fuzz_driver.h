@@ -47,14 +47,16 @@ static inline struct virtio_mmio *fuzz_attach(struct virtio_device *dev)
 	return virtio_mmio_create(dev, &config, &err);
 }
 
-/* features: the low 32 of those that the driver takes. */
+/* features: those that the driver takes beside VERSION_1. */
 static inline void fuzz_bring_up(struct virtio_mmio *mmio, uint32_t queues,
-				 uint32_t features)
+				 uint64_t features)
 {
 	fuzz_write_register(mmio, VIRTIO_MMIO_STATUS, 3);
-	fuzz_write_register(mmio, VIRTIO_MMIO_DRIVER_FEATURES, features);
+	fuzz_write_register(mmio, VIRTIO_MMIO_DRIVER_FEATURES,
+			    (uint32_t)features);
 	fuzz_write_register(mmio, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	fuzz_write_register(mmio, VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	fuzz_write_register(mmio, VIRTIO_MMIO_DRIVER_FEATURES,
+			    (uint32_t)(features >> 32) | 1);
 	fuzz_write_register(mmio, VIRTIO_MMIO_STATUS, 11);
 	for (uint32_t i = 0; i < queues; i++) {
 		uint32_t ring = (uint32_t)FUZZ_RING(i);

@@ -11,14 +11,15 @@ struct backend {
 	uint8_t accept;
 };
 
-static size_t put(void *ctx, const uint8_t *data, size_t len)
+static size_t put(void *ctx, struct iovec *iov, unsigned count)
 {
 	const struct backend *backend = ctx;
+	const uint8_t *data = iov->iov_base;
 	volatile uint8_t sum = 0;
 
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; i < iov->iov_len; i++)
 		sum = (uint8_t)(sum + data[i]);
-	if (!len || len > SERIAL_FIFO)
+	if (count != 1 || !iov->iov_len || iov->iov_len > SERIAL_FIFO)
 		abort();
 	/* sometimes more than was offered: a backend's lie */
 	return backend->accept;
@@ -32,7 +33,7 @@ static void room(void *ctx)
 	serial_receive(&backend->serial, more, backend->accept % 4);
 }
 
-static const struct serial_backend ops = { .put = put, .room = room };
+static const struct console_backend ops = { .put = put, .room = room };
 
 static void step(struct backend *backend, uint8_t op, uint8_t value)
 {

@@ -142,7 +142,7 @@ static void virtio_devices_let_the_event_loop_in(void **state)
 
 static void the_serial_port_lets_the_event_loop_in(void **state)
 {
-	static const struct serial_backend backend = { 0 };
+	static const struct console_backend backend = { 0 };
 	static struct serial serial;
 
 	(void)state;

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -34,7 +36,7 @@ static void names_that_are_none_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		assert_int_equal(net_tap_open(&tap, names[i], &err), -1);
+		assert_int_equal(net_tap_open(&tap, 1, names[i], &err), -1);
 		assert_non_null(strstr(err.text, "not an interface name"));
 	}
 }
@@ -44,7 +46,7 @@ static void open_or_skip(struct net_tap *tap, const char *name)
 {
 	struct error err;
 
-	if (net_tap_open(tap, name, &err)) {
+	if (net_tap_open(tap, 1, name, &err)) {
 		print_message("%s\n", err.text);
 		skip();
 	}
@@ -72,6 +74,10 @@ static void a_tap_has_the_12_byte_header_and_does_not_block(void **state)
 	net_tap_close(&tap);
 }
 
+#define USO                                                                \
+	(1ULL << VIRTIO_NET_F_HOST_USO | 1ULL << VIRTIO_NET_F_GUEST_USO4 | \
+	 1ULL << VIRTIO_NET_F_GUEST_USO6)
+
 static void a_tap_takes_offloads(void **state)
 {
 	struct net_tap tap;
@@ -79,7 +85,16 @@ static void a_tap_takes_offloads(void **state)
 
 	(void)state;
 	open_or_skip(&tap, "onggi-test1");
+	/* among them those of UDP, which a kernel has all or none of */
+	assert_true(!(backend->features & USO) ||
+		    (backend->features & USO) == USO);
 	assert_int_equal(backend->ops->set_offloads(backend, backend->features),
+			 0);
+	/* half of those of UDP are none */
+	assert_int_equal(backend->ops->set_offloads(
+				 backend,
+				 1ULL << VIRTIO_NET_F_GUEST_CSUM |
+					 1ULL << VIRTIO_NET_F_GUEST_USO4),
 			 0);
 	assert_int_equal(backend->ops->set_offloads(backend, 0), 0);
 	net_tap_close(&tap);
@@ -92,12 +107,113 @@ static void a_tap_in_use_and_an_interface_that_is_none_are_named(void **state)
 
 	(void)state;
 	open_or_skip(&tap, "onggi-test2");
-	assert_int_equal(net_tap_open(&other, "onggi-test2", &err), -1);
+	assert_int_equal(net_tap_open(&other, 1, "onggi-test2", &err), -1);
 	assert_string_equal(err.text,
 			    "tap onggi-test2: in use by another process");
 	net_tap_close(&tap);
-	assert_int_equal(net_tap_open(&other, "lo", &err), -1);
-	assert_non_null(strstr(err.text, "not a single-queue tap"));
+	assert_int_equal(net_tap_open(&other, 1, "lo", &err), -1);
+	assert_non_null(strstr(err.text, "exists and is not a tap"));
+}
+
+static unsigned queues_of(const char *path)
+{
+	glob_t found;
+	unsigned count = 0;
+
+	if (glob(path, 0, NULL, &found) == 0)
+		count = (unsigned)found.gl_pathc;
+	globfree(&found);
+	return count;
+}
+
+static void queues_are_taken_and_left(void **state)
+{
+	static const char queues[] = "/sys/class/net/onggi-test4/queues/tx-*";
+	struct net_tap taps[3];
+	struct error err;
+
+	(void)state;
+	if (net_tap_open(taps, 3, "onggi-test4", &err))
+		skip();
+	if (!queues_of(queues)) /* no sysfs */
+		skip();
+	assert_int_equal(queues_of(queues), 3);
+	for (int i = 0; i < 2; i++) { /* the second time it is so already */
+		struct net_backend *backend = &taps[1].backend;
+
+		assert_int_equal(backend->ops->set_active(backend, false), 0);
+		assert_int_equal(queues_of(queues), 2);
+	}
+	for (int i = 0; i < 2; i++) {
+		struct net_backend *backend = &taps[1].backend;
+
+		assert_int_equal(backend->ops->set_active(backend, true), 0);
+		assert_int_equal(queues_of(queues), 3);
+	}
+	for (int i = 0; i < 3; i++)
+		net_tap_close(&taps[i]);
+}
+
+/* Of two that share a multi-queue tap each would get half of the frames. */
+static void a_tap_in_use_is_found_out_with_queues_too(void **state)
+{
+	struct net_tap taps[2], other[2];
+	struct error err;
+
+	(void)state;
+	if (net_tap_open(taps, 2, "onggi-test5", &err))
+		skip();
+	for (unsigned count = 1; count <= 2; count++) {
+		assert_int_equal(
+			net_tap_open(other, count, "onggi-test5", &err), -1);
+		assert_string_equal(err.text,
+				    "tap onggi-test5: in use by "
+				    "another process");
+	}
+	net_tap_close(&taps[0]);
+	net_tap_close(&taps[1]);
+}
+
+static void a_single_queue_tap_gives_no_two(void **state)
+{
+	struct ifreq request = { .ifr_name = "onggi-test6",
+				 .ifr_flags = IFF_TAP | IFF_NO_PI |
+					      IFF_VNET_HDR };
+	int fd = open("/dev/net/tun", O_RDWR);
+	struct net_tap taps[2];
+	struct error err;
+
+	(void)state;
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) ||
+	    ioctl(fd, TUNSETPERSIST, 1))
+		skip();
+	close(fd);
+	assert_int_equal(net_tap_open(taps, 2, "onggi-test6", &err), -1);
+	assert_non_null(strstr(err.text, "is not a multi-queue tap"));
+	/* but one */
+	assert_int_equal(net_tap_open(taps, 1, "onggi-test6", &err), 0);
+	ioctl(taps[0].backend.fd, TUNSETPERSIST, 0);
+	net_tap_close(&taps[0]);
+}
+
+/* Made with multi_queue, and used without. */
+static void a_multi_queue_tap_gives_one(void **state)
+{
+	struct ifreq request = { .ifr_name = "onggi-test7",
+				 .ifr_flags = IFF_TAP | IFF_NO_PI |
+					      IFF_VNET_HDR | IFF_MULTI_QUEUE };
+	int fd = open("/dev/net/tun", O_RDWR);
+	struct net_tap tap;
+	struct error err;
+
+	(void)state;
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) ||
+	    ioctl(fd, TUNSETPERSIST, 1))
+		skip();
+	close(fd);
+	assert_int_equal(net_tap_open(&tap, 1, "onggi-test7", &err), 0);
+	ioctl(tap.backend.fd, TUNSETPERSIST, 0);
+	net_tap_close(&tap);
 }
 
 static void without_permission_the_error_says_how_to_get_one(void **state)
@@ -110,7 +226,7 @@ static void without_permission_the_error_says_how_to_get_one(void **state)
 		skip();
 	if (seteuid(65534))
 		skip();
-	assert_int_equal(net_tap_open(&tap, "onggi-test3", &err), -1);
+	assert_int_equal(net_tap_open(&tap, 1, "onggi-test3", &err), -1);
 	assert_int_equal(seteuid(0), 0);
 	assert_non_null(strstr(err.text, "tap onggi-test3: "));
 	/* the device file itself may be closed to others, too */
@@ -142,6 +258,10 @@ int main(void)
 		TEST(a_tap_has_the_12_byte_header_and_does_not_block),
 		TEST(a_tap_takes_offloads),
 		TEST(a_tap_in_use_and_an_interface_that_is_none_are_named),
+		TEST(queues_are_taken_and_left),
+		TEST(a_tap_in_use_is_found_out_with_queues_too),
+		TEST(a_single_queue_tap_gives_no_two),
+		TEST(a_multi_queue_tap_gives_one),
 		TEST(without_permission_the_error_says_how_to_get_one),
 		TEST(a_tap_that_is_closed_twice_closes_nothing_else),
 	};

@@ -17,13 +17,15 @@ struct fixture {
 	size_t out_len;
 };
 
-static size_t backend_put(void *ctx, const uint8_t *data, size_t len)
+static size_t backend_put(void *ctx, struct iovec *iov, unsigned count)
 {
 	struct fixture *f = ctx;
+	size_t len = iov->iov_len;
 	size_t take = len < f->accept ? len : f->accept;
 
+	assert_int_equal(count, 1);
 	f->puts++;
-	memcpy(f->out + f->out_len, data, take);
+	memcpy(f->out + f->out_len, iov->iov_base, take);
 	f->out_len += take;
 	return take;
 }
@@ -33,7 +35,7 @@ static void backend_room(void *ctx)
 	((struct fixture *)ctx)->rooms++;
 }
 
-static const struct serial_backend backend = {
+static const struct console_backend backend = {
 	.put = backend_put,
 	.room = backend_room,
 };

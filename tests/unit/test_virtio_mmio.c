@@ -223,8 +223,10 @@ static void config_space_holds_at_its_edges(void **state)
 	assert_int_equal(fake_config(&f->d, MOCK_CONFIG - 1, 1), MOCK_CONFIG);
 	/* what lies beyond reads as zero */
 	assert_int_equal(fake_config(&f->d, MOCK_CONFIG - 2, 4), 0x0c0b);
+	assert_int_equal(f->mock.config_reads, 3);
 	assert_int_equal(fake_config(&f->d, MOCK_CONFIG, 4), 0);
 	assert_int_equal(fake_config(&f->d, 0xf00 - 8, 8), 0);
+	assert_int_equal(f->mock.config_reads, 3);
 	bus_write(&f->d.bus, edge - 3, &value, 4);
 	bus_write(&f->d.bus, edge, &value, 4);
 	assert_int_equal(f->mock.config_writes, 0);

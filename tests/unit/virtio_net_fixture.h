@@ -30,12 +30,18 @@ struct fixture {
 	uint8_t frame[70000];
 };
 
+/* What set_up_device() gives its device. */
+static struct rate_limits fixture_rx_limits, fixture_tx_limits;
+
 static inline int set_up_device(struct fixture *f, struct net_backend *backend)
 {
 	struct virtio_net_options options = {
-		.backend = backend,
+		.backends = { backend },
+		.pairs = 1,
 		.mac = { 2, 1, 2, 3, 4, 5 },
 		.mtu = 1400,
+		.rx_limits = fixture_rx_limits,
+		.tx_limits = fixture_tx_limits,
 	};
 	struct error err;
 
