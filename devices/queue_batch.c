@@ -54,8 +54,11 @@ static bool timer_open(struct queue_batch *batch)
 static void serve(struct queue_batch *batch)
 {
 	virtio_device_notify(batch->dev, batch->queue);
-	/* The driver must not be left waiting for ever. */
-	if (queue_of(batch)->batch > 1 && !timer_set(batch)) {
+	if (queue_of(batch)->batch == 1)
+		return;
+	/* The driver must not be left waiting for ever, nor a broken one be
+	 * waited for. */
+	if (!virtio_device_up(batch->dev) || !timer_set(batch)) {
 		set_length(batch, 1);
 		virtio_device_notify(batch->dev, batch->queue);
 	}
