@@ -181,6 +181,7 @@ def _counted_command(script, options, timeout, *more):
 
 STALL_CPU, STALL_WALL = 60, 900  # seconds without progress
 STALLS_MAX = 10
+TESTBED_FAILED = 125  # exit status of tests/testbed/run
 
 
 def run_counted_long(script, options, *more):
@@ -198,7 +199,8 @@ def run_counted_long(script, options, *more):
             with subprocess.Popen(command, cwd=ROOT,
                                   stdout=subprocess.DEVNULL) as process:
                 if not _stalls(process, notes):
-                    break
+                    if process.returncode != TESTBED_FAILED:
+                        break
                 process.terminate()
             print("the emulated machine stalls; going on in a new one",
                   file=sys.stderr)
