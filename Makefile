@@ -6,7 +6,8 @@
 #   make static     build/onggi-static, one stripped static binary
 #   make install    to PREFIX (/usr/local), under DESTDIR
 #   make images     build all guest images
-#   make bench-start, make bench-boot   measure (JSON=FILE writes the rows)
+#   make bench-start, bench-boot, bench-io   measure (JSON=FILE writes the rows,
+#                            ARGS=... passes options: ARGS=--help lists them)
 #   make format, make lint, make clean
 #   make ARCH=arm64 ...   any of the above for arm64, cross-built elsewhere
 
@@ -148,7 +149,7 @@ check:
 # --- benchmarks ---
 
 BENCH = $(Q)ONGGI=$(abspath $(BUILD)/onggi) bench/$(1) --arch $(ARCH) \
-	--floor $(abspath $(BUILD)/bench/floor) $(if $(JSON),--json $(JSON))
+	--floor $(abspath $(BUILD)/bench/floor) $(if $(JSON),--json $(JSON)) $(ARGS)
 
 bench-start: $(BUILD)/onggi $(BUILD)/bench/floor
 	$(call BENCH,start)
@@ -156,10 +157,18 @@ bench-start: $(BUILD)/onggi $(BUILD)/bench/floor
 bench-boot: $(BUILD)/onggi $(BUILD)/bench/floor
 	$(call BENCH,boot)
 
+bench-io: $(BUILD)/onggi $(BUILD)/bench/netload
+	$(call BENCH,io) --netload $(abspath $(BUILD)/bench/netload)
+
+bench_program = @mkdir -p $(@D); $(if $(V),,echo "  LINK    $@";) \
+	$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(1)) $(ALL_LDFLAGS) -o $@ $<
+
 $(BUILD)/bench/floor: bench/$(ARCH)/floor.c $(BUILD)/flags-compile $(BUILD)/flags-link
-	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $@")
-	$(Q)$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $<
+	$(call bench_program,$(LINK))
+
+# It runs in guests, too, whose initramfs has no libraries.
+$(BUILD)/bench/netload: bench/netload.c $(BUILD)/flags-compile $(BUILD)/flags-link
+	$(call bench_program,static)
 
 format:
 	clang-format -i $(FORMATTED)
@@ -190,6 +199,6 @@ clean:
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
 
 .PHONY: all static install run images unit fuzzers check format lint \
-	bench-start bench-boot \
+	bench-start bench-boot bench-io \
 	list-sources list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
 .SECONDARY:

@@ -1,6 +1,7 @@
 """What the benchmarks share: timed runs, the place where they happen, peers."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -75,16 +76,20 @@ def tmpfs_directory():
         yield Path(directory)
 
 
+def libraries_of(program):
+    """The shared libraries of a program; none, where it is a static one."""
+    listed = subprocess.run([machine.LOADER, "--list", program], text=True,
+                            check=False, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL)
+    return [Path(path) for path in re.findall(r"=> (/\S+)", listed.stdout)]
+
+
 def copy_program(program, directory):
     """Copies a program with its shared libraries, for all runs to use them."""
     libraries = directory / "libraries"
     libraries.mkdir(exist_ok=True)
-    # says nothing of static programs
-    listed = subprocess.run([machine.LOADER, "--list", program], text=True,
-                            check=False, stdout=subprocess.PIPE,
-                            stderr=subprocess.DEVNULL)
-    for library in re.findall(r"=> (/\S+)", listed.stdout):
-        if not (libraries / Path(library).name).exists():
+    for library in libraries_of(program):
+        if not (libraries / library.name).exists():
             shutil.copy(library, libraries)
     os.environ["LD_LIBRARY_PATH"] = str(libraries)
     return shutil.copy(program, directory)
@@ -143,22 +148,121 @@ def add_options(parser, default_runs):
     parser.add_argument("--json", metavar="FILE", help="write the rows there")
 
 
-def run_counted(script, options):
+def run_counted(script, options, *more):
     """The script once more, in the emulated machine whose clock counts
-    instructions; returns its exit status."""
-    script = Path(script).resolve()
+    instructions; returns its exit status. More are its own options."""
     os.environ["ONGGI"] = ONGGI
-    # In the checkout, which the emulated machine shows wherever it lies.
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as results:
-        rows = Path(results) / "rows.json"
-        status = subprocess.call([
-            ROOT / "tests/testbed/run", "--arch", options.arch, "--counted",
-            "--timeout", "900", "--env", "ONGGI", "--results", ROOT, "--",
-            "python3", "-B", script, "--runs", str(options.runs), "--floor",
-            Path(options.floor).resolve(), "--json", rows], cwd=ROOT)
+    with _shared_directory() as results:
+        rows = results / "rows.json"
+        status = subprocess.call(
+            _counted_command(script, options, 900, "--json", rows, *more),
+            cwd=ROOT)
         if options.json and rows.exists():
             shutil.copyfile(rows, options.json)
     return status
+
+
+@contextlib.contextmanager
+def _shared_directory():
+    """In the checkout, which the emulated machine shows wherever it lies."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as directory:
+        yield Path(directory)
+
+
+def _counted_command(script, options, timeout, *more):
+    return [ROOT / "tests/testbed/run", "--arch", options.arch, "--counted",
+            "--timeout", str(timeout), "--env", "ONGGI", "--results", ROOT,
+            "--", "python3", "-B", Path(script).resolve(),
+            "--runs", str(options.runs),
+            "--floor", Path(options.floor).resolve(), *more]
+
+
+# --- benchmarks that take minutes ---
+
+STALL_CPU, STALL_WALL = 60, 900  # seconds without progress
+STALLS_MAX = 10
+TESTBED_FAILED = 125  # exit status of tests/testbed/run
+
+
+def run_counted_long(script, options, *more):
+    """As run_counted(), but returns the rows, or None, and prints nothing but
+    the progress. The script gets a journal, and is called again when it
+    stalls: now and then QEMU delivers an interrupt twice to a guest in the
+    emulated machine, which then waits for itself."""
+    os.environ["ONGGI"] = ONGGI
+    with _shared_directory() as results:
+        rows, notes = results / "rows.json", results / "journal"
+        notes.touch()
+        command = _counted_command(script, options, 3600, "--json", rows,
+                                   "--journal", notes, *more)
+        for _ in range(STALLS_MAX):
+            with subprocess.Popen(command, cwd=ROOT,
+                                  stdout=subprocess.DEVNULL) as process:
+                if not _stalls(process, notes):
+                    if process.returncode != TESTBED_FAILED:
+                        break
+                process.terminate()
+            print("the emulated machine stalls; going on in a new one",
+                  file=sys.stderr)
+        return json.loads(rows.read_text()) if rows.exists() else None
+
+
+def _stalls(process, notes):
+    """Waits for the process, and whether it made no progress for long: in
+    processor time, since other programs may be at work, too."""
+    seen = (0, 0, 0)
+    while process.poll() is None:
+        now = (notes.stat().st_mtime, _cpu_seconds(process.pid),
+               time.monotonic())
+        if now[0] != seen[0]:
+            seen = now
+        if now[1] - seen[1] > STALL_CPU or now[2] - seen[2] > STALL_WALL:
+            return True
+        time.sleep(1)
+    return False
+
+
+def _cpu_seconds(pid):
+    """Of a process and those that it started, at any remove."""
+    parents, ticks = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(fields[1])
+            ticks[int(stat.parent.name)] = int(fields[11]) + int(fields[12])
+    family, total = [pid], 0
+    for member in family:
+        total += ticks.get(member, 0)
+        family += [child for child, parent in parents.items()
+                   if parent == member]
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+class Journal:
+    """What was measured so far, in a file, so that a second call of the
+    benchmark need not measure it again. Without a file it only measures."""
+
+    def __init__(self, path):
+        self.path = path
+        self.known = {}
+        if path:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            self.known = dict(map(json.loads, lines))
+
+    def note(self, key, measure):
+        """The result of measure(), unless it is known."""
+        if key not in self.known:
+            self.known[key] = measure()
+            if self.path:
+                with open(self.path, "a", encoding="utf-8") as file:
+                    file.write(json.dumps([key, self.known[key]]) + "\n")
+        return self.known[key]
+
+    def progress(self, text):
+        """Tells the user, and whoever watches for a stall."""
+        print(text, file=sys.stderr, flush=True)
+        if self.path:
+            os.utime(self.path)
 
 
 def describe_host():

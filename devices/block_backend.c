@@ -137,16 +137,18 @@ bool block_request_step(struct block_request *req, ssize_t outcome,
 	return draining && cut(req);
 }
 
-bool block_try_now(int fd, struct block_request *req, bool *unsupported)
+bool block_try_now(int fd, struct block_request *req, bool in_memory,
+		   bool *unsupported)
 {
+	int flags = in_memory ? 0 : RWF_NOWAIT;
 	ssize_t done;
 
 	if (req->op == BLOCK_READ)
 		done = preadv2(fd, req->iov, (int)req->iov_count,
-			       (off_t)req->offset, RWF_NOWAIT);
+			       (off_t)req->offset, flags);
 	else
 		done = pwritev2(fd, req->iov, (int)req->iov_count,
-				(off_t)req->offset, RWF_NOWAIT);
+				(off_t)req->offset, flags);
 	if (done > 0)
 		return block_request_step(req, done, false);
 	/* What is not plain success is the engine's to find out. */

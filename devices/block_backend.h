@@ -94,10 +94,12 @@ block_engine_create_fn(const struct block_engine_config *config,
  * after the other, and a line in the log, at level info, that says why. */
 block_engine_create_fn block_engine_create;
 
-/* Tries a read or write with what the page cache can do at once. Returns
- * whether the request is finished; if not, it may have moved on. *unsupported
- * is set where the file cannot do this at all. */
-bool block_try_now(int fd, struct block_request *req, bool *unsupported);
+/* Tries a read or write with what the page cache can do at once, or, with
+ * in_memory, a file that is nowhere else: it may wait no more than the guest's
+ * memory does. Returns whether the request is finished; if not, it may have
+ * moved on. *unsupported is set where the file cannot do this at all. */
+bool block_try_now(int fd, struct block_request *req, bool in_memory,
+		   bool *unsupported);
 
 /* For engines: the iovecs to transfer next, to or from req->offset; together
  * at most BLOCK_TRANSFER_MAX bytes. */

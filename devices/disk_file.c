@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -119,6 +121,14 @@ static void direct_alignment(struct disk *disk)
 		disk->block_size = SECTOR;
 }
 
+static bool is_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
+}
+
 static int open_file(const struct disk_config *config, struct error *err)
 {
 	/* O_NONBLOCK: a FIFO must fail below rather than hang here */
@@ -159,6 +169,7 @@ int disk_open(const struct disk_config *config, struct disk *out,
 	if (disk_measure(fd, config->path, disk.block_size, &disk.size, err) ||
 	    make_blocking(fd, config->path, err) || lock_disk(fd, config, err))
 		return -1;
+	disk.in_memory = is_in_memory(fd);
 	disk_topology_read(fd, disk.block_size, &disk.topology);
 	*out = disk;
 	take_fd(&fd);

@@ -22,7 +22,9 @@ struct disk {
 	int fd; /* the caller's to close */
 	bool readonly;
 	bool direct;
-	uint64_t size;	     /* bytes, a multiple of block_size */
+	bool in_memory; /* the file system is: there is no disk to wait for,
+			 * and no RWF_NOWAIT */
+	uint64_t size;	/* bytes, a multiple of block_size */
 	uint32_t block_size; /* what offsets and lengths must be multiples of:
 			      * 512, or more where O_DIRECT asks for it */
 	uint32_t mem_align;  /* of buffers; 1 without O_DIRECT */

@@ -64,8 +64,11 @@ static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 	if (!blk->swap.pending &&
 	    (!blk->limiter.enabled || rate_limiter_may(&blk->limiter)))
 		req = blk_slots_get(&blk->slots);
-	if (!req)
+	if (!req) {
 		blk->waiting |= 1u << queue;
+		/* no timer for what goes on by itself */
+		blk->dev.queues[queue].batch = 1;
+	}
 	return req;
 }
 
@@ -185,6 +188,7 @@ static const struct virtio_device_ops blk_ops = {
 	.notify = notify,
 	.queue_stop = queue_stop,
 	.kick_inline = true,
+	.batched = true,
 };
 
 /* --- set-up --- */

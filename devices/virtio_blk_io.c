@@ -93,6 +93,8 @@ void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
 	blk->inflight++;
 	blk->queue_inflight[req->queue]++;
 	blk->queued = true;
+	/* what the disk has to be waited for, waits for nothing else before */
+	blk->dev.queues[req->queue].batch = 1;
 	blk->engine->ops->queue(blk->engine, &req->io);
 }
 
@@ -152,7 +154,7 @@ static bool try_now(struct virtio_blk *blk, struct block_request *io)
 	if (*never || blk->disk.direct || io->left > BLOCK_TRANSFER_MAX)
 		return false;
 	blk->now_bytes = io->left;
-	return block_try_now(blk->disk.fd, io, never);
+	return block_try_now(blk->disk.fd, io, blk->disk.in_memory, never);
 }
 
 void blk_transfer(struct virtio_blk *blk, struct blk_request *req,

@@ -55,6 +55,10 @@ struct virtio_device_ops {
 
 	/* What the device's own kick_inline starts as. */
 	bool kick_inline;
+
+	/* Drivers keep many requests under way; with kick_inline, they are made
+	 * to collect some before they kick (queue_batch.h). */
+	bool batched;
 };
 
 struct virtio_transport_ops {

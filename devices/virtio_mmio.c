@@ -27,6 +27,7 @@ struct virtio_mmio {
 	struct virtio_mmio_config config;
 	struct virtio_mmio_state state;
 	struct queue_kick kicks[VIRTIO_QUEUES_MAX];
+	struct queue_batch batches[VIRTIO_QUEUES_MAX];
 };
 
 static void interrupt(struct virtio_mmio *mmio, uint32_t cause)
@@ -70,6 +71,7 @@ static void stop_queue(struct virtio_mmio *mmio, unsigned queue)
 	struct virtio_device *dev = mmio->dev;
 
 	queue_kick_close(&mmio->kicks[queue]);
+	queue_batch_close(&mmio->batches[queue]);
 	if (dev->ops->queue_stop)
 		dev->ops->queue_stop(dev, queue);
 	virtqueue_reset(&dev->queues[queue]);
@@ -328,7 +330,12 @@ static void mmio_write(void *opaque, uint64_t offset, unsigned size,
 		mmio->state.queue_sel = value;
 		break;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		virtio_device_notify(mmio->dev, value);
+		if (value >= mmio->dev->queue_count)
+			break;
+		if (mmio->dev->kick_inline && mmio->dev->ops->batched)
+			queue_batch_kick(&mmio->batches[value]);
+		else
+			virtio_device_notify(mmio->dev, value);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		mmio->state.interrupt_status &= ~value;
@@ -358,8 +365,10 @@ struct virtio_mmio *virtio_mmio_create(struct virtio_device *dev,
 	}
 	mmio->dev = dev;
 	mmio->config = *config;
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++) {
 		queue_kick_init(&mmio->kicks[i], dev, i);
+		queue_batch_init(&mmio->batches[i], dev, i);
+	}
 	dev->transport = mmio;
 	dev->transport_ops = &transport_ops;
 	return mmio;

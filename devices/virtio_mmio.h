@@ -11,6 +11,7 @@
 
 #include "devices/bus.h"
 #include "devices/irq_line.h"
+#include "devices/queue_batch.h"
 #include "devices/queue_kick.h"
 #include "devices/virtio_device.h"
 

@@ -53,7 +53,8 @@ static uint16_t *avail_event(const struct virtqueue *vq)
 void virtqueue_init(struct virtqueue *vq, uint16_t size_max)
 {
 	*vq = (struct virtqueue){ .size_max = size_max,
-				  .state.size = size_max };
+				  .state.size = size_max,
+				  .batch = 1 };
 }
 
 void virtqueue_reset(struct virtqueue *vq)
@@ -238,6 +239,17 @@ int virtqueue_pop(struct virtqueue *vq, struct chain *chain)
 	return 1;
 }
 
+uint16_t virtqueue_waiting(const struct virtqueue *vq)
+{
+	uint16_t waiting;
+
+	if (vq->broken || !vq->avail)
+		return 0;
+	waiting =
+		(uint16_t)(load16(&vq->avail[RING_IDX]) - vq->state.next_avail);
+	return waiting < vq->state.size ? waiting : vq->state.size;
+}
+
 void virtqueue_unpop(struct virtqueue *vq)
 {
 	vq->state.next_avail--;
@@ -305,10 +317,12 @@ bool virtqueue_kicks_enable(struct virtqueue *vq)
 	if (!vq->used || vq->broken)
 		return false;
 	if (vq->event_idx)
-		store16(avail_event(vq), vq->state.next_avail);
+		store16(avail_event(vq),
+			(uint16_t)(vq->state.next_avail + vq->batch - 1));
 	else
 		store16(&vq->used[RING_FLAGS], 0);
 	/* the wish must be visible before the index is looked at again */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return load16(&vq->avail[RING_IDX]) != vq->state.next_avail;
+	return (uint16_t)(load16(&vq->avail[RING_IDX]) -
+			  vq->state.next_avail) >= vq->batch;
 }

@@ -48,6 +48,9 @@ struct virtqueue {
 	uint16_t size_max;
 	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
 	bool broken;
+	uint16_t batch; /* chains that are to be there before a kick, 1 or more;
+			 * more only with event_idx, and on the timer of
+			 * queue_batch.h */
 	const struct guest_mem *mem;
 	/* host addresses of the rings, valid while started */
 	const struct virtq_desc *desc;
@@ -69,6 +72,9 @@ int virtqueue_start(struct virtqueue *vq, const struct guest_mem *mem,
 /* Takes the next available chain: 1 with *chain filled, 0 when there is none,
  * -EPROTO when the ring is broken or the queue was not started. */
 int virtqueue_pop(struct virtqueue *vq, struct chain *chain);
+
+/* How many chains are available; no more than the queue has entries. */
+uint16_t virtqueue_waiting(const struct virtqueue *vq);
 
 /* Puts the chain popped last back, as if it had not been popped. */
 void virtqueue_unpop(struct virtqueue *vq);
@@ -102,6 +108,6 @@ int virtqueue_fetch(struct virtqueue *vq, uint16_t head, struct chain *chain);
 bool virtqueue_needs_interrupt(struct virtqueue *vq);
 
 /* Ask the driver not to kick, or to kick again. enable returns true when
- * chains became available meanwhile, for which no kick will come. */
+ * a batch became available meanwhile, for which no kick will come. */
 void virtqueue_kicks_disable(struct virtqueue *vq);
 bool virtqueue_kicks_enable(struct virtqueue *vq);

@@ -41,7 +41,7 @@ void fake_attach(struct fake_driver *d, struct virtio_device *dev)
 {
 	struct virtio_mmio_config config = {
 		.base = FAKE_MMIO_BASE,
-		.irq = { d->irq_fd },
+		.irq = { .fd = d->irq_fd },
 	};
 	struct bus_range range = {
 		.name = "virtio",

@@ -46,6 +46,10 @@ int arch_create_irqchip(struct vm *vm, struct error *err);
 /* Features and identity of one vCPU, which was just created; no registers. */
 int arch_init_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err);
 
+/* An edge on an input of the interrupt controller, for struct irq_line. Any
+ * thread, but one at a time for each gsi. */
+void arch_raise_irq(int vm_fd, uint32_t gsi);
+
 /* With all vCPUs there: makes the interrupt controller ready for lines, then
  * puts serial port, power registers and what else the platform has on their
  * buses. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 static const char *open_hint(int errnum)
 {
@@ -38,7 +39,6 @@ int kvm_open(struct error *err)
 	} needed[] = {
 		{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
 		{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
-		{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
 		{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
 		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
 	};
@@ -112,13 +112,13 @@ int kvm_set_memory(int vm_fd, const struct guest_mem *mem, struct error *err)
 	return 0;
 }
 
-int kvm_attach_irq(int vm_fd, uint32_t gsi, int fd, struct error *err)
+void kvm_set_irq(int vm_fd, uint32_t irq, bool level)
 {
-	struct kvm_irqfd irqfd = { .fd = (uint32_t)fd, .gsi = gsi };
+	struct kvm_irq_level line = { .irq = irq, .level = level };
 
-	if (ioctl(vm_fd, KVM_IRQFD, &irqfd))
-		return error_set(err, ERROR_KVM, errno, "KVM_IRQFD %u", gsi);
-	return 0;
+	if (ioctl(vm_fd, KVM_IRQ_LINE, &line))
+		log_guest(LOG_ERROR, "KVM_IRQ_LINE %u: %s", irq,
+			  strerror(errno));
 }
 
 static int ioeventfd(int vm_fd, uint64_t addr, uint32_t datum, int fd,

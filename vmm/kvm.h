@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -24,8 +25,10 @@ void kvm_close_vm(int fd);
 /* Makes every region of mem visible to the guest. */
 int kvm_set_memory(int vm_fd, const struct guest_mem *mem, struct error *err);
 
-/* Lets writes to the eventfd raise the global interrupt gsi, as an edge. */
-int kvm_attach_irq(int vm_fd, uint32_t gsi, int fd, struct error *err);
+/* Sets an input of KVM's interrupt controllers, numbered as the architecture
+ * has it. Acts at once, without a kernel's worker, which an irqfd needs where
+ * the line does not lead to an MSI. */
+void kvm_set_irq(int vm_fd, uint32_t irq, bool level);
 
 /* A 32-bit write of datum to the MMIO address addr signals fd. 0 or -errno. */
 int kvm_attach_ioevent(int vm_fd, uint64_t addr, uint32_t datum, int fd);

@@ -242,6 +242,7 @@ static int create_device(struct vm *vm, const struct device_slot *slot,
 {
 	struct virtio_mmio_config config = {
 		.base = slot->base,
+		.irq = vm_irq_line(vm, slot->gsi),
 		.kick_ops = &kick_ops,
 		.kick_ctx = vm,
 	};
@@ -252,8 +253,7 @@ static int create_device(struct vm *vm, const struct device_slot *slot,
 		.ops = &virtio_mmio_bus_ops,
 	};
 
-	if (vm_create_irq(vm, slot->gsi, &config.irq, err) ||
-	    creators[slot->kind](vm, slot->index, device, err))
+	if (creators[slot->kind](vm, slot->index, device, err))
 		return -1;
 	device->mmio = virtio_mmio_create(device->dev, &config, err);
 	if (!device->mmio)

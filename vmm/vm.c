@@ -290,24 +290,21 @@ static void destroy_kvm(struct vm *vm)
 		kvm_close_vm(vm->fd);
 }
 
-int vm_create_irq(struct vm *vm, uint32_t gsi, struct irq_line *line,
-		  struct error *err)
+struct irq_line vm_irq_line(const struct vm *vm, uint32_t gsi)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	if (fd < 0)
-		return error_set(err, ERROR_IO, errno, "interrupt %u", gsi);
-	vm->irq_fds[vm->irq_count++] = fd;
-	line->fd = fd;
-	return kvm_attach_irq(vm->fd, gsi, fd, err);
+	return (struct irq_line){
+		.fd = vm->fd,
+		.gsi = gsi,
+		.raise = arch_raise_irq,
+	};
 }
 
 static int create_platform(struct vm *vm, struct error *err)
 {
 	/* before anything can fail, so that destroy_platform() finds them */
-	serial_init(&vm->serial, (struct irq_line){ -1 }, &console_backend,
-		    vm->resources->console);
-	power_init(&vm->power, (struct irq_line){ -1 }, &power_ops, vm);
+	serial_init(&vm->serial, (struct irq_line){ .fd = -1 },
+		    &console_backend, vm->resources->console);
+	power_init(&vm->power, (struct irq_line){ .fd = -1 }, &power_ops, vm);
 	return arch_create_devices(vm, err);
 }
 
@@ -315,8 +312,6 @@ static void destroy_platform(struct vm *vm)
 {
 	power_destroy(&vm->power);
 	serial_destroy(&vm->serial);
-	while (vm->irq_count > 0)
-		close(vm->irq_fds[--vm->irq_count]);
 }
 
 static int load_kernel(struct vm *vm, struct error *err)

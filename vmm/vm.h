@@ -41,9 +41,6 @@ struct vm_stop {
 	char text[sizeof(((struct error *)0)->text)];
 };
 
-/* Interrupt lines of a platform besides those of its virtio devices. */
-#define VM_PLATFORM_IRQS 2
-
 struct vm_device {
 	struct virtio_device *dev;
 	void (*destroy)(struct virtio_device *dev);
@@ -69,8 +66,6 @@ struct vm {
 	struct serial serial;
 	struct virtio_device *hvc; /* one of devices; NULL: none */
 	struct power power;
-	int irq_fds[LAYOUT_SLOTS_MAX + VM_PLATFORM_IRQS];
-	unsigned irq_count;
 	struct vm_device devices[LAYOUT_SLOTS_MAX];
 	struct disk_reload reload;
 	struct iothread iothreads[LAYOUT_SLOTS_MAX];
@@ -127,6 +122,6 @@ static inline bool vm_stopping(struct vm *vm)
 	return atomic_load_explicit(&vm->stopping, memory_order_acquire);
 }
 
-/* For whoever creates devices: line raises gsi, until the VM is destroyed. */
-int vm_create_irq(struct vm *vm, uint32_t gsi, struct irq_line *line,
-		  struct error *err);
+/* For whoever creates devices: a line that raises gsi, until the VM is
+ * destroyed. */
+struct irq_line vm_irq_line(const struct vm *vm, uint32_t gsi);

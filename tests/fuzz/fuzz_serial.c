@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (irq_fd < 0)
 		irq_fd = eventfd(0, EFD_NONBLOCK);
-	serial_init(&backend.serial, (struct irq_line){ irq_fd }, &ops,
+	serial_init(&backend.serial, (struct irq_line){ .fd = irq_fd }, &ops,
 		    &backend);
 	for (size_t i = 0; i + 1 < size; i += 2)
 		step(&backend, data[i], data[i + 1]);

@@ -524,7 +524,7 @@ static void a_cached_read_is_finished_on_the_spot(void **state)
 	bool unsupported = false;
 
 	(void)setup_threads(state);
-	if (!block_try_now(((struct fixture *)*state)->fd, &req,
+	if (!block_try_now(((struct fixture *)*state)->fd, &req, false,
 			   &unsupported)) {
 		teardown(state);
 		skip(); /* a file system without RWF_NOWAIT */
@@ -544,8 +544,11 @@ static void a_file_without_nowait_says_so(void **state)
 
 	(void)state;
 	assert_int_equal(ftruncate(fd, 4096), 0);
-	if (!block_try_now(fd, &req, &unsupported))
+	if (!block_try_now(fd, &req, false, &unsupported))
 		assert_true(unsupported);
+	req = request(BLOCK_WRITE, &iov, 1, 0);
+	assert_true(block_try_now(fd, &req, true, &unsupported));
+	assert_int_equal(req.result, 0);
 	close(fd);
 }
 

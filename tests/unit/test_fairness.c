@@ -146,7 +146,7 @@ static void the_serial_port_lets_the_event_loop_in(void **state)
 	static struct serial serial;
 
 	(void)state;
-	serial_init(&serial, (struct irq_line){ -1 }, &backend, NULL);
+	serial_init(&serial, (struct irq_line){ .fd = -1 }, &backend, NULL);
 	expect_turns(&serial.lock);
 	serial_destroy(&serial);
 }
@@ -157,7 +157,7 @@ static void the_power_registers_let_the_event_loop_in(void **state)
 	static struct power power;
 
 	(void)state;
-	power_init(&power, (struct irq_line){ -1 }, &ops, NULL);
+	power_init(&power, (struct irq_line){ .fd = -1 }, &ops, NULL);
 	expect_turns(&power.lock);
 	power_destroy(&power);
 }

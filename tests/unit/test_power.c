@@ -41,7 +41,7 @@ static int setup(void **state)
 	static struct fixture f;
 
 	f = (struct fixture){ .irq_fd = eventfd(0, EFD_NONBLOCK) };
-	power_init(&f.power, (struct irq_line){ f.irq_fd }, &ops, &f);
+	power_init(&f.power, (struct irq_line){ .fd = f.irq_fd }, &ops, &f);
 	*state = &f;
 	return f.irq_fd < 0;
 }

@@ -56,7 +56,7 @@ static void attach_with_kicks(struct fixture *f, struct kicks *kicks)
 {
 	struct virtio_mmio_config config = {
 		.base = FAKE_MMIO_BASE,
-		.irq = { f->d.irq_fd },
+		.irq = { .fd = f->d.irq_fd },
 		.kick_ops = &kick_ops,
 		.kick_ctx = kicks,
 	};

@@ -46,7 +46,8 @@ static int setup(void **state)
 
 	f = (struct fixture){ .accept = 16 };
 	f.irq_fd = eventfd(0, EFD_NONBLOCK);
-	serial_init(&f.serial, (struct irq_line){ f.irq_fd }, &backend, &f);
+	serial_init(&f.serial, (struct irq_line){ .fd = f.irq_fd }, &backend,
+		    &f);
 	*state = &f;
 	return f.irq_fd < 0;
 }

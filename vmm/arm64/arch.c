@@ -18,6 +18,7 @@
 #include "vmm/arm64/cpu.h"
 #include "vmm/arm64/gic.h"
 #include "vmm/arm64/layout.h"
+#include "vmm/kvm.h"
 #include "vmm/vm.h"
 
 #define TREE_SIZE_MAX (64 * 1024) /* 64 CPUs and 17 devices take 20 KiB */
@@ -89,6 +90,15 @@ int arch_create_irqchip(struct vm *vm, struct error *err)
 	return gic_create(vm, err);
 }
 
+/* The GIC notes an edge by itself, which needs no end. */
+void arch_raise_irq(int vm_fd, uint32_t gsi)
+{
+	kvm_set_irq(vm_fd,
+		    KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT |
+			    (GIC_SPI_FIRST + gsi),
+		    true);
+}
+
 int arch_create_devices(struct vm *vm, struct error *err)
 {
 	const struct bus_range ranges[] = {
@@ -112,11 +122,11 @@ int arch_create_devices(struct vm *vm, struct error *err)
 		  .lock = &vm->arch.gpio.lock },
 	};
 
-	pl061_init(&vm->arch.gpio, (struct irq_line){ -1 });
+	pl061_init(&vm->arch.gpio, (struct irq_line){ .fd = -1 });
 	vm->arch.has_gpio = true;
-	if (gic_start(vm, err) || cpu_start_timers(vm, err) ||
-	    vm_create_irq(vm, SERIAL_SPI, &vm->serial.irq, err) ||
-	    vm_create_irq(vm, GPIO_SPI, &vm->arch.gpio.irq, err))
+	vm->serial.irq = vm_irq_line(vm, SERIAL_SPI);
+	vm->arch.gpio.irq = vm_irq_line(vm, GPIO_SPI);
+	if (gic_start(vm, err) || cpu_start_timers(vm, err))
 		return -1;
 	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++)
 		if (bus_add(&vm->mmio, &ranges[i], err))

@@ -7,10 +7,9 @@
 #include "base/cleanup.h"
 #include "vmm/arm64/layout.h"
 
-/* 32 private interrupts and the SPIs, in steps of 32. */
-#define PRIVATE_IRQS 32
+/* Private interrupts and the SPIs, in steps of 32. */
 #define IRQS 64
-_Static_assert(VIRTIO_SPI + LAYOUT_SLOTS_MAX <= IRQS - PRIVATE_IRQS,
+_Static_assert(VIRTIO_SPI + LAYOUT_SLOTS_MAX <= IRQS - GIC_SPI_FIRST,
 	       "an SPI for every device");
 _Static_assert(GIC_REDISTRIBUTORS + CONFIG_CPUS_MAX * GIC_REDISTRIBUTOR_SIZE <=
 		       SERIAL_BASE,

@@ -1,5 +1,5 @@
 /* The address map of an arm64 machine, and its shared peripheral interrupts
- * (SPIs), counted from 0 as KVM_IRQFD and device trees do. What devices have
+ * (SPIs), counted from 0 as device trees do. What devices have
  * lies in the first GiB, memory from 2 GiB up without a hole. */
 #pragma once
 
@@ -19,6 +19,7 @@
 
 #define MEMORY_BASE 0x80000000ULL
 
+#define GIC_SPI_FIRST 32 /* behind the private ones */
 #define SERIAL_SPI 0
 #define GPIO_SPI 1
 #define VIRTIO_SPI 2 /* and up, one for each device */

@@ -14,6 +14,7 @@
 #include "boot/x86_64/acpi.h"
 #include "boot/x86_64/mptable.h"
 #include "vmm/arch.h"
+#include "vmm/kvm.h"
 #include "vmm/vm.h"
 #include "vmm/x86_64/cpu.h"
 
@@ -178,6 +179,12 @@ static void on_i8042_reset(void *ctx)
 	vm_stop(ctx, VM_STOP_REBOOT, 0, "keyboard controller reset");
 }
 
+void arch_raise_irq(int vm_fd, uint32_t gsi)
+{
+	kvm_set_irq(vm_fd, gsi, true);
+	kvm_set_irq(vm_fd, gsi, false);
+}
+
 int arch_create_devices(struct vm *vm, struct error *err)
 {
 	const struct bus_range serial = {
@@ -205,9 +212,9 @@ int arch_create_devices(struct vm *vm, struct error *err)
 	};
 
 	vm->arch.i8042 = (struct i8042){ .reset = on_i8042_reset, .ctx = vm };
-	if (vm_create_irq(vm, COM1_GSI, &vm->serial.irq, err) ||
-	    vm_create_irq(vm, POWER_GSI, &vm->power.irq, err) ||
-	    bus_add(&vm->arch.pio, &serial, err) ||
+	vm->serial.irq = vm_irq_line(vm, COM1_GSI);
+	vm->power.irq = vm_irq_line(vm, POWER_GSI);
+	if (bus_add(&vm->arch.pio, &serial, err) ||
 	    bus_add(&vm->arch.pio, &power, err) ||
 	    bus_add(&vm->arch.pio, &i8042, err))
 		return -1;

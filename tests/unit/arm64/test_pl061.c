@@ -31,7 +31,7 @@ static int setup(void **state)
 	static struct fixture f;
 
 	f.irq_fd = eventfd(0, EFD_NONBLOCK);
-	pl061_init(&f.pl061, (struct irq_line){ f.irq_fd });
+	pl061_init(&f.pl061, (struct irq_line){ .fd = f.irq_fd });
 	*state = &f;
 	return f.irq_fd < 0;
 }

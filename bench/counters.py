@@ -1,0 +1,117 @@
+"""What a monitor's process does to serve its guest: VM exits, system calls and
+context switches, each counted by the kernel's own trace points as they happen
+(Linux: trace/histogram.rst), so that nothing is missed and little disturbed."""
+
+import os
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import runs
+
+TRACING = Path("/sys/kernel/tracing")
+EXIT_REASONS = ("exit_reason", "esr_ec")  # of a field, by architecture
+SYMBOLS = re.compile(r"\{ *([^{}\"]+?), \"([^\"]+)\" *\}")
+
+
+class Counters:
+    """Counts from its creation until close(); no more than one VM may run."""
+
+    def __init__(self):
+        if not (TRACING / "events").exists():
+            subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING],
+                           check=False, stderr=subprocess.DEVNULL)
+        self.instance = TRACING / "instances" / f"onggi-bench-{os.getpid()}"
+        self.keys = {}
+        try:
+            self.instance.mkdir()
+            self._count("kvm/kvm_exit", self._exit_keys())
+            self._count("raw_syscalls/sys_enter", "common_pid,id.syscall")
+            self._count("sched/sched_switch", "common_pid")
+            self._count("sched/sched_waking", "pid")
+        except OSError as error:
+            raise runs.RunFailed(f"the kernel's trace points: {error}") \
+                from error
+
+    def _event(self, event):
+        return self.instance / "events" / event
+
+    def _count(self, event, keys):
+        (self._event(event) / "trigger").write_text(f"hist:keys={keys}")
+
+    def close(self):
+        for trigger in self.instance.glob("events/*/*/trigger"):
+            text = trigger.read_text()
+            if text.startswith("hist:"):
+                trigger.write_text("!" + text.split(":vals=")[0])
+        self.instance.rmdir()
+
+    # --- names of exits ---
+
+    def _exit_keys(self):
+        text = (self._event("kvm/kvm_exit") / "format").read_text()
+        field = next(f for f in EXIT_REASONS if f" {f};" in text)
+        # x86 has one list for each instruction set, which is a field, too
+        self.names = [{_number(n): name for n, name in SYMBOLS.findall(part)}
+                      for part in text.split(f"__print_symbolic(REC->{field}")[1:]]
+        return f"isa,{field}" if " isa;" in text else field
+
+    def _exit_name(self, values):
+        names = self.names[values[0] - 1 if len(values) > 1 else 0]
+        return names.get(values[-1], str(values[-1]))
+
+    # --- reading ---
+
+    def _histogram(self, event):
+        """[([key, ...], count)]; a key is a number or a name."""
+        text = (self._event(event) / "hist").read_text()
+        for keys, count in re.findall(r"^\{ (.*) \} hitcount: *(\d+)", text,
+                                      re.M):
+            yield [key.split(":", 1)[1].split("[")[0].strip()
+                   for key in keys.split(", ")], int(count)
+
+    def read(self, pid):
+        """Counts so far for the process pid: Counters by kind."""
+        threads = {int(t.name): _thread_name(t)
+                   for t in Path(f"/proc/{pid}/task").iterdir()}
+        result = {kind: Counter() for kind in
+                  ("exits", "system calls", "context switches", "wake-ups",
+                   "CPU ns")}
+        for keys, count in self._histogram("kvm/kvm_exit"):
+            name = self._exit_name([int(key) for key in keys])
+            result["exits"][name] += count
+        for (thread, name), count in self._histogram("raw_syscalls/sys_enter"):
+            if int(thread) in threads:
+                result["system calls"][name.removeprefix("sys_")] += count
+        for kind, event in (("context switches", "sched/sched_switch"),
+                            ("wake-ups", "sched/sched_waking")):
+            for (thread,), count in self._histogram(event):
+                if int(thread) in threads:
+                    result[kind][threads[int(thread)]] += count
+        for thread, name in threads.items():
+            with open(f"/proc/{pid}/task/{thread}/schedstat",
+                      encoding="ascii") as file:
+                result["CPU ns"][name] += int(file.read().split()[0])
+        return result
+
+
+def _thread_name(task):
+    """Kernel's workers are called after the thread that they work for."""
+    return re.sub(r"-\d+$", "", (task / "comm").read_text().strip())
+
+
+def _number(text):
+    """Of a list of symbols: '0x040 + 1', '(((0x18UL)))'."""
+    return sum(int(part.strip(" ()").removesuffix("UL"), 0)
+               for part in text.split("+"))
+
+
+def difference(after, before):
+    return {kind: after[kind] - before[kind] for kind in after}
+
+
+def per(counts, number):
+    """Of each count, how many there were for each of number requests."""
+    return {kind: {name: count / number for name, count in named.most_common()}
+            for kind, named in counts.items()}
