@@ -7,15 +7,16 @@
 #include "base/container_of.h"
 #include "base/log.h"
 
-#define BATCH_MAX 16
+#define BATCH_MAX 32
 
 /* Kicks until a longer batch is tried; more each time that it fails, as that
  * costs the driver a wait. */
 #define INTERVAL_MIN 64
 #define INTERVAL_MAX 256
 
-/* The longest wait, for each buffer of a batch. */
-#define WAIT_NS 40000
+/* The longest wait: for a driver to begin, and for each buffer of a batch. */
+#define WAIT_FIRST_NS 40000
+#define WAIT_NS 20000
 
 static struct virtqueue *queue_of(const struct queue_batch *batch)
 {
@@ -32,7 +33,8 @@ static void set_length(struct queue_batch *batch, unsigned length)
 static bool timer_set(struct queue_batch *batch)
 {
 	struct itimerspec when = {
-		.it_value.tv_nsec = WAIT_NS * queue_of(batch)->batch,
+		.it_value.tv_nsec =
+			WAIT_FIRST_NS + WAIT_NS * queue_of(batch)->batch,
 	};
 
 	return timerfd_settime(batch->timer.fd, 0, &when, NULL) == 0;
