@@ -25,11 +25,14 @@ def one_that_powers_off(tmp_path):
 def test_what_cannot_be_memory_is_refused(tmp_path, kernel, pmem):
     odd = tmp_path / "odd"
     odd.write_bytes(bytes(MIB + 512))
-    empty = tmp_path / "empty"
+    empty, huge = tmp_path / "empty", tmp_path / "huge"
     empty.touch()
+    huge.touch()
+    os.truncate(huge, 8 << 40)
     for path, *words in (
             (odd, "1049088 bytes", "multiple of 2 MiB"),
             (empty, "0 bytes"),
+            (huge, "8192 GiB", "more than 4 TiB"),
             (tmp_path, "not a regular file"),
             (tmp_path / "none", "No such file"),
             ("/dev/null", "not a regular file")):
