@@ -63,6 +63,23 @@ void queue_kick_attach(struct queue_kick *kick,
 	kick->addr = addr;
 }
 
+static void detach(struct queue_kick *kick)
+{
+	if (kick->ops)
+		kick->ops->detach(kick->ctx, kick->addr, kick->queue, kick->fd);
+	kick->ops = NULL;
+}
+
+void queue_kick_move(struct queue_kick *kick, int fd)
+{
+	const struct virtio_kick_ops *ops = kick->ops;
+
+	if (!ops)
+		return;
+	detach(kick);
+	queue_kick_attach(kick, ops, kick->ctx, kick->addr, fd);
+}
+
 bool queue_kick_again(struct queue_kick *kick)
 {
 	uint64_t one = 1;
@@ -73,9 +90,7 @@ bool queue_kick_again(struct queue_kick *kick)
 
 void queue_kick_close(struct queue_kick *kick)
 {
-	if (kick->ops)
-		kick->ops->detach(kick->ctx, kick->addr, kick->queue, kick->fd);
-	kick->ops = NULL;
+	detach(kick);
 	if (kick->source.fd < 0)
 		return;
 	event_loop_remove(kick->dev->loop, &kick->source);

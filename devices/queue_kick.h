@@ -40,6 +40,10 @@ void queue_kick_attach(struct queue_kick *kick,
 		       const struct virtio_kick_ops *ops, void *ctx,
 		       uint64_t addr, int fd);
 
+/* The device's own eventfd is another one, if kicks arrive at one at all; both
+ * are open. */
+void queue_kick_move(struct queue_kick *kick, int fd);
+
 /* Has the event loop notify the device, as if the driver had kicked. False
  * when there is no descriptor left for it. */
 bool queue_kick_again(struct queue_kick *kick);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -22,12 +23,15 @@
 #define RING_FEATURES \
 	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX)
 
+/* An eventfd that a back-end has, too, may be full, where it wakes just as
+ * well, and block: that can be changed by whoever has it. */
 static void wake(int eventfd)
 {
+	struct pollfd out = { .fd = eventfd, .events = POLLOUT };
 	uint64_t one = 1;
 
-	/* full, it wakes just as well */
-	if (write(eventfd, &one, sizeof(one)) < 0)
+	if (poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT) ||
+	    write(eventfd, &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -67,6 +71,8 @@ static unsigned index_of(const struct vhost_queue *q)
 	return (unsigned)(q - q->vd->queues);
 }
 
+/* --- eventfds --- */
+
 /* Edge-triggered and never read: whoever shares the descriptor can make reading
  * wait. */
 static void kick_ready(struct event_source *source, uint32_t events)
@@ -78,9 +84,75 @@ static void kick_ready(struct event_source *source, uint32_t events)
 		serve_ours(q->vd, index_of(q));
 }
 
-static int watch_kicks(struct vhost_queue *q)
+static int watch_calls(struct vhost_queue *q)
 {
-	return event_loop_add(q->vd->dev.loop, &q->kick, EPOLLIN | EPOLLET);
+	return event_loop_add(q->vd->dev.loop, &q->call, EPOLLIN | EPOLLET);
+}
+
+static int watch_queue(struct vhost_queue *q)
+{
+	int ret = event_loop_add(q->vd->dev.loop, &q->kick, EPOLLIN | EPOLLET);
+
+	return ret ? ret : watch_calls(q);
+}
+
+static void unwatch_queue(struct vhost_queue *q)
+{
+	event_loop_remove(q->vd->dev.loop, &q->kick);
+	event_loop_remove(q->vd->dev.loop, &q->call);
+}
+
+static void close_eventfds(struct vhost_queue *q)
+{
+	cleanup_close(&q->kick.fd);
+	cleanup_close(&q->call.fd);
+	q->kick.fd = q->call.fd = -1;
+}
+
+static int open_eventfds(struct vhost_queue *q)
+{
+	int ret = 0;
+
+	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	q->call.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->kick.fd < 0 || q->call.fd < 0) {
+		ret = -errno;
+		close_eventfds(q);
+	}
+	return ret;
+}
+
+static int open_queue(struct vhost_queue *q)
+{
+	int ret = open_eventfds(q);
+
+	return ret ? ret : watch_queue(q);
+}
+
+static void close_queue(struct vhost_queue *q)
+{
+	unwatch_queue(q);
+	close_eventfds(q);
+}
+
+/* A back-end that is gone may have kept its eventfds, and take the kicks that
+ * are for us or for the next one. If others cannot be had, these stay. */
+static int renew_queue(struct vhost_queue *q)
+{
+	struct vhost_device *vd = q->vd;
+	int kick = q->kick.fd, call = q->call.fd;
+
+	unwatch_queue(q);
+	if (open_eventfds(q) == 0) {
+		vd->dev.transport_ops->kick_fd_changed(vd->dev.transport,
+						       index_of(q));
+		close(kick);
+		close(call);
+	} else {
+		q->kick.fd = kick;
+		q->call.fd = call;
+	}
+	return watch_queue(q);
 }
 
 /* Ends what the back-end had under way. */
@@ -119,7 +191,7 @@ static int take_back(struct vhost_device *vd, unsigned queue)
 		ret = fail_taken(vd, queue);
 	}
 	if (ret == 0)
-		ret = watch_kicks(q);
+		ret = renew_queue(q);
 	/* the last call of the back-end may not have come */
 	vd->dev.transport_ops->queue_interrupt(vd->dev.transport);
 	if (ret == 0)
@@ -171,10 +243,8 @@ static int hand_over(struct vhost_device *vd, unsigned queue)
 	event_loop_remove(vd->dev.loop, &q->kick);
 	ring_watch_reset(&q->watch, vq->state.next_avail, vq->state.next_used);
 	q->theirs = true;
-	if (vhost_user_start_queue(vd->conn, queue, &ring))
-		return -EIO;
-	wake(q->kick.fd);
-	return 0;
+	wake(q->kick.fd); /* which nobody else has yet */
+	return vhost_user_start_queue(vd->conn, queue, &ring);
 }
 
 static int hand_over_all(struct vhost_device *vd)
@@ -283,34 +353,6 @@ static const struct vhost_user_events conn_events = {
 };
 
 /* --- the driver --- */
-
-static int watch_calls(struct vhost_queue *q)
-{
-	return event_loop_add(q->vd->dev.loop, &q->call, EPOLLIN | EPOLLET);
-}
-
-static int open_queue(struct vhost_queue *q)
-{
-	int ret;
-
-	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	q->call.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (q->kick.fd < 0 || q->call.fd < 0)
-		return -errno;
-	ret = watch_kicks(q);
-	return ret ? ret : watch_calls(q);
-}
-
-static void close_queue(struct vhost_queue *q)
-{
-	struct event_loop *loop = q->vd->dev.loop;
-
-	event_loop_remove(loop, &q->kick);
-	event_loop_remove(loop, &q->call);
-	cleanup_close(&q->kick.fd);
-	cleanup_close(&q->call.fd);
-	q->kick.fd = q->call.fd = -1;
-}
 
 int vhost_device_activate(struct virtio_device *dev)
 {

@@ -34,8 +34,10 @@ struct virtio_device_ops {
 
 	/* For queues that another process or the kernel serves: the eventfd of
 	 * a ready queue's kicks, asked for after activate(), the device's own
-	 * until queue_stop(). notify is for kicks that come by other ways. NULL
-	 * where kicks are for notify. */
+	 * until queue_stop(), or until there is another one, of which
+	 * kick_fd_changed() of the transport is told while both are open.
+	 * notify is for kicks that come by other ways. NULL where kicks are for
+	 * notify. */
 	int (*kick_fd)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver takes a queue back: by itself, or by a reset, which stops
@@ -65,6 +67,7 @@ struct virtio_transport_ops {
 	void (*queue_interrupt)(void *transport);
 	void (*config_interrupt)(void *transport);
 	bool (*queue_again)(void *transport, unsigned queue);
+	void (*kick_fd_changed)(void *transport, unsigned queue);
 };
 
 struct virtio_device {

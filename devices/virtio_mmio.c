@@ -58,10 +58,19 @@ static bool queue_again(void *transport, unsigned queue)
 	return queue_kick_again(&mmio->kicks[queue]);
 }
 
+static void kick_fd_changed(void *transport, unsigned queue)
+{
+	struct virtio_mmio *mmio = transport;
+
+	queue_kick_move(&mmio->kicks[queue],
+			mmio->dev->ops->kick_fd(mmio->dev, queue));
+}
+
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
 	.queue_again = queue_again,
+	.kick_fd_changed = kick_fd_changed,
 };
 
 /* --- negotiation --- */

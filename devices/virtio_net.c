@@ -62,6 +62,7 @@ struct virtio_net {
 	uint16_t mtu; /* 0: not known */
 	bool lost;    /* a back end is gone, which has been said */
 	struct rate_limiter rx_limiter, tx_limiter;
+	unsigned rx_last, tx_last; /* pairs whose frame was the last to pass */
 	unsigned pair_count;
 	struct net_pair pairs[];
 };
@@ -87,6 +88,12 @@ static unsigned control_queue(const struct virtio_net *net)
 	bool all = virtio_has_feature(&net->dev, VIRTIO_NET_F_MQ);
 
 	return 2 * (all ? net->pair_count : 1);
+}
+
+/* Pairs that the driver knows of. */
+static unsigned known_pairs(const struct virtio_net *net)
+{
+	return control_queue(net) / 2;
 }
 
 static bool link_is_up(const struct virtio_net *net)
@@ -192,8 +199,10 @@ static bool rx_frame(struct net_pair *pair)
 
 	if (len < 0)
 		return false;
-	if ((size_t)len >= FRAME_MIN)
+	if ((size_t)len >= FRAME_MIN) {
 		has_passed(&pair->net->rx_limiter, (size_t)len);
+		pair->net->rx_last = pair->index;
+	}
 	if ((size_t)len > capacity)
 		log_guest(LOG_INFO,
 			  "net: dropped a frame that is longer than "
@@ -233,6 +242,7 @@ static bool tx_frame(struct net_pair *pair, const struct chain *chain)
 				      chain->out_count))
 		return false;
 	has_passed(&pair->net->tx_limiter, len);
+	pair->net->tx_last = pair->index;
 	return true;
 }
 
@@ -376,15 +386,25 @@ void virtio_net_set_link(struct virtio_device *dev, bool up)
 
 /* --- limits --- */
 
+/* Pairs have their turns in a circle: the one whose frame was the last to pass
+ * comes last, so that none lives off the others. */
+static unsigned in_turn(const struct virtio_net *net, unsigned last, unsigned i)
+{
+	return (last + 1 + i) % known_pairs(net);
+}
+
 static void rx_limit_is_over(struct rate_limiter *limiter)
 {
 	struct virtio_net *net =
 		container_of(limiter, struct virtio_net, rx_limiter);
+	unsigned last = net->rx_last;
 
-	for (unsigned i = 0; i < net->pair_count; i++) {
+	for (unsigned i = 0; i < known_pairs(net); i++) {
+		struct net_pair *pair = &net->pairs[in_turn(net, last, i)];
+
 		if (virtio_device_up(&net->dev))
-			rx_serve(&net->pairs[i]);
-		settle(&net->pairs[i]);
+			rx_serve(pair);
+		settle(pair);
 	}
 }
 
@@ -392,9 +412,11 @@ static void tx_limit_is_over(struct rate_limiter *limiter)
 {
 	struct virtio_net *net =
 		container_of(limiter, struct virtio_net, tx_limiter);
+	unsigned last = net->tx_last;
 
-	for (unsigned i = 0; i < net->pair_count; i++)
-		virtio_device_notify(&net->dev, 2 * i + VIRTIO_NET_TX);
+	for (unsigned i = 0; i < known_pairs(net); i++)
+		virtio_device_notify(&net->dev,
+				     2 * in_turn(net, last, i) + VIRTIO_NET_TX);
 }
 
 /* --- control --- */

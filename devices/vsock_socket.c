@@ -121,13 +121,19 @@ bool vsock_socket_is(const struct vsock_socket *socket, const struct stat *st)
 	       st->st_ino == socket->ino;
 }
 
-void vsock_socket_close(struct vsock_socket *socket)
+void vsock_socket_remove(const struct vsock_socket *socket)
 {
 	struct stat st;
 
+	if (socket->fd >= 0 && lstat(socket->path, &st) == 0 &&
+	    vsock_socket_is(socket, &st))
+		unlink(socket->path);
+}
+
+void vsock_socket_close(struct vsock_socket *socket)
+{
 	if (socket->fd < 0)
 		return;
-	if (lstat(socket->path, &st) == 0 && vsock_socket_is(socket, &st))
-		unlink(socket->path);
+	vsock_socket_remove(socket);
 	close(take_fd(&socket->fd));
 }

@@ -32,4 +32,7 @@ int vsock_socket_open(struct vsock_socket *socket, const char *path,
 bool vsock_socket_is(const struct vsock_socket *socket, const struct stat *st);
 
 /* Removes the file, unless it is another one by now. */
+void vsock_socket_remove(const struct vsock_socket *socket);
+
+/* That, and listens no more. */
 void vsock_socket_close(struct vsock_socket *socket);

@@ -18,6 +18,8 @@
 
 #define STACK_SIZE (128 * 1024) /* an error and a line of the log, twice */
 
+#define CONSOLES 2 /* the serial port's, and virtio's */
+
 enum finding { FOUND_NOTHING, FOUND_SIZE, FOUND_OTHER };
 
 /* One disk: all that the thread needs, its own. */
@@ -39,8 +41,8 @@ struct disk_look {
 	pthread_mutex_t lock; /* of the next two */
 	bool finished;
 	bool abandoned;
-	int found_fd; /* signalled when finished */
-	char *console;
+	int found_fd;		  /* signalled when finished */
+	char *consoles[CONSOLES]; /* their files; NULL: none */
 	unsigned count;
 	struct disk_view views[CONFIG_DISKS_MAX];
 };
@@ -57,7 +59,8 @@ static void look_free(struct disk_look *look)
 			close(view->fresh.fd);
 	}
 	cleanup_close(&look->found_fd);
-	free(look->console);
+	for (unsigned i = 0; i < CONSOLES; i++)
+		free(look->consoles[i]);
 	pthread_mutex_destroy(&look->lock);
 	free(look);
 }
@@ -70,8 +73,6 @@ static int refuse_own_file(const struct disk_look *look,
 			   const struct disk_view *view, const struct stat *st,
 			   struct error *err)
 {
-	struct stat console;
-
 	for (unsigned i = 0; i < look->count; i++) {
 		const struct disk_view *other = &look->views[i];
 		bool same = resources_is_open_as(st, other->fd) ||
@@ -85,10 +86,17 @@ static int refuse_own_file(const struct disk_look *look,
 					 "only if both are readonly",
 					 view->path, other->id);
 	}
-	if (look->console && stat(look->console, &console) == 0 &&
-	    console.st_dev == st->st_dev && console.st_ino == st->st_ino)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: is the console's file", view->path);
+	for (unsigned i = 0; i < CONSOLES; i++) {
+		const char *file = look->consoles[i];
+		struct stat console;
+
+		if (file && stat(file, &console) == 0 &&
+		    console.st_dev == st->st_dev &&
+		    console.st_ino == st->st_ino)
+			return error_set(err, ERROR_USAGE, 0,
+					 "disk %s: is the console's file",
+					 view->path);
+	}
 	return 0;
 }
 
@@ -311,23 +319,35 @@ static bool fill_view(struct disk_view *view, const struct config_disk *config,
 	return view->id && view->path && view->fd >= 0;
 }
 
+static bool fill_consoles(struct disk_look *look,
+			  const struct vm_config *config)
+{
+	const char *const files[CONSOLES] = { config->console.file,
+					      config->hvc.file };
+
+	for (unsigned i = 0; i < CONSOLES; i++) {
+		look->consoles[i] = files[i] ? strdup(files[i]) : NULL;
+		if (files[i] && !look->consoles[i])
+			return false;
+	}
+	return true;
+}
+
 static struct disk_look *look_create(const struct vm *vm)
 {
 	struct disk_look *look = calloc(1, sizeof(*look));
-	const char *console = vm->config->console.file;
 
 	if (!look)
 		return NULL;
 	pthread_mutex_init(&look->lock, NULL);
 	look->found_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	look->console = console ? strdup(console) : NULL;
 	for (unsigned i = 0; i < vm->config->disk_count; i++) {
 		look->count++;
 		if (!fill_view(&look->views[i], &vm->config->disks[i],
 			       &vm->resources->disks[i]))
 			goto fail;
 	}
-	if (look->found_fd >= 0 && (!console || look->console))
+	if (look->found_fd >= 0 && fill_consoles(look, vm->config))
 		return look;
 fail:
 	look_free(look);

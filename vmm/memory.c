@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "vmm/kvm.h"
+#include "vmm/memory_fault.h"
 #include "vmm/vm.h"
 
 #define HUGE_PAGE (2ULL << 20)
@@ -90,6 +91,7 @@ int memory_create(struct vm *vm, struct error *err)
 	vm->mem = vm->ram;
 	if (pmem_map(vm, err) || kvm_set_memory(vm->fd, &vm->mem, err))
 		return -1;
+	memory_fault_watch(vm);
 	timeline_mark(vm->timeline, TIMELINE_MEMORY_READY);
 	return 0;
 }
@@ -100,6 +102,7 @@ void memory_destroy(struct vm *vm)
 {
 	const struct config_memory *memory = &vm->config->memory;
 
+	memory_fault_unwatch();
 	pmem_unmap(vm);
 	if (vm->memory)
 		munmap(vm->memory, vm->memory_size);

@@ -10,6 +10,9 @@
  * (memremap_compat_align()). */
 #define PIECE LAYOUT_PMEM_PIECE
 
+/* KVM takes less than 8 TiB at once. */
+#define SIZE_MAX_TIB 4
+
 int pmem_measure(const char *path, uint64_t *size, struct error *err)
 {
 	struct stat st;
@@ -25,6 +28,10 @@ int pmem_measure(const char *path, uint64_t *size, struct error *err)
 				 "pmem %s: %llu bytes are not a multiple of "
 				 "2 MiB (truncate -s %%2M FILE makes them one)",
 				 path, (unsigned long long)*size);
+	if (*size > SIZE_MAX_TIB * (1ULL << 40))
+		return error_set(err, ERROR_IO, 0,
+				 "pmem %s: %llu GiB are more than %d TiB", path,
+				 (unsigned long long)*size >> 30, SIZE_MAX_TIB);
 	return 0;
 }
 

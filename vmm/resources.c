@@ -510,12 +510,18 @@ fail:
 	return -1;
 }
 
-void resources_close(struct resources *resources)
+void resources_remove_files(const struct resources *resources)
 {
 	/* unless somebody has put another file there */
 	if (resources->pidfile &&
 	    is_file_at(resources->pidfile_fd, resources->pidfile))
 		unlink(resources->pidfile);
+	vsock_socket_remove(&resources->vsock);
+}
+
+void resources_close(struct resources *resources)
+{
+	resources_remove_files(resources);
 	cleanup_close(&resources->pidfile_fd);
 	vsock_socket_close(&resources->vsock);
 	console_close(resources->hvc);

@@ -81,6 +81,9 @@ int resources_refuse_own_file(const struct resources *resources,
 			      struct error *err);
 void resources_close(struct resources *resources);
 
+/* Only removes the files that others see. May be called by a signal handler. */
+void resources_remove_files(const struct resources *resources);
+
 /* What a network card's queue pairs send to and receive from: fills backends
  * and returns their number. */
 unsigned resources_net(struct resources *resources, unsigned index,

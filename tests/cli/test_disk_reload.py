@@ -30,9 +30,11 @@ def one_disk(tmp_path):
 class Sleeper(Guest):
     """A guest that does nothing, on the disks given; says what it logs."""
 
-    def __init__(self, tmp_path, *disks, code=machine.SLEEP, level="info"):
+    def __init__(self, tmp_path, *disks, code=machine.SLEEP, level="info",
+                 options=()):
         self.log = tmp_path / "log"
-        options = [word for disk in disks for word in ("--disk", disk)]
+        options = [*options,
+                   *(word for disk in disks for word in ("--disk", disk))]
         super().__init__("run", "--kernel", guest(tmp_path, code),
                          "--pidfile", tmp_path / "pid", "--log-level", level,
                          "--console", "none", *options,
@@ -136,6 +138,17 @@ def test_files_of_this_vm_are_no_new_disks(tmp_path, disk):
         vm.reload(f"disk1: disk {second}: is disk0 already, and shared only "
                   "if both are readonly; it stays as it was\n")
         wait_until(lambda: not is_locked(tmp_path / "old"), "the old's lock")
+        vm.stop()
+
+
+def test_the_file_of_a_console_is_no_new_disk(tmp_path, disk):
+    console = tmp_path / "hvc"
+    with Sleeper(tmp_path, disk, level="warn",
+                 options=("--hvc", f"file={console}")) as vm:
+        disk.unlink()
+        os.link(console, disk)
+        vm.reload(f"disk0: disk {disk}: is the console's file; it stays as it "
+                  "was\n")
         vm.stop()
 
 

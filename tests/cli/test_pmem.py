@@ -3,8 +3,10 @@
 import os
 
 import pytest
-from common import guest, machine, needs_kvm, onggi, refused, wait_for_file
+from common import (cpu_seconds, guest, machine, needs_kvm, onggi, refused,
+                    wait_for_file, wait_until)
 from onggi import Guest, run
+from test_hvc import store
 
 MIB = 1 << 20
 
@@ -25,11 +27,14 @@ def one_that_powers_off(tmp_path):
 def test_what_cannot_be_memory_is_refused(tmp_path, kernel, pmem):
     odd = tmp_path / "odd"
     odd.write_bytes(bytes(MIB + 512))
-    empty = tmp_path / "empty"
+    empty, huge = tmp_path / "empty", tmp_path / "huge"
     empty.touch()
+    huge.touch()
+    os.truncate(huge, 8 << 40)
     for path, *words in (
             (odd, "1049088 bytes", "multiple of 2 MiB"),
             (empty, "0 bytes"),
+            (huge, "8192 GiB", "more than 4 TiB"),
             (tmp_path, "not a regular file"),
             (tmp_path / "none", "No such file"),
             ("/dev/null", "not a regular file")):
@@ -79,3 +84,26 @@ def test_a_file_in_use_is_somebody_elses(tmp_path, kernel, pmem):
         wait_for_file(tmp_path / "pid")
         refused(run(*args, "--pmem", pmem), onggi.EXIT_IO, "locked")
         refused(run(*args, "--disk", pmem), onggi.EXIT_IO, "locked")
+
+
+@needs_kvm
+def test_a_file_that_becomes_too_short_ends_the_vm(tmp_path, pmem):
+    """Under a device, whose ring is there; nothing is left behind."""
+    console = 0xd0001000
+    setup = ((0x70, 0), (0x70, 3), (0x24, 1), (0x20, 1), (0x24, 0), (0x20, 0),
+             (0x70, 11), (0x30, 1), (0x38, 1), (0x80, 0x200000),
+             (0x94, 1), (0xa0, 0x201000), (0x44, 1), (0x70, 15))
+    code = b"".join(store(console + at, value) for at, value in setup)
+    kick = store(console + 0x50, 1)
+    code += kick + b"\xeb" + bytes([254 - len(kick)])
+    with Guest("run", "--kernel", guest(tmp_path, code), "--memory", "64M",
+               "--pmem", pmem, "--no-rng", "--console", "none", "--hvc",
+               f"file={tmp_path / 'hvc'}", "--vsock", tmp_path / "vsock",
+               "--pidfile", tmp_path / "pid", stderr_to=tmp_path / "log") as vm:
+        wait_for_file(tmp_path / "pid")
+        wait_until(lambda: cpu_seconds(vm.process.pid) > 0.2, "its kicks")
+        os.truncate(pmem, 0)
+        assert vm.finish() == onggi.EXIT_IO
+    assert "memory: a page of the guest's" in (tmp_path / "log").read_text()
+    assert not (tmp_path / "pid").exists()
+    assert not (tmp_path / "vsock").exists()

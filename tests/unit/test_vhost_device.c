@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
@@ -291,6 +292,60 @@ static void the_ioeventfd_is_the_back_ends_kick(void **state)
 	assert_int_equal(ioevent_fd, -1);
 }
 
+/* What a back-end kept is of no use to it once it is gone. */
+static void a_back_end_that_is_gone_gets_no_kicks(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_mmio_config config = {
+		.base = FAKE_MMIO_BASE,
+		.irq = { f->d.irq_fd },
+		.kick_ops = &kick_ops,
+	};
+	const uint64_t full = UINT64_MAX - 1;
+	uint64_t count;
+	struct error err;
+	int kept;
+
+	virtio_mmio_destroy(f->d.mmio);
+	f->d.mmio = virtio_mmio_create(f->dev, &config, &err);
+	f->d.bus.ranges[0].dev = f->d.mmio;
+	start(f, 0);
+	/* it fills the counter, and has whoever adds to that wait */
+	kept = dup(f->b.rings[0].kick);
+	assert_int_equal(read(kept, &count, 8), 8);
+	assert_int_equal(write(kept, &full, 8), 8);
+	assert_int_equal(fcntl(kept, F_SETFL, 0), 0);
+	die(f);
+	alarm(20);
+	come_back(f);
+	fake_backend_wait(&f->b, VHOST_SET_VRING_ENABLE_MSG, 2);
+	assert_int_equal(fake_backend_kicks(&f->b, 0), 1);
+	assert_int_equal(write(ioevent_fd, &(uint64_t){ 1 }, 8), 8);
+	assert_int_equal(fake_backend_kicks(&f->b, 0), 1);
+	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(ioevent_fd, -1);
+	alarm(0);
+	close(kept);
+}
+
+/* Kicks that come by the register are given on to one that is there. */
+static void a_full_counter_makes_no_kick_wait(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t full = UINT64_MAX - 1;
+	uint64_t count;
+	int kick;
+
+	start(f, 0);
+	kick = f->b.rings[0].kick;
+	assert_int_equal(read(kick, &count, 8), 8);
+	assert_int_equal(write(kick, &full, 8), 8);
+	assert_int_equal(fcntl(kick, F_SETFL, 0), 0);
+	alarm(20);
+	fake_kick(&f->d, 0);
+	alarm(0);
+}
+
 static int setup_queues(void **state)
 {
 	struct fixture *f;
@@ -347,6 +402,30 @@ static void one_queue_can_be_stopped_alone(void **state)
 	submit(f);
 	fake_backend_use(&f->b, 0, 0, 1);
 	fake_interrupts(&f->d);
+	fake_run_loop(&f->d);
+	assert_int_equal(fake_interrupts(&f->d), 1);
+}
+
+/* The others, whose calls were not watched for so long. */
+static void a_loss_while_one_queue_stops_is_none_for_good(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, 0);
+	f->b.bad_request = VHOST_GET_VRING_BASE_MSG;
+	f->b.bad_count = 1;
+	f->b.mischief = FAKE_DIES;
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, 1);
+	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 0);
+	assert_false(vhost_user_is_ready(f->conn));
+	fake_backend_stop(&f->b);
+	f->b.bad_request = 0;
+	come_back(f);
+	fake_backend_wait(&f->b, VHOST_SET_VRING_ENABLE_MSG, 5);
+	fake_run_loop(&f->d);
+	submit(f);
+	fake_interrupts(&f->d);
+	fake_backend_use(&f->b, 0, 0, 1);
 	fake_run_loop(&f->d);
 	assert_int_equal(fake_interrupts(&f->d), 1);
 }
@@ -789,7 +868,7 @@ static void one_that_fails_at_hand_over_is_as_good_as_dead(void **state)
 			f->b.bad_request = 0;
 			come_back(f);
 			run_until_ready(f, true);
-			head = submit(f);
+			submit(f);
 			fake_run_loop(&f->d);
 			assert_int_equal(fake_used_idx(&f->d, 0), 1);
 		}
@@ -859,9 +938,12 @@ int main(void)
 		TEST(rings_are_handed_over_when_the_driver_is_up),
 		TEST(kicks_reach_the_back_end_and_calls_the_driver),
 		TEST(the_ioeventfd_is_the_back_ends_kick),
+		TEST(a_back_end_that_is_gone_gets_no_kicks),
+		TEST(a_full_counter_makes_no_kick_wait),
 		TEST_QUEUES(there_are_as_many_queues_as_the_back_end_serves),
 		TEST_QUEUES(queues_that_the_driver_leaves_alone_stay_ours),
 		TEST_QUEUES(one_queue_can_be_stopped_alone),
+		TEST_QUEUES(a_loss_while_one_queue_stops_is_none_for_good),
 		TEST(a_reset_takes_the_rings_back_and_they_can_be_given_again),
 		TEST(a_reset_at_once_waits_for_what_was_begun),
 		TEST(a_reset_waits_for_what_the_back_end_took),

@@ -55,7 +55,11 @@ static int set_offloads(struct net_backend *backend, uint64_t offloads)
 static int setup_pairs(void **state)
 {
 	static struct fixture f;
-	struct virtio_net_options options = { .pairs = PAIRS };
+	struct virtio_net_options options = {
+		.pairs = PAIRS,
+		.rx_limits = fixture_rx_limits,
+		.tx_limits = fixture_tx_limits,
+	};
 	struct error err;
 
 	for (unsigned i = 0; i < PAIRS; i++) {
@@ -78,6 +82,18 @@ static int setup_pairs(void **state)
 		f.frame[i] = (uint8_t)(i * 7);
 	*state = &f;
 	return !f.dev;
+}
+
+/* One frame at a time. */
+static int setup_limited(void **state)
+{
+	static const struct rate_limits frames = { .ops = { 200, 1 } };
+	int ret;
+
+	fixture_rx_limits = fixture_tx_limits = frames;
+	ret = setup_pairs(state);
+	fixture_rx_limits = fixture_tx_limits = (struct rate_limits){ 0 };
+	return ret;
 }
 
 static int teardown_pairs(void **state)
@@ -512,10 +528,84 @@ static void one_wire_that_is_gone_takes_the_link_down(void **state)
 	assert_int_equal(recv(wires[0].peer, f->frame, 100, 0), -1);
 }
 
+/* --- limits --- */
+
+/* Until the device has used so many. */
+static void run_until_used(struct fixture *f, unsigned queue, uint16_t count)
+{
+	for (int i = 0; i < 5000 && fake_used_idx(&f->d, queue) < count; i++) {
+		usleep(1000);
+		fake_run_loop(&f->d);
+	}
+	assert_in_range(fake_used_idx(&f->d, queue), count, UINT16_MAX);
+}
+
+static void a_pair_that_always_sends_leaves_the_others_their_part(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_buffer b = { FAKE_RAM_BASE, 64 };
+
+	start(f);
+	assert_int_equal(use_pairs(f, 2), VIRTIO_NET_OK);
+	for (int i = 0; i < 60; i++)
+		fake_add(&f->d, i < 30 ? 1 : 3, &b, 1, 0);
+	fake_kick(&f->d, 1);
+	fake_kick(&f->d, 3);
+	run_until_used(f, 3, 5);
+	assert_in_range(fake_used_idx(&f->d, 1), 1, 29);
+}
+
+static void a_pair_that_always_receives_leaves_the_others_theirs(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	assert_int_equal(use_pairs(f, 2), VIRTIO_NET_OK);
+	for (unsigned i = 0; i < 2; i++) {
+		give(f, i, 20);
+		for (int j = 0; j < 8; j++)
+			assert_int_equal(send(wires[i].peer, f->frame, 64, 0),
+					 64);
+	}
+	fake_run_loop(&f->d);
+	run_until_used(f, 2, 3);
+	assert_in_range(fake_used_idx(&f->d, 0), 1, 7);
+}
+
+/* Its control queue is where another driver's next receive queue is. */
+static void the_end_of_a_limit_leaves_the_control_queue_alone(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t on[] = { VIRTIO_NET_CTRL_RX, 0, 1 };
+	struct fake_buffer command[] = {
+		{ fake_alloc(&f->d, sizeof(on), 1), sizeof(on) },
+		{ fake_alloc(&f->d, 1, 1), 1 },
+	};
+
+	assert_true(fake_negotiate(&f->d, CTRL));
+	for (unsigned i = 0; i < 3; i++)
+		fake_setup_queue(&f->d, i, 16);
+	fake_driver_ok(&f->d);
+	give(f, 0, 5);
+	for (int i = 0; i < 4; i++)
+		send(wires[0].peer, f->frame, 64, 0);
+	fake_run_loop(&f->d);
+	assert_in_range(fake_used_idx(&f->d, 0), 1, 3);
+	/* no kick has come for it yet */
+	memcpy(fake_ptr(&f->d, command[0].gpa), on, sizeof(on));
+	fake_add(&f->d, 2, command, 1, 1);
+	run_until_used(f, 0, 4);
+	assert_false(fake_needs_reset(&f->d));
+	fake_kick(&f->d, 2);
+	assert_int_equal(fake_used_idx(&f->d, 2), 1);
+}
+
 int main(void)
 {
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, setup_pairs, teardown_pairs)
+#define LIMITED(name) \
+	cmocka_unit_test_setup_teardown(name, setup_limited, teardown_pairs)
 	const struct CMUnitTest tests[] = {
 		TEST(the_config_tells_of_all_pairs),
 		TEST(one_pair_is_used_until_the_driver_asks),
@@ -535,6 +625,9 @@ int main(void)
 		TEST(a_command_without_room_for_the_answer_needs_a_reset),
 		TEST(a_turn_of_commands_is_bounded),
 		TEST(one_wire_that_is_gone_takes_the_link_down),
+		LIMITED(a_pair_that_always_sends_leaves_the_others_their_part),
+		LIMITED(a_pair_that_always_receives_leaves_the_others_theirs),
+		LIMITED(the_end_of_a_limit_leaves_the_control_queue_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
