@@ -5,12 +5,12 @@
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 #define TURN_REQUESTS 64
 
@@ -21,15 +21,6 @@
 
 #define RING_FEATURES \
 	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX)
-
-static void wake(int eventfd)
-{
-	uint64_t one = 1;
-
-	/* full, it wakes just as well */
-	if (write(eventfd, &one, sizeof(one)) < 0)
-		return;
-}
 
 /* --- queues of ours --- */
 
@@ -293,8 +284,8 @@ static int open_queue(struct vhost_queue *q)
 {
 	int ret;
 
-	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	q->call.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	q->kick.fd = wake_open();
+	q->call.fd = wake_open();
 	if (q->kick.fd < 0 || q->call.fd < 0)
 		return -errno;
 	ret = watch_kicks(q);
