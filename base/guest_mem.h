@@ -20,7 +20,7 @@ struct guest_region {
 	uint64_t gpa;  /* guest physical address */
 	uint64_t size; /* bytes */
 	uint8_t *host;
-	int fd;		 /* of shared memory; 0, which is standard input: private */
+	int fd; /* of shared memory; 0, which is standard input: private */
 	uint64_t offset; /* in that file */
 };
 

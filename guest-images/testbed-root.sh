@@ -8,7 +8,8 @@
 # A shell and its tools, tests and what they drive.
 testbed_root_packages='libc-bin bash dash coreutils util-linux mount findutils grep sed
     mawk diffutils tar gzip hostname kmod procps iproute2 busybox-static
-    python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs crun passt'
+    python3 python3-pytest fio iperf3 netcat-openbsd e2fsprogs crun passt
+    qemu-utils'
 
 testbed_root_emulator() {
     case $arch in

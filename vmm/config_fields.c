@@ -35,13 +35,17 @@ static const struct field memory_fields[] = {
 	{ .name = NULL },
 };
 
+#define PART(type, member, part)                  \
+	.offset = offsetof(struct type, member) + \
+		  offsetof(struct config_limit, part)
+
 #define LIMIT(type, member, bw_name, ops_name, bw_burst_name, ops_burst_name) \
-	{ bw_name, FIELD_SIZE, AT(type, member.bw) },                         \
-		{ ops_name, FIELD_UINT, AT(type, member.ops), .min = 1,       \
+	{ bw_name, FIELD_SIZE, PART(type, member, bw) },                      \
+		{ ops_name, FIELD_UINT, PART(type, member, ops), .min = 1,    \
 		  .max = CONFIG_OPS_MAX },                                    \
-		{ bw_burst_name, FIELD_SIZE, AT(type, member.bw_burst) },     \
+		{ bw_burst_name, FIELD_SIZE, PART(type, member, bw_burst) },  \
 	{                                                                     \
-		ops_burst_name, FIELD_UINT, AT(type, member.ops_burst),       \
+		ops_burst_name, FIELD_UINT, PART(type, member, ops_burst),    \
 			.min = 1, .max = CONFIG_OPS_MAX                       \
 	}
 

@@ -8,6 +8,7 @@
 struct vm;
 
 /* Maps vm->memory and persistent memory, lists them in vm->ram and vm->mem as
- * the layout says, and shows them to the guest. memory_destroy() frees what a failure leaves. */
+ * the layout says, and shows them to the guest. memory_destroy() frees what a
+ * failure leaves. */
 int memory_create(struct vm *vm, struct error *err);
 void memory_destroy(struct vm *vm);

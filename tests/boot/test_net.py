@@ -117,6 +117,46 @@ def test_limits_hold_both_ways(images, tap, listener):
     assert time.monotonic() - begin > 2
 
 
+# SIOCETHTOOL, as ethtool -K does it: no package has that in the image.
+OFFLOADS_OFF = """perl -e '
+    socket(S, 2, 2, 0) or die;
+    for ([0x1f, "tso"], [0x24, "gso"], [0x2c, "gro"], [0x17, "tx"]) {
+        my $value = pack("LL", $_->[0], 0);
+        my $request = pack("a16 P", "eth0", $value);
+        ioctl(S, 0x8946, $request) or die "$_->[1]: $!";
+    }' || exit 9
+"""
+
+IPERF3 = """
+ok() { "$@" >/run/log 2>&1 || { cat /run/log; exit 1; }; }
+for way in "" -R; do
+    for streams in 1 4; do
+        ok iperf3 -c HOST -t 1 -P $streams $way
+    done
+    ok iperf3 -c HOST -t 1 -u -b 0 -l 64 $way
+    grep -q '/[1-9][0-9]* .*receiver' /run/log || { cat /run/log; exit 2; }
+done
+ping -c 3 -W 5 HOST | grep -c ttl=
+""".replace("HOST", HOST)
+
+
+@pytest.mark.parametrize("before", ["", OFFLOADS_OFF], ids=["on", "off"])
+def test_streams_and_floods_with_offloads(images, tap, before):
+    """One stream and four, and floods of small packets of UDP, to the host and
+    from it: the card answers afterwards."""
+    with subprocess.Popen(["iperf3", "-s", "-B", HOST],
+                          stdout=subprocess.DEVNULL) as server:
+        try:
+            result = run("run", "--kernel", images.tuned, "--memory", "256M",
+                         "--disk", f"{images.debian_root},root,readonly",
+                         "--cmdline", "init=/usr/lib/onggi/init", "--net",
+                         f"tap={tap}", sh=UP + before + IPERF3, timeout=300)
+        finally:
+            server.terminate()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.split()[-1] == "3", result.stdout
+
+
 @either_server
 def test_ping_answers_and_addresses_are_as_given(images, tap, server):
     result = run("run", "--kernel", images.tuned, "--initrd",
@@ -125,6 +165,33 @@ def test_ping_answers_and_addresses_are_as_given(images, tap, server):
                  sh=UP + f"ping -c 3 -W 2 {HOST} | grep -c ttl=; "
                  "cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu")
     assert result.stdout.split() == ["3", "02:11:22:33:44:55", "1400"]
+
+
+def test_a_stock_kernel_drives_each_device(images, tap, tmp_path):
+    """Debian's modules find all of them, and pass traffic."""
+    hvc = tmp_path / "hvc"
+    result = run("run", "--kernel", images.debian_vmlinuz, "--initrd",
+                 images.debian_initrd, "--memory", "512M", "--cmdline",
+                 "init=/usr/lib/onggi/init", "--disk",
+                 f"{images.debian_root},root,readonly", "--net",
+                 f"tap={tap},mac=02:11:22:33:44:55", "--vsock",
+                 tmp_path / "vsock", "--balloon", "", "--console", "stdio",
+                 "--hvc", f"file={hvc}", sh=f"""
+        for d in /sys/bus/virtio/devices/*; do
+            modprobe $(cat $d/modalias)
+            [ -e $d/driver ] || {{ echo $d has no driver; exit 1; }}
+            basename $(readlink $d/driver)
+        done
+        echo to hvc0 >/dev/hvc0
+        {UP}
+        cat /sys/class/net/eth0/address
+        ping -c 2 -W 5 {HOST} | grep -c ttl=""", timeout=240)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert sorted(result.stdout.split()) == sorted((
+        "virtio_blk", "virtio_net", "virtio_rng", "virtio_balloon",
+        "virtio_console", "vmw_vsock_virtio_transport",
+        "02:11:22:33:44:55", "2"))
+    assert "to hvc0" in hvc.read_text(encoding="utf-8")
 
 
 @either_server

@@ -79,8 +79,7 @@ int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
 		return error_set(err, ERROR_USAGE, 0,
 				 "memory: %llu GiB do not fit into this "
 				 "processor's %d-bit guest addresses",
-				 (unsigned long long)end >> 30,
-				 most);
+				 (unsigned long long)end >> 30, most);
 	return 0;
 }
 
