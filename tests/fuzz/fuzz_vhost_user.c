@@ -208,12 +208,13 @@ static void step(struct virtio_mmio *mmio, uint8_t *ram, struct peer *peer,
 static void run(struct vhost_user *conn, struct peer *peer,
 		const struct params *p, struct fuzz_input *in)
 {
-	struct guest_mem mem = { .fd = peer->fd };
+	struct guest_mem mem = { 0 };
 	uint8_t *ram = fuzz_ram_create(&mem);
 	struct virtio_device *dev;
 	struct virtio_mmio *mmio;
 	struct error err;
 
+	guest_mem_share(&mem, peer->fd, 0);
 	fuzz_take(in, ram, FUZZ_RAM_SIZE / 2);
 	dev = vhost_user_blk_create(conn, &mem, fuzz_loop(), &err);
 	mmio = fuzz_attach(dev);

@@ -9,6 +9,7 @@
 #include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -633,9 +634,11 @@ static void what_is_wrong_with_the_file_is_said(void **state)
 
 	(void)state;
 	assert_true(fd >= 0);
-	close(fd);
 	refuse("/nonexistent/vhost", "modprobe some_module");
-	refuse(path, "not what the kernel module some_module makes");
+	/* an emulator of programs may know no such request at all */
+	if (ioctl(fd, VHOST_SET_OWNER, NULL) && errno == ENOTTY)
+		refuse(path, "not what the kernel module some_module makes");
+	close(fd);
 	chmod(path, 0600);
 	if (geteuid() == 0 && seteuid(65534) == 0) {
 		refuse(path, "no permission; have root give it: setfacl");
