@@ -5,6 +5,7 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,6 +84,14 @@ static void call_ready(struct event_source *source, uint32_t events)
 		dev->transport_ops->queue_interrupt(dev->transport);
 }
 
+/* Somebody deleted the interface. */
+static bool tap_is_gone(const struct vhost_net *net)
+{
+	struct pollfd tap = { .fd = net->backend->fd };
+
+	return poll(&tap, 1, 0) > 0 && (tap.revents & POLLERR);
+}
+
 /* The kernel has given up on what it found in a ring, but would look again at
  * the next kick. An event may be of a queue before this one, and then there is
  * nothing to read. */
@@ -98,7 +107,9 @@ static void error_ready(struct event_source *source, uint32_t events)
 	    !virtio_device_up(&net->dev))
 		return;
 	take_back_all(net);
-	virtio_device_broken(&net->dev, "bad ring or request");
+	virtio_device_broken(&net->dev, tap_is_gone(net)
+						? "its tap is gone"
+						: "bad ring or request");
 }
 
 static int open_queue(struct vhost_net_queue *q)

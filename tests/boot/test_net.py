@@ -213,6 +213,24 @@ def test_card_survives_unbind_and_bind_under_traffic(images, tap, server):
 
 
 @either_server
+def test_card_survives_a_tap_that_is_down(images, tap, server):
+    """What is sent meanwhile is lost, and nothing else."""
+    script = f"""
+        answers() {{ ping -c 1 -W 1 {HOST} >/dev/null; }}
+        until answers; do :; done; echo ready
+        while answers; do :; done
+        ping -i 0.05 -c 40 -W 1 {HOST} >/dev/null; echo down
+        until answers; do :; done; echo up"""
+    with guest(images, tap + server, script) as vm:
+        vm.wait_for("ready")
+        subprocess.run(["ip", "link", "set", tap, "down"], check=True)
+        vm.wait_for("down")
+        subprocess.run(["ip", "link", "set", tap, "up"], check=True)
+        assert vm.finish() == 0
+    assert vm.text.split() == ["ready", "down", "up"]
+
+
+@either_server
 def test_card_survives_reboots(images, tap, server):
     """With memory below and above the hole."""
     script = f"ping -c 3 -W 5 {HOST} | grep -c ttl=; reboot -f"
