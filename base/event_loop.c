@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "base/wake.h"
 
 #define BATCH 32
 
@@ -30,7 +31,7 @@ struct event_loop *event_loop_create(struct error *err)
 		error_set(err, ERROR_IO, ENOMEM, "event loop");
 		return NULL;
 	}
-	loop->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->stop_fd = wake_open();
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->stop_fd < 0 || loop->epoll_fd < 0 ||
 	    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->stop_fd, &stop)) {
@@ -133,9 +134,5 @@ void event_loop_run(struct event_loop *loop)
 
 void event_loop_stop(struct event_loop *loop)
 {
-	uint64_t one = 1;
-
-	/* a full counter already means stop, so the result does not matter */
-	if (write(loop->stop_fd, &one, sizeof(one)) < 0)
-		return;
+	wake(loop->stop_fd);
 }

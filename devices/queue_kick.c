@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 static void kick_ready(struct event_source *source, uint32_t events)
 {
@@ -35,7 +35,7 @@ static int kick_open(struct queue_kick *kick)
 
 	if (kick->source.fd >= 0)
 		return 0;
-	kick->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	kick->source.fd = wake_open();
 	if (kick->source.fd < 0)
 		return -errno;
 	ret = event_loop_add(kick->dev->loop, &kick->source, EPOLLIN);

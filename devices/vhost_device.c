@@ -6,12 +6,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 #define TURN_REQUESTS 64
 
@@ -23,16 +23,14 @@
 #define RING_FEATURES \
 	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX)
 
-/* An eventfd that a back-end has, too, may be full, where it wakes just as
- * well, and block: that can be changed by whoever has it. */
-static void wake(int eventfd)
+/* An eventfd that a back-end has, too, may block: that can be changed by
+ * whoever has it. */
+static void wake_shared(int fd)
 {
-	struct pollfd out = { .fd = eventfd, .events = POLLOUT };
-	uint64_t one = 1;
+	struct pollfd out = { .fd = fd, .events = POLLOUT };
 
-	if (poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT) ||
-	    write(eventfd, &one, sizeof(one)) < 0)
-		return;
+	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT))
+		wake(fd);
 }
 
 /* --- queues of ours --- */
@@ -113,8 +111,8 @@ static int open_eventfds(struct vhost_queue *q)
 {
 	int ret = 0;
 
-	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	q->call.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	q->kick.fd = wake_open();
+	q->call.fd = wake_open();
 	if (q->kick.fd < 0 || q->call.fd < 0) {
 		ret = -errno;
 		close_eventfds(q);
@@ -243,7 +241,7 @@ static int hand_over(struct vhost_device *vd, unsigned queue)
 	event_loop_remove(vd->dev.loop, &q->kick);
 	ring_watch_reset(&q->watch, vq->state.next_avail, vq->state.next_used);
 	q->theirs = true;
-	wake(q->kick.fd); /* which nobody else has yet */
+	wake_shared(q->kick.fd); /* which nobody else has yet */
 	return vhost_user_start_queue(vd->conn, queue, &ring);
 }
 
@@ -370,13 +368,13 @@ int vhost_device_activate(struct virtio_device *dev)
 	/* what stays ours is served when the event loop comes to it */
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].state.ready && !vd->queues[i].theirs)
-			wake(vd->queues[i].kick.fd);
+			wake_shared(vd->queues[i].kick.fd);
 	return 0;
 }
 
 void vhost_device_notify(struct virtio_device *dev, unsigned queue)
 {
-	wake(vhost_device_of(dev)->queues[queue].kick.fd);
+	wake_shared(vhost_device_of(dev)->queues[queue].kick.fd);
 }
 
 int vhost_device_kick_fd(struct virtio_device *dev, unsigned queue)

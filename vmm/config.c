@@ -398,6 +398,20 @@ static int validate_server_net(const struct config_net *net, struct error *err)
 	return validate_socket(net->vhost_user, err);
 }
 
+static int validate_kernel_net(const struct config_net *net, struct error *err)
+{
+	if (!net->tap)
+		return error_set(err, ERROR_USAGE, 0,
+				 "vhost goes with tap=NAME alone");
+	if (net->queues > 1)
+		return error_set(err, ERROR_USAGE, 0,
+				 "queues: vhost has one pair");
+	if (is_limited(&net->rx_limit) || is_limited(&net->tx_limit))
+		return error_set(err, ERROR_USAGE, 0,
+				 "vhost has no limits: no frame comes by here");
+	return 0;
+}
+
 static int validate_net(const struct config_net *net, struct error *err)
 {
 	if ((net->tap != NULL) + net->user + (net->vhost_user != NULL) != 1)
@@ -417,6 +431,8 @@ static int validate_net(const struct config_net *net, struct error *err)
 		return error_set(err, ERROR_USAGE, 0,
 				 "mtu: passt has %d at most", CONFIG_USER_MTU);
 	if (net->vhost_user && validate_server_net(net, err))
+		return -1;
+	if (net->vhost && validate_kernel_net(net, err))
 		return -1;
 	if (validate_publish(net, err))
 		return -1;

@@ -73,6 +73,7 @@ struct config_mac {
 /* Exactly one of tap, user and vhost_user is set. */
 struct config_net {
 	char *tap;
+	bool vhost;			   /* the kernel serves the tap */
 	bool user;			   /* behind passt */
 	char *vhost_user;		   /* the socket of a server */
 	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */

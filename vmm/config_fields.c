@@ -81,6 +81,7 @@ static const struct field pmem_fields[] = {
 
 static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
+	{ "vhost", FIELD_FLAG, AT(config_net, vhost) },
 	{ "user", FIELD_FLAG, AT(config_net, user) },
 	{ "vhost-user", FIELD_STRING, AT(config_net, vhost_user) },
 	{ "publish", FIELD_STRING,
@@ -161,14 +162,14 @@ const struct field config_fields[] = {
 		  "to 4" },
 	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields,
-	  .arg = "tap=NAME[,queues=N]|user[,publish=PORT:PORT]...|"
+	  .arg = "tap=NAME[,vhost|,queues=N]|user[,publish=PORT:PORT]...|"
 		 "vhost-user=SOCK[,mac=M][,mtu=N][,rx-bw=SIZE][,rx-pps=N]"
 		 "[,tx-bw=SIZE][,tx-pps=N][,rx-bw-burst=SIZE][,rx-pps-burst=N]"
 		 "[,tx-bw-burst=SIZE][,tx-pps-burst=N][,iothread=NAME]",
-	  .help = "network card on a tap, which is made if it is not there, or "
-		  "behind passt, which needs no rights and leads ports of the "
-		  "host to the guest's, or on a vhost-user server; "
-		  "repeatable" },
+	  .help = "network card on a tap, which is made if it is not there, "
+		  "served here or with vhost by the kernel, or behind passt, "
+		  "which needs no rights and leads ports of the host to the "
+		  "guest's, or on a vhost-user server; repeatable" },
 	{ "share", FIELD_GROUP,
 	  LIST(vm_config, shares, share_count, CONFIG_SHARES_MAX),
 	  .group = share_fields, .arg = "DIR:TAG[,readonly]",

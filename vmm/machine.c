@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "devices/net_tap.h"
 #include "devices/vhost_device.h"
+#include "devices/vhost_net.h"
 #include "devices/vhost_user_blk.h"
 #include "devices/vhost_user_fs.h"
 #include "devices/vhost_user_net.h"
@@ -92,6 +93,23 @@ static int create_server_net(struct vm *vm, unsigned index,
 	return device->dev ? 0 : -1;
 }
 
+static int create_kernel_net(struct vm *vm, unsigned index,
+			     struct event_loop *loop, struct vm_device *device,
+			     struct error *err)
+{
+	const struct config_net *net = &vm->config->nets[index];
+	struct vhost_net_options options = {
+		.kernel = &vm->resources->nets[index].kernel,
+		.backend = &vm->resources->nets[index].taps[0].backend,
+		.mtu = (uint16_t)net->mtu,
+	};
+
+	set_address(options.mac, net);
+	device->destroy = vhost_net_destroy;
+	device->dev = vhost_net_create(&options, &vm->mem, loop, err);
+	return device->dev ? 0 : -1;
+}
+
 static int create_pmem(struct vm *vm, unsigned index, struct vm_device *device,
 		       struct error *err)
 {
@@ -126,6 +144,8 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 	loop = iothread_loop(vm, net->iothread, err);
 	if (!loop)
 		return error_wrap(err, "net %s", config_net_name(net));
+	if (net->vhost)
+		return create_kernel_net(vm, index, loop, device, err);
 	set_address(options.mac, net);
 	options.pairs = resources_net(vm->resources, index, options.backends);
 	device->destroy = virtio_net_destroy;

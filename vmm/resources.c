@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "devices/vhost_net.h"
 #include "devices/vhost_user_blk.h"
 #include "devices/vhost_user_fs.h"
 #include "devices/vhost_user_net.h"
@@ -194,6 +195,10 @@ static int open_net(struct resources *resources, const struct vm_config *config,
 		resources->nets[index].passt = passt_start(net, err);
 		return resources->nets[index].passt ? 0 : -1;
 	}
+	if (net->vhost &&
+	    vhost_kernel_open(&resources->nets[index].kernel, VHOST_NET_PATH,
+			      VHOST_NET_MODULE, err))
+		return -1;
 	if (net_tap_open(resources->nets[index].taps, queues, net->tap, err))
 		return -1;
 	resources->nets[index].tap_count = queues;
@@ -206,6 +211,7 @@ static void close_net(struct resources *resources, unsigned index)
 	passt_stop(resources->nets[index].passt);
 	for (unsigned i = 0; i < resources->nets[index].tap_count; i++)
 		net_tap_close(&resources->nets[index].taps[i]);
+	vhost_kernel_close(&resources->nets[index].kernel);
 }
 
 static int open_nets(struct resources *resources,

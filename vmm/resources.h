@@ -15,6 +15,7 @@
 #include "boot/load.h"
 #include "devices/disk_file.h"
 #include "devices/net_tap.h"
+#include "devices/vhost_kernel.h"
 #include "devices/vhost_user.h"
 #include "devices/vsock_socket.h"
 #include "vmm/config.h"
@@ -46,8 +47,9 @@ struct resources {
 	struct {
 		struct net_tap taps[NET_PAIRS_MAX];
 		unsigned tap_count;
-		struct passt *passt;	   /* NULL: on something else */
-		struct vhost_user *server; /* NULL: on something else */
+		struct vhost_kernel kernel; /* with vhost */
+		struct passt *passt;	    /* NULL: on something else */
+		struct vhost_user *server;  /* NULL: on something else */
 	} nets[CONFIG_NETS_MAX];
 	struct share_server shares[CONFIG_SHARES_MAX];
 	struct vsock_socket vsock; /* fd -1: none */

@@ -43,20 +43,28 @@ def host_listener(tap):
         yield server
 
 
+# Who serves the card: onggi, or the kernel with vhost-net.
+VHOST = pytest.param(",vhost", marks=pytest.mark.skipif(
+    not os.access("/dev/vhost-net", os.R_OK | os.W_OK),
+    reason="there is no /dev/vhost-net"))
+either_server = pytest.mark.parametrize("server", ["", VHOST])
+
 UP = f"ip addr add {GUEST}/30 dev eth0; ip link set eth0 up; "
 
 
-def guest(images, tap, script, *args):
+def guest(images, card, script, *args):
     """Starts a guest whose shell script runs with the network up."""
     return Guest("run", "--kernel", images.tuned, "--initrd",
-                 images.initramfs, "--net", f"tap={tap}", *args,
+                 images.initramfs, "--net", f"tap={card}", *args,
                  sh=UP + script)
 
 
-def test_100_mb_reach_the_guest_whole(images, tap, listener):
+@either_server
+def test_100_mb_reach_the_guest_whole(images, tap, listener, server):
     data = os.urandom(MIB)
     digest = hashlib.md5(data * 100).hexdigest()
-    with guest(images, tap, f"nc {HOST} 7000 </dev/null | md5sum") as vm:
+    with guest(images, tap + server,
+               f"nc {HOST} 7000 </dev/null | md5sum") as vm:
         connection = listener.accept()[0]
         connection.settimeout(120)
         with connection:
@@ -66,11 +74,12 @@ def test_100_mb_reach_the_guest_whole(images, tap, listener):
         assert digest in vm.text
 
 
-def test_100_mb_come_from_the_guest_whole(images, tap, listener):
+@either_server
+def test_100_mb_come_from_the_guest_whole(images, tap, listener, server):
     script = ("head -c 1048576 /dev/urandom >/tmp/r; "
               "for i in $(seq 100); do cat /tmp/r; done >/tmp/all; "
               f"md5sum </tmp/all; nc {HOST} 7000 </tmp/all")
-    with guest(images, tap, script, "--memory", "512M") as vm:
+    with guest(images, tap + server, script, "--memory", "512M") as vm:
         connection = listener.accept()[0]
         connection.settimeout(120)
         digest, size = hashlib.md5(), 0
@@ -148,10 +157,11 @@ def test_streams_and_floods_with_offloads(images, tap, before):
     assert result.stdout.split()[-1] == "3", result.stdout
 
 
-def test_ping_answers_and_addresses_are_as_given(images, tap):
+@either_server
+def test_ping_answers_and_addresses_are_as_given(images, tap, server):
     result = run("run", "--kernel", images.tuned, "--initrd",
                  images.initramfs, "--net",
-                 f"tap={tap},mac=02:11:22:33:44:55,mtu=1400",
+                 f"tap={tap}{server},mac=02:11:22:33:44:55,mtu=1400",
                  sh=UP + f"ping -c 3 -W 2 {HOST} | grep -c ttl=; "
                  "cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu")
     assert result.stdout.split() == ["3", "02:11:22:33:44:55", "1400"]
@@ -184,7 +194,8 @@ def test_a_stock_kernel_drives_each_device(images, tap, tmp_path):
     assert "to hvc0" in hvc.read_text(encoding="utf-8")
 
 
-def test_card_survives_unbind_and_bind_under_traffic(images, tap):
+@either_server
+def test_card_survives_unbind_and_bind_under_traffic(images, tap, server):
     script = f"""
         d=/sys/bus/virtio/drivers/virtio_net
         v=$(basename $d/virtio*)
@@ -196,8 +207,38 @@ def test_card_survives_unbind_and_bind_under_traffic(images, tap):
         done
         ping -c 2 -W 2 {HOST} | grep -c ttl="""
     result = run("run", "--kernel", images.tuned, "--initrd",
-                 images.initramfs, "--net", f"tap={tap}", sh=UP + script)
+                 images.initramfs, "--net", f"tap={tap}{server}",
+                 sh=UP + script)
     assert result.stdout.strip() == "2", result.stdout + result.stderr
+
+
+@either_server
+def test_card_survives_a_tap_that_is_down(images, tap, server):
+    """What is sent meanwhile is lost, and nothing else."""
+    script = f"""
+        answers() {{ ping -c 1 -W 1 {HOST} >/dev/null; }}
+        until answers; do :; done; echo ready
+        while answers; do :; done
+        ping -i 0.05 -c 40 -W 1 {HOST} >/dev/null; echo down
+        until answers; do :; done; echo up"""
+    with guest(images, tap + server, script) as vm:
+        vm.wait_for("ready")
+        subprocess.run(["ip", "link", "set", tap, "down"], check=True)
+        vm.wait_for("down")
+        subprocess.run(["ip", "link", "set", tap, "up"], check=True)
+        assert vm.finish() == 0
+    assert vm.text.split() == ["ready", "down", "up"]
+
+
+@either_server
+def test_card_survives_reboots(images, tap, server):
+    """With memory below and above the hole."""
+    script = f"ping -c 3 -W 5 {HOST} | grep -c ttl=; reboot -f"
+    with guest(images, tap + server, script, "--memory", "4G") as vm:
+        for _ in range(3):
+            vm.wait_for("3\r\n")
+            vm.wait_for("Restarting system\r\n")
+            vm.text = ""
 
 
 def test_a_tap_that_is_not_there_is_made_and_goes_away(images):

@@ -26,6 +26,11 @@ needs_passt = pytest.mark.skipif(not shutil.which("passt"),
     ("user,queues=2", ["queues", "one pair"]),
     ("tap=t0,queues=0", ["queues", "1 to 8"]),
     ("tap=t0,queues=9", ["queues", "1 to 8"]),
+    ("user,vhost", ["vhost goes with tap=NAME alone"]),
+    ("vhost-user=s,vhost", ["vhost goes with tap=NAME alone"]),
+    ("tap=t0,vhost,queues=2", ["queues", "vhost has one pair"]),
+    *((f"tap=t0,vhost,{limit}", ["vhost has no limits"])
+      for limit in ("rx-bw=1M", "rx-pps=1", "tx-bw=1M", "tx-pps=1")),
     ("user,publish=80:80,publish=udp:80:80,publish=0.0.0.0:80:81",
      ["port 80 is named twice"]),
     *((f"user,publish={port}", [f"'{port}' is not like 8080:80"])
@@ -58,6 +63,26 @@ def test_ports_are_a_list_in_both_forms(tmp_path):
     ports = ",publish=1:1" * 33
     refused(run("run", "--net", "user" + ports), onggi.EXIT_USAGE, "net: ",
             "publish: more than 32")
+
+
+@pytest.mark.skipif(os.path.exists("/dev/vhost-net"),
+                    reason="there is /dev/vhost-net")
+def test_without_vhost_net_its_module_is_named(tmp_path):
+    refused(run("run", "--kernel", guest(tmp_path, machine.SLEEP), "--net",
+                "tap=t0,vhost"),
+            onggi.EXIT_IO, "net0: /dev/vhost-net: ", "modprobe vhost_net")
+
+
+def test_vhost_is_a_word_in_both_forms(tmp_path):
+    kernel = guest(tmp_path, machine.NULL_GUEST)
+    path = tmp_path / "vm.json"
+    path.write_text(json.dumps({"kernel": str(kernel), "net": [
+        {"tap": "t0", "vhost": True, "queues": 1, "iothread": "io"}]}))
+    line = run("run", "--config", path, "--dry-run").stdout.splitlines()[0]
+    words = "tap=t0,vhost,queues=1,iothread=io"
+    assert f"--net {words}" in line
+    again = run("run", "--kernel", kernel, "--net", words, "--dry-run")
+    assert again.stdout.splitlines()[0] == line
 
 
 @needs_kvm
