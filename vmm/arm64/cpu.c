@@ -116,7 +116,7 @@ static int start_pmu(struct vm *vm, struct error *err)
 static int start_steal_time(struct vm *vm, struct error *err)
 {
 	struct kvm_userspace_memory_region slot = {
-		.slot = LAYOUT_RAM_MAX,
+		.slot = GUEST_REGIONS_MAX, /* behind all of vm->mem */
 		.guest_phys_addr = STEAL_BASE,
 		.memory_size = STEAL_SIZE,
 	};
