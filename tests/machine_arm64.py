@@ -20,6 +20,8 @@ STOCK_KERNEL = "cloud-arm64"
 # a driver for it: Debian's cloud kernel is without.
 BUTTON_PLACE, BUTTON = "/proc/device-tree", "gpio-keys"
 BUTTON_STOCK = ("generic_vmlinuz", "generic_initrd")
+# Whether a file system of it has DAX.
+STOCK_HAS_DAX = False
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["Image"]
 # Tuned kernels that only some have built, with the size of their pages.

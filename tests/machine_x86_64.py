@@ -18,6 +18,8 @@ STOCK_KERNEL = "cloud-amd64"
 # a driver for it.
 BUTTON_PLACE, BUTTON = "/sys/bus/acpi/devices", "PNP0C0C"
 BUTTON_STOCK = ("debian_vmlinuz", "debian_initrd")
+# Whether a file system of it has DAX.
+STOCK_HAS_DAX = True
 # Tuned kernels that know of a power button.
 BUTTON_KERNELS = ["vmlinux-acpi", "bzImage-acpi"]
 # Tuned kernels that only some have built, with the size of their pages.

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from onggi import Guest, run
+from onggi import Guest, machine, run
 
 MIB = 1 << 20
 
@@ -118,12 +118,14 @@ def test_driver_can_be_unbound_and_bound_again_in_traffic(busybox, pmem):
 
 
 def test_a_stock_kernel_has_it(images, pmem):
+    """Debian's for arm64 has the driver, but no DAX."""
+    dax = "-o dax=always" if machine.STOCK_HAS_DAX else ""
     done = run("run", "--kernel", images.debian_vmlinuz, "--initrd",
                images.debian_initrd, "--memory", "512M", "--disk",
                f"{images.debian_root},root,readonly", "--pmem", pmem,
-               "--cmdline", "init=/usr/lib/onggi/init", sh="""
+               "--cmdline", "init=/usr/lib/onggi/init", sh=f"""
             modprobe virtio_pmem && modprobe nd_pmem || exit 1
-            mount -o dax=always /dev/pmem0 /mnt || exit 2
+            mount {dax} /dev/pmem0 /mnt || exit 2
             echo hello >/mnt/file && sync && umount /mnt""", timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert clean(pmem)
