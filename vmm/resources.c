@@ -51,34 +51,6 @@ bool resources_is_open_as(const struct stat *st, int fd)
 	return fd >= 0 && fstat(fd, &open) == 0 && same_file(&open, st);
 }
 
-int resources_refuse_own_file(const struct resources *resources,
-			      const struct vm_config *config, const char *path,
-			      struct error *err)
-{
-	const char *use = NULL;
-	struct stat st;
-
-	if (stat(path, &st))
-		return 0; /* a new file, or open() will say what is wrong */
-	if (resources_is_open_as(&st, resources->kernel.fd))
-		use = "the kernel";
-	if (resources_is_open_as(&st, resources->initrd.fd))
-		use = "the initrd";
-	for (unsigned i = 0; i < config->disk_count; i++)
-		if (resources_is_open_as(&st, resources->disks[i].fd))
-			use = config->disks[i].id;
-	for (unsigned i = 0; i < config->pmem_count; i++)
-		if (resources_is_open_as(&st, resources->pmems[i].fd))
-			use = "persistent memory";
-	if (resources_is_open_as(&st, resources->pidfile_fd))
-		use = "the pidfile";
-	if (vsock_socket_is(&resources->vsock, &st))
-		use = "the vsock socket";
-	if (!use)
-		return 0;
-	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
-}
-
 /* What this VM has opened a file as, in a way that bears no second; NULL:
  * nothing. */
 static const char *opened_as(const struct resources *resources,
@@ -94,6 +66,31 @@ static const char *opened_as(const struct resources *resources,
 		    !(readonly && config->pmems[i].readonly))
 			return "persistent memory";
 	return NULL;
+}
+
+int resources_refuse_own_file(const struct resources *resources,
+			      const struct vm_config *config, const char *path,
+			      struct error *err)
+{
+	const char *use = NULL, *disk;
+	struct stat st;
+
+	if (stat(path, &st))
+		return 0; /* a new file, or open() will say what is wrong */
+	if (resources_is_open_as(&st, resources->kernel.fd))
+		use = "the kernel";
+	if (resources_is_open_as(&st, resources->initrd.fd))
+		use = "the initrd";
+	disk = opened_as(resources, config, &st, false);
+	if (disk)
+		use = disk;
+	if (resources_is_open_as(&st, resources->pidfile_fd))
+		use = "the pidfile";
+	if (vsock_socket_is(&resources->vsock, &st))
+		use = "the vsock socket";
+	if (!use)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path, use);
 }
 
 /* disk_open() cannot know whose the lock is that it meets. */
