@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/container_of.h"
+#include "base/wake.h"
 
 #define STACK_SIZE (64 * 1024)
 
@@ -97,7 +98,6 @@ static bool is_draining(struct block_threads *threads)
 static void *worker_main(void *arg)
 {
 	struct block_threads *threads = arg;
-	uint64_t one = 1;
 
 	pthread_mutex_lock(&threads->lock);
 	for (;;) {
@@ -118,8 +118,7 @@ static void *worker_main(void *arg)
 		pthread_mutex_lock(&threads->lock);
 		list_append(&threads->done, req);
 		pthread_cond_signal(&threads->finished);
-		if (write(threads->event_fd, &one, sizeof(one)) < 0)
-			continue; /* full: the owner has yet to look anyway */
+		wake(threads->event_fd);
 	}
 	pthread_mutex_unlock(&threads->lock);
 	return NULL;

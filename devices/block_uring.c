@@ -10,6 +10,7 @@
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 #define SQ_ENTRIES 32 /* one batch; completions have room for config.max */
 
@@ -88,7 +89,6 @@ static bool push_queue(struct block_uring *uring)
 static void uring_submit(struct block_engine *engine)
 {
 	struct block_uring *uring = from_engine(engine);
-	uint64_t one = 1;
 
 	while (push_queue(uring) && uring->waiting &&
 	       uring->turn_bytes < TURN_BYTES) {
@@ -102,8 +102,7 @@ static void uring_submit(struct block_engine *engine)
 	/* The turn is over, or the kernel is out of memory for now (EAGAIN,
 	 * EBUSY): have the owner come back, as if something had finished. */
 	if (io_uring_sq_ready(&uring->ring) || uring->waiting)
-		if (write(uring->event_fd, &one, sizeof(one)) < 0)
-			return;
+		wake(uring->event_fd);
 }
 
 static void requeue(struct block_uring *uring, struct block_request *req)

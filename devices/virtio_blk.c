@@ -4,11 +4,11 @@
 #include <linux/virtio_ids.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/iov.h"
 #include "base/le_types.h"
+#include "base/wake.h"
 #include "devices/virtio_blk_device.h"
 
 /* One turn ends after this many requests, so that neither a vCPU nor the event
@@ -170,7 +170,6 @@ static void completions_ready(struct event_source *source, uint32_t events)
 static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_blk *blk = blk_from_dev(dev);
-	uint64_t one = 1;
 
 	blk->waiting &= ~(1u << queue);
 	if (!blk->waiting)
@@ -179,8 +178,8 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	blk->pushed &= ~(1u << queue);
 	go_on(blk);
 	/* the event loop may have an exchange to go on with */
-	if (blk->swap.pending && write(blk->completions.fd, &one, 8) < 0)
-		return;
+	if (blk->swap.pending)
+		wake(blk->completions.fd);
 }
 
 static const struct virtio_device_ops blk_ops = {
@@ -218,7 +217,7 @@ virtio_blk_create(const struct virtio_blk_options *options,
 	rate_limiter_init(&blk->limiter, &options->limits, loop, &blk->dev.lock,
 			  limit_is_over);
 	blk->completions = (struct event_source){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.fd = wake_open(),
 		.ready = completions_ready,
 		.lock = &blk->dev.lock,
 	};

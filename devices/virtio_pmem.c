@@ -5,7 +5,6 @@
 #include <linux/virtio_pmem.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -13,6 +12,7 @@
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 #define TURN_REQUESTS 64 /* served before others have a turn */
 
@@ -250,7 +250,7 @@ virtio_pmem_create(const struct virtio_pmem_options *options,
 	pmem->dev.config = &pmem->config;
 	pmem->dev.config_size = sizeof(pmem->config);
 	pmem->completions = (struct event_source){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.fd = wake_open(),
 		.ready = completions_ready,
 		.lock = &pmem->dev.lock,
 	};

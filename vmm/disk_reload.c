@@ -5,13 +5,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/wake.h"
 #include "devices/virtio_blk.h"
 #include "vmm/machine.h"
 #include "vmm/vm.h"
@@ -340,7 +340,7 @@ static struct disk_look *look_create(const struct vm *vm)
 	if (!look)
 		return NULL;
 	pthread_mutex_init(&look->lock, NULL);
-	look->found_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	look->found_fd = wake_open();
 	for (unsigned i = 0; i < vm->config->disk_count; i++) {
 		look->count++;
 		if (!fill_view(&look->views[i], &vm->config->disks[i],
