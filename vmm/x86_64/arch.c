@@ -37,9 +37,10 @@
 #define RESET_CODE_ADDRESS 0x472
 #define RESET_CODE_WARM 0x1234
 
-/* What the I/O APIC's 24 inputs have left for virtio. */
-static const uint8_t virtio_gsis[] = { 5,  6,  7,  8,  10, 11, 12, 13, 14, 15,
-				       16, 17, 18, 19, 20, 21, 22, 23, 3 };
+/* What the I/O APIC's 24 inputs have left for virtio. First those that KVM does
+ * not lead to the PIC, too, which would take part in each interrupt. */
+static const uint8_t virtio_gsis[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6,
+				       7,  8,  10, 11, 12, 13, 14, 15, 3 };
 _Static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
 	       "an interrupt for every slot");
 
