@@ -180,7 +180,7 @@ def _counted_command(script, options, timeout, *more):
 # --- benchmarks that take minutes ---
 
 STALL_CPU, STALL_WALL = 60, 900  # seconds without progress
-STALLS_MAX = 10
+STALLS_MAX = 5  # in a row
 TESTBED_FAILED = 125  # exit status of tests/testbed/run
 
 
@@ -195,13 +195,16 @@ def run_counted_long(script, options, *more):
         notes.touch()
         command = _counted_command(script, options, 3600, "--json", rows,
                                    "--journal", notes, *more)
-        for _ in range(STALLS_MAX):
+        stalls = known = 0
+        while stalls < STALLS_MAX:
             with subprocess.Popen(command, cwd=ROOT,
                                   stdout=subprocess.DEVNULL) as process:
                 if not _stalls(process, notes):
                     if process.returncode != TESTBED_FAILED:
                         break
                 process.terminate()
+            stalls = stalls + 1 if notes.stat().st_size == known else 1
+            known = notes.stat().st_size
             print("the emulated machine stalls; going on in a new one",
                   file=sys.stderr)
         return json.loads(rows.read_text()) if rows.exists() else None
