@@ -17,8 +17,8 @@
 #include "base/log.h"
 #include "vmm/commands.h"
 #include "vmm/kvm.h"
+#include "vmm/passt.h"
 #include "vmm/probe.h"
-#include "vmm/program.h"
 #include "vmm/virtiofsd.h"
 
 enum verdict { OK, LIMITED, FAILED };
@@ -97,14 +97,18 @@ static void check_tap(void)
 
 static void check_passt(void)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], text[PATH_MAX + sizeof(", over vhost-user")];
+	bool vhost_user;
 
-	if (program_find("passt", path))
-		say(OK, "passt", path);
-	else
+	if (!passt_find(path, &vhost_user)) {
 		say(LIMITED, "passt",
 		    "not installed, so no --net user; it is Debian's package "
 		    "passt");
+		return;
+	}
+	snprintf(text, sizeof(text), "%s, over %s", path,
+		 vhost_user ? "vhost-user" : "a stream");
+	say(OK, "passt", text);
 }
 
 static void check_virtiofsd(void)

@@ -421,6 +421,9 @@ static int validate_net(const struct config_net *net, struct error *err)
 	if (net->publish_count && !net->user)
 		return error_set(err, ERROR_USAGE, 0,
 				 "publish is for user alone");
+	if (net->stream && !net->user)
+		return error_set(err, ERROR_USAGE, 0,
+				 "stream is for user alone");
 	if (net->queues > 1 && net->user)
 		return error_set(err, ERROR_USAGE, 0,
 				 "queues: passt has one pair");
@@ -612,15 +615,10 @@ int config_validate(struct vm_config *config, struct error *err)
 	return 0;
 }
 
-bool config_shares_memory(const struct vm_config *config)
+bool config_net_needs_frames(const struct config_net *net)
 {
-	for (unsigned i = 0; i < config->disk_count; i++)
-		if (config->disks[i].vhost_user)
-			return true;
-	for (unsigned i = 0; i < config->net_count; i++)
-		if (config->nets[i].vhost_user)
-			return true;
-	return config->share_count > 0;
+	return net->stream || net->iothread || is_limited(&net->rx_limit) ||
+	       is_limited(&net->tx_limit);
 }
 
 /* --- printing --- */

@@ -75,6 +75,7 @@ struct config_net {
 	char *tap;
 	bool vhost;			   /* the kernel serves the tap */
 	bool user;			   /* behind passt */
+	bool stream;			   /* over a stream socket */
 	char *vhost_user;		   /* the socket of a server */
 	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
 	unsigned publish_count;
@@ -173,8 +174,9 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
  * consoles, disk names, the CID. */
 int config_validate(struct vm_config *config, struct error *err);
 
-/* Whether other processes serve devices, and so have to see guest memory. */
-bool config_shares_memory(const struct vm_config *config);
+/* Whether the card's frames must come by here, even if another process could
+ * serve its queues. */
+bool config_net_needs_frames(const struct config_net *net);
 
 /* The command line that gives this configuration, quoted for a shell. */
 void config_print_command(const struct vm_config *config, FILE *out);

@@ -83,6 +83,7 @@ static const struct field net_fields[] = {
 	{ "tap", FIELD_STRING, AT(config_net, tap) },
 	{ "vhost", FIELD_FLAG, AT(config_net, vhost) },
 	{ "user", FIELD_FLAG, AT(config_net, user) },
+	{ "stream", FIELD_FLAG, AT(config_net, stream) },
 	{ "vhost-user", FIELD_STRING, AT(config_net, vhost_user) },
 	{ "publish", FIELD_STRING,
 	  LIST(config_net, publish, publish_count, CONFIG_PUBLISH_MAX) },
@@ -162,7 +163,8 @@ const struct field config_fields[] = {
 		  "to 4" },
 	{ "net", FIELD_GROUP, LIST(vm_config, nets, net_count, CONFIG_NETS_MAX),
 	  .group = net_fields,
-	  .arg = "tap=NAME[,vhost|,queues=N]|user[,publish=PORT:PORT]...|"
+	  .arg = "tap=NAME[,vhost|,queues=N]|user[,stream][,publish=PORT:PORT]."
+		 "..|"
 		 "vhost-user=SOCK[,mac=M][,mtu=N][,rx-bw=SIZE][,rx-pps=N]"
 		 "[,tx-bw=SIZE][,tx-pps=N][,rx-bw-burst=SIZE][,rx-pps-burst=N]"
 		 "[,tx-bw-burst=SIZE][,tx-pps-burst=N][,iothread=NAME]",

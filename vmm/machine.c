@@ -78,15 +78,23 @@ static void set_address(uint8_t mac[NET_MAC_LEN], const struct config_net *net)
 		net_tap_mac(config_net_name(net), mac);
 }
 
+static uint16_t mtu_of(const struct config_net *net)
+{
+	/* passt's is not the one that guests start with */
+	return (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU : net->mtu);
+}
+
 static int create_server_net(struct vm *vm, unsigned index,
 			     struct vm_device *device, struct error *err)
 {
 	const struct config_net *net = &vm->config->nets[index];
 	struct vhost_user_net_options options = {
-		.conn = vm->resources->nets[index].server,
-		.mtu = (uint16_t)net->mtu,
+		.conn = resources_net_server(vm->resources, index, err),
+		.mtu = mtu_of(net),
 	};
 
+	if (!options.conn)
+		return -1;
 	set_address(options.mac, net);
 	device->destroy = vhost_device_destroy;
 	device->dev = vhost_user_net_create(&options, &vm->mem, vm->loop, err);
@@ -131,15 +139,13 @@ static int create_net(struct vm *vm, unsigned index, struct vm_device *device,
 {
 	const struct config_net *net = &vm->config->nets[index];
 	struct virtio_net_options options = {
-		/* passt's is not the one that guests start with */
-		.mtu = (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU
-							 : net->mtu),
+		.mtu = mtu_of(net),
 		.rx_limits = rate_limits(&net->rx_limit),
 		.tx_limits = rate_limits(&net->tx_limit),
 	};
 	struct event_loop *loop;
 
-	if (net->vhost_user)
+	if (resources_net_is_served(vm->resources, index))
 		return create_server_net(vm, index, device, err);
 	loop = iothread_loop(vm, net->iothread, err);
 	if (!loop)

@@ -62,7 +62,7 @@ static int share(struct vm *vm, uint8_t *host)
 int memory_create(struct vm *vm, struct error *err)
 {
 	const struct config_memory *memory = &vm->config->memory;
-	bool shared = config_shares_memory(vm->config);
+	bool shared = resources_share_memory(vm->resources);
 	bool hugetlb = memory->hugepages && !shared;
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS |
 		    (hugetlb ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE);

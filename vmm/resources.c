@@ -226,6 +226,24 @@ static int open_nets(struct resources *resources,
 	return 0;
 }
 
+bool resources_net_is_served(const struct resources *resources, unsigned index)
+{
+	const struct passt *passt = resources->nets[index].passt;
+
+	return resources->nets[index].server ||
+	       (passt && passt_is_vhost_user(passt));
+}
+
+struct vhost_user *resources_net_server(struct resources *resources,
+					unsigned index, struct error *err)
+{
+	struct vhost_user **server = &resources->nets[index].server;
+
+	if (!*server)
+		*server = passt_connect(resources->nets[index].passt, err);
+	return *server;
+}
+
 unsigned resources_net(struct resources *resources, unsigned index,
 		       struct net_backend *backends[static NET_PAIRS_MAX])
 {
@@ -282,6 +300,17 @@ static int serve_shares(struct resources *resources,
 		if (resources_serve_share(resources, config, i, err))
 			return -1;
 	return 0;
+}
+
+bool resources_share_memory(const struct resources *resources)
+{
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+		if (resources->disk_servers[i])
+			return true;
+	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+		if (resources_net_is_served(resources, i))
+			return true;
+	return resources->shares[0].conn != NULL;
 }
 
 static void leave(struct vhost_user *server)
@@ -482,10 +511,6 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		error_wrap(err, "kernel");
 		goto fail;
 	}
-	/* huge pages of the host's have no room for a file's, and what is
-	 * shared is one file's alone */
-	if (!config->memory.hugepages && !config_shares_memory(config))
-		lease_kernel(resources);
 	if (config->initrd &&
 	    open_image(&resources->initrd, config->initrd, err)) {
 		error_wrap(err, "initrd");
@@ -496,6 +521,10 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 	    open_nets(resources, config, err) ||
 	    serve_shares(resources, config, err))
 		goto fail;
+	/* huge pages of the host's have no room for a file's, and what is
+	 * shared is one file's alone */
+	if (!config->memory.hugepages && !resources_share_memory(resources))
+		lease_kernel(resources);
 	resources->kvm_fd = kvm_open(err);
 	if (resources->kvm_fd < 0)
 		goto fail;

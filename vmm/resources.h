@@ -49,7 +49,7 @@ struct resources {
 		unsigned tap_count;
 		struct vhost_kernel kernel; /* with vhost */
 		struct passt *passt;	    /* NULL: on something else */
-		struct vhost_user *server;  /* NULL: on something else */
+		struct vhost_user *server;  /* or passt's, once asked */
 	} nets[CONFIG_NETS_MAX];
 	struct share_server shares[CONFIG_SHARES_MAX];
 	struct vsock_socket vsock; /* fd -1: none */
@@ -70,6 +70,9 @@ int resources_serve_share(struct resources *resources,
 			  const struct vm_config *config, unsigned index,
 			  struct error *err);
 
+/* Whether other processes serve devices, and so have to see guest memory. */
+bool resources_share_memory(const struct resources *resources);
+
 /* Ends the connections to servers of devices, which no VM uses any more. */
 void resources_leave_servers(struct resources *resources);
 
@@ -85,6 +88,12 @@ void resources_close(struct resources *resources);
 
 /* Only removes the files that others see. May be called by a signal handler. */
 void resources_remove_files(const struct resources *resources);
+
+/* Whether another process serves the queues of a network card; the connection
+ * to it, or NULL with err set. */
+bool resources_net_is_served(const struct resources *resources, unsigned index);
+struct vhost_user *resources_net_server(struct resources *resources,
+					unsigned index, struct error *err);
 
 /* What a network card's queue pairs send to and receive from: fills backends
  * and returns their number. */

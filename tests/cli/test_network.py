@@ -3,7 +3,6 @@ beside the VM's."""
 
 import json
 import os
-import shutil
 import signal
 import socket
 from pathlib import Path
@@ -12,9 +11,7 @@ import pytest
 
 from common import guest, needs_kvm, onggi, refused, wait_until
 from onggi import Guest, machine, run
-
-needs_passt = pytest.mark.skipif(not shutil.which("passt"),
-                                 reason="passt is not installed")
+from passt import each_way, with_first
 
 
 @pytest.mark.parametrize("text, words", [
@@ -22,6 +19,8 @@ needs_passt = pytest.mark.skipif(not shutil.which("passt"),
     ("user,tap=t0", ["needs one of tap=NAME, user and vhost-user=SOCK"]),
     ("user,publish", ["publish needs a value"]),
     ("tap=t0,publish=1:1", ["publish is for user alone"]),
+    ("tap=t0,stream", ["stream is for user alone"]),
+    ("vhost-user=s,stream", ["stream is for user alone"]),
     ("user,mtu=65521", ["mtu", "65520"]),
     ("user,queues=2", ["queues", "one pair"]),
     ("tap=t0,queues=0", ["queues", "1 to 8"]),
@@ -51,13 +50,13 @@ def test_ports_are_a_list_in_both_forms(tmp_path):
     kernel = guest(tmp_path, machine.NULL_GUEST)
     path = tmp_path / "vm.json"
     path.write_text(json.dumps({"kernel": str(kernel), "net": [
-        {"user": True, "publish": ["80:81", "udp:[::1]:82:83"],
+        {"user": True, "stream": True, "publish": ["80:81", "udp:[::1]:82:83"],
          "mac": "02:00:00:00:00:01"}, {"tap": "t0"}]}))
     line = run("run", "--config", path, "--dry-run").stdout.splitlines()[0]
-    assert ("--net 'user,publish=80:81,publish=udp:[::1]:82:83,"
+    assert ("--net 'user,stream,publish=80:81,publish=udp:[::1]:82:83,"
             "mac=02:00:00:00:00:01' --net tap=t0") in line
     again = run("run", "--kernel", kernel, "--net",
-                "user,publish=80:81,publish=udp:[::1]:82:83,"
+                "user,stream,publish=80:81,publish=udp:[::1]:82:83,"
                 "mac=02:00:00:00:00:01", "--net", "tap=t0", "--dry-run")
     assert again.stdout.splitlines()[0] == line
     ports = ",publish=1:1" * 33
@@ -97,20 +96,60 @@ def passt_that(tmp_path, script):
     path = tmp_path / "passt"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    return with_first(tmp_path)
+
+
+# What onggi looks for in a passt.
+VHOST_USER = "# knows --vhost-user\n"
 
 
 @needs_kvm
-def test_a_passt_that_does_not_start_says_why(tmp_path):
+@pytest.mark.parametrize("script", ["", VHOST_USER])
+def test_a_passt_that_does_not_start_says_why(tmp_path, script):
     kernel = guest(tmp_path, machine.SLEEP)
-    env = passt_that(tmp_path, "echo first >&2; echo 'No port at all' >&2\n"
-                               "echo 'Failed to send 5 bytes to syslog' >&2\n"
-                               "exit 1")
+    env = passt_that(tmp_path, script +
+                     "echo first >&2; echo 'No port at all' >&2\n"
+                     "echo 'Failed to send 5 bytes to syslog' >&2\n"
+                     "exit 1")
     refused(run("run", "--kernel", kernel, "--net", "user", env=env),
-            onggi.EXIT_IO, "passt: No port at all")
-    env = passt_that(tmp_path, "exit 0")
+            onggi.EXIT_IO, "net user: passt: No port at all")
+    env = passt_that(tmp_path, script + "exit 0")
     refused(run("run", "--kernel", kernel, "--net", "user", env=env),
-            onggi.EXIT_IO, "passt: ended at once")
+            onggi.EXIT_IO, "net user: passt: ended at once")
+
+
+@needs_kvm
+def test_a_passt_that_is_no_back_end_after_all_is_refused(tmp_path):
+    env = passt_that(tmp_path, VHOST_USER +
+                     "echo 'some words of greeting' >&3; sleep 1; sleep 5")
+    refused(run("run", "--kernel", guest(tmp_path, machine.SLEEP), "--net",
+                "user", env=env),
+            onggi.EXIT_IO, "net user: passt: the back-end sent what is no "
+            "message")
+
+
+@needs_kvm
+@pytest.mark.parametrize("script, net, asked", [
+    ("", "user", False), (VHOST_USER, "user", True),
+    (VHOST_USER, "user,queues=1,mtu=1500", True),
+    # for which frames have to come by
+    *((VHOST_USER, f"user,{words}", False)
+      for words in ("stream", "iothread=io", "rx-bw=1M", "tx-pps=10")),
+])
+def test_passt_is_asked_for_vhost_user_where_it_knows_it(tmp_path, script, net,
+                                                         asked):
+    words = tmp_path / "words"
+    env = passt_that(tmp_path, f"{script}echo $* >{words}; exit 1")
+    refused(run("run", "--kernel", guest(tmp_path, machine.SLEEP), "--net",
+                net, env=env), onggi.EXIT_IO, "passt: ended at once")
+    assert ("--vhost-user" in words.read_text().split()) == asked
+
+
+@pytest.mark.parametrize("script, how", [("", "a stream"),
+                                         (VHOST_USER, "vhost-user")])
+def test_doctor_says_how_passt_is_spoken_to(tmp_path, script, how):
+    text = run("doctor", env=passt_that(tmp_path, script)).stdout
+    assert f" {tmp_path}/passt, over {how}\n" in text
 
 
 def descendants(pid):
@@ -168,12 +207,14 @@ def udp_is_bound(port):
 
 
 @needs_kvm
-@needs_passt
+@each_way
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_passt_ends_with_the_vm_however_that_ends(tmp_path, number):
+def test_passt_ends_with_the_vm_however_that_ends(tmp_path, number, net,
+                                                  folder):
     port = free_port()
     with Guest("run", "--kernel", guest(tmp_path, machine.SLEEP), "--net",
-               f"user,publish={port}:80,publish=udp:{port}:53") as vm:
+               f"{net},publish={port}:80,publish=udp:{port}:53",
+               env=with_first(folder)) as vm:
         wait_until(lambda: listens(port), "the port")
         wait_until(lambda: udp_is_bound(port), "the port of UDP")
         pid, = descendants(vm.process.pid)
@@ -187,11 +228,12 @@ def test_passt_ends_with_the_vm_however_that_ends(tmp_path, number):
 
 
 @needs_kvm
-@needs_passt
-def test_a_guests_reboot_is_none_of_passts(tmp_path):
+@each_way
+def test_a_guests_reboot_is_none_of_passts(tmp_path, net, folder):
     port = free_port()
     with Guest("run", "--kernel", guest(tmp_path, machine.NULL_GUEST), "--net",
-               f"user,publish={port}:80", "--log-level", "info") as vm:
+               f"{net},publish={port}:80", "--log-level", "info",
+               env=with_first(folder)) as vm:
         wait_until(lambda: listens(port), "the port")
         first = descendants(vm.process.pid)
         for _ in range(3):
@@ -203,10 +245,10 @@ def test_a_guests_reboot_is_none_of_passts(tmp_path):
 
 
 @needs_kvm
-@needs_passt
-def test_a_port_in_use_ends_the_vm(tmp_path):
+@each_way
+def test_a_port_in_use_ends_the_vm(tmp_path, net, folder):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         refused(run("run", "--kernel", guest(tmp_path, machine.SLEEP), "--net",
-                    f"user,publish={port}:80"),
+                    f"{net},publish={port}:80", env=with_first(folder)),
                 onggi.EXIT_IO, "passt", str(port))
