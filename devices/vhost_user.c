@@ -686,12 +686,13 @@ int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
 		},
 	};
 
-	/* the kick starts the ring, so it comes last; without protocol features
-	 * it is enabled then, too */
+	/* The kick starts the ring, so it comes last; without protocol features
+	 * it is enabled then, too. passt of 2025 uses some of a ring as soon as
+	 * it has its addresses, and dies if it has no way to tell of it. */
 	if (request_state(conn, VHOST_SET_VRING_NUM_MSG, index, ring->size) ||
 	    request_state(conn, VHOST_SET_VRING_BASE_MSG, index, ring->base) ||
-	    request(conn, &addr, NULL, 0) ||
 	    request_fd(conn, VHOST_SET_VRING_CALL_MSG, index, ring->call) ||
+	    request(conn, &addr, NULL, 0) ||
 	    request_fd(conn, VHOST_SET_VRING_KICK_MSG, index, ring->kick))
 		return -EIO;
 	if (!conn->has_protocol)
