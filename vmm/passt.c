@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -385,6 +386,29 @@ void passt_unwatch(struct passt *passt)
 
 /* --- vhost-user --- */
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Without its connection it ends, and knows why better than who speaks to it;
+ * one that lives on may say more without end. */
+static void explain(struct passt *passt, struct error *err)
+{
+	struct pollfd in = { .fd = passt->messages.fd, .events = POLLIN };
+	int64_t end = now_ms() + END_MS, left;
+
+	while ((left = end - now_ms()) > 0 && poll(&in, 1, (int)left) > 0)
+		if (!read_messages(passt)) {
+			error_set(err, ERROR_IO, 0, NAME ": %s",
+				  last_words(passt));
+			return;
+		}
+}
+
 struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 {
 	const struct vhost_user_options wanted = {
@@ -393,14 +417,8 @@ struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 		.fd = take_fd(&passt->fd),
 	};
 	struct vhost_user *conn = vhost_user_create(&wanted, err);
-	struct pollfd in = { .fd = passt->messages.fd, .events = POLLIN };
 
-	/* it has ended, and knows why better than who speaks to it */
-	while (!conn && poll(&in, 1, END_MS) > 0)
-		if (!read_messages(passt)) {
-			error_set(err, ERROR_IO, 0, NAME ": %s",
-				  last_words(passt));
-			break;
-		}
+	if (!conn)
+		explain(passt, err);
 	return conn;
 }

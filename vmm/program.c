@@ -1,5 +1,6 @@
 #include "vmm/program.h"
 
+#include <paths.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,10 @@ bool program_find(const char *name, char path[static PATH_MAX])
 {
 	const char *folder = getenv("PATH"), *end;
 
-	for (; folder && *folder; folder = *end ? end + 1 : end) {
+	/* as exec does where nothing is set */
+	if (!folder)
+		folder = _PATH_DEFPATH;
+	for (; *folder; folder = *end ? end + 1 : end) {
 		end = strchrnul(folder, ':');
 		snprintf(path, PATH_MAX, "%.*s/%s", (int)(end - folder), folder,
 			 name);

@@ -7,6 +7,7 @@
 /* Whether an executable file is there. */
 bool program_is_at(const char *path);
 
-/* Looks in the folders of PATH, but for those that lie where the caller happens
- * to be. False, and nothing in path, where none has it. */
+/* Looks in the folders of PATH, or the system's where that is not set, but for
+ * those that lie where the caller happens to be. False, and nothing in path,
+ * where none has it. */
 bool program_find(const char *name, char path[static PATH_MAX]);

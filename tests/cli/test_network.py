@@ -129,6 +129,16 @@ def test_a_passt_that_is_no_back_end_after_all_is_refused(tmp_path):
 
 
 @needs_kvm
+def test_a_passt_that_hangs_up_and_talks_on_is_not_listened_to(tmp_path):
+    env = passt_that(tmp_path, VHOST_USER +
+                     "exec 3>&-; while echo words >&2; do sleep 0.2; done")
+    refused(run("run", "--kernel", guest(tmp_path, machine.SLEEP), "--net",
+                "user", env=env, timeout=20),
+            onggi.EXIT_IO, "net user: passt: the back-end closed the "
+            "connection")
+
+
+@needs_kvm
 @pytest.mark.parametrize("script, net, asked", [
     ("", "user", False), (VHOST_USER, "user", True),
     (VHOST_USER, "user,queues=1,mtu=1500", True),
@@ -150,6 +160,14 @@ def test_passt_is_asked_for_vhost_user_where_it_knows_it(tmp_path, script, net,
 def test_doctor_says_how_passt_is_spoken_to(tmp_path, script, how):
     text = run("doctor", env=passt_that(tmp_path, script)).stdout
     assert f" {tmp_path}/passt, over {how}\n" in text
+
+
+@pytest.mark.skipif(not os.access("/usr/bin/passt", os.X_OK),
+                    reason="passt is not installed")
+def test_passt_is_found_without_a_path_in_the_environment():
+    env = {name: value for name, value in os.environ.items()
+           if name != "PATH"}
+    assert "/bin/passt, over " in run("doctor", env=env).stdout
 
 
 def descendants(pid):
