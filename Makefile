@@ -170,6 +170,14 @@ $(BUILD)/bench/floor: bench/$(ARCH)/floor.c $(BUILD)/flags-compile $(BUILD)/flag
 $(BUILD)/bench/netload: bench/netload.c $(BUILD)/flags-compile $(BUILD)/flags-link
 	$(call bench_program,static)
 
+# What bench-compare runs in its subjects and, launch, beside them.
+LOADS := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/load/*.c))
+load: $(LOADS) $(BUILD)/bench/netload
+
+$(BUILD)/bench/load/%: bench/load/%.c bench/load/load.h $(BUILD)/flags-compile \
+		$(BUILD)/flags-link
+	$(call bench_program,static)
+
 format:
 	clang-format -i $(FORMATTED)
 
@@ -199,6 +207,6 @@ clean:
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
 
 .PHONY: all static install run images unit fuzzers check format lint \
-	bench-start bench-boot bench-io \
+	bench-start bench-boot bench-io load \
 	list-sources list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
 .SECONDARY:
