@@ -8,6 +8,8 @@
 #   make images     build all guest images
 #   make bench-start, bench-boot, bench-io   measure (JSON=FILE writes the rows,
 #                            ARGS=... passes options: ARGS=--help lists them)
+#   make bench-compare       onggi against containers, other VMs and a plain
+#                            process, with a report (ARGS as above)
 #   make format, make lint, make clean
 #   make ARCH=arm64 ...   any of the above for arm64, cross-built elsewhere
 
@@ -159,6 +161,10 @@ bench-boot: $(BUILD)/onggi $(BUILD)/bench/floor
 
 bench-io: $(BUILD)/onggi $(BUILD)/bench/netload
 	$(call BENCH,io) --netload $(abspath $(BUILD)/bench/netload)
+
+# VM or container?
+bench-compare: $(BUILD)/onggi load
+	$(Q)ONGGI=$(abspath $(BUILD)/onggi) bench/compare $(ARGS)
 
 bench_program = @mkdir -p $(@D); $(if $(V),,echo "  LINK    $@";) \
 	$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(1)) $(ALL_LDFLAGS) -o $@ $<
