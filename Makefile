@@ -8,6 +8,8 @@
 #   make images     build all guest images
 #   make bench-start, bench-boot, bench-io   measure (JSON=FILE writes the rows,
 #                            ARGS=... passes options: ARGS=--help lists them)
+#   make bench-compare       onggi against containers, other VMs and a plain
+#                            process, with a report (ARGS as above)
 #   make format, make lint, make clean
 #   make ARCH=arm64 ...   any of the above for arm64, cross-built elsewhere
 
@@ -160,6 +162,10 @@ bench-boot: $(BUILD)/onggi $(BUILD)/bench/floor
 bench-io: $(BUILD)/onggi $(BUILD)/bench/netload
 	$(call BENCH,io) --netload $(abspath $(BUILD)/bench/netload)
 
+# VM or container?
+bench-compare: $(BUILD)/onggi load
+	$(Q)ONGGI=$(abspath $(BUILD)/onggi) bench/compare $(ARGS)
+
 bench_program = @mkdir -p $(@D); $(if $(V),,echo "  LINK    $@";) \
 	$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(1)) $(ALL_LDFLAGS) -o $@ $<
 
@@ -168,6 +174,14 @@ $(BUILD)/bench/floor: bench/$(ARCH)/floor.c $(BUILD)/flags-compile $(BUILD)/flag
 
 # It runs in guests, too, whose initramfs has no libraries.
 $(BUILD)/bench/netload: bench/netload.c $(BUILD)/flags-compile $(BUILD)/flags-link
+	$(call bench_program,static)
+
+# What bench-compare runs in its subjects and, launch, beside them.
+LOADS := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/load/*.c))
+load: $(LOADS) $(BUILD)/bench/netload
+
+$(BUILD)/bench/load/%: bench/load/%.c bench/load/load.h $(BUILD)/flags-compile \
+		$(BUILD)/flags-link
 	$(call bench_program,static)
 
 format:
@@ -199,6 +213,6 @@ clean:
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
 
 .PHONY: all static install run images unit fuzzers check format lint \
-	bench-start bench-boot bench-io \
+	bench-start bench-boot bench-io load \
 	list-sources list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
 .SECONDARY:

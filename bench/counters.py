@@ -12,6 +12,7 @@ import runs
 
 TRACING = Path("/sys/kernel/tracing")
 EXIT_REASONS = ("exit_reason", "esr_ec")  # of a field, by architecture
+HISTOGRAM_SIZE = 16384  # different keys
 SYMBOLS = re.compile(r"\{ *([^{}\"]+?), \"([^\"]+)\" *\}")
 
 
@@ -30,6 +31,7 @@ class Counters:
             self._count("raw_syscalls/sys_enter", "common_pid,id.syscall")
             self._count("sched/sched_switch", "common_pid")
             self._count("sched/sched_waking", "pid")
+            self._count("sched/sched_process_fork", "parent_pid,child_pid")
         except OSError as error:
             raise runs.RunFailed(f"the kernel's trace points: {error}") \
                 from error
@@ -38,7 +40,8 @@ class Counters:
         return self.instance / "events" / event
 
     def _count(self, event, keys):
-        (self._event(event) / "trigger").write_text(f"hist:keys={keys}")
+        (self._event(event) / "trigger").write_text(
+            f"hist:keys={keys}:size={HISTOGRAM_SIZE}")
 
     def close(self):
         for trigger in self.instance.glob("events/*/*/trigger"):
@@ -78,9 +81,7 @@ class Counters:
         result = {kind: Counter() for kind in
                   ("exits", "system calls", "context switches", "wake-ups",
                    "CPU ns")}
-        for keys, count in self._histogram("kvm/kvm_exit"):
-            name = self._exit_name([int(key) for key in keys])
-            result["exits"][name] += count
+        result["exits"] = self.exits()
         for (thread, name), count in self._histogram("raw_syscalls/sys_enter"):
             if int(thread) in threads:
                 result["system calls"][name.removeprefix("sys_")] += count
@@ -94,6 +95,27 @@ class Counters:
                       encoding="ascii") as file:
                 result["CPU ns"][name] += int(file.read().split()[0])
         return result
+
+
+    def exits(self):
+        """VM exits so far by name."""
+        result = Counter()
+        for keys, count in self._histogram("kvm/kvm_exit"):
+            result[self._exit_name([int(key) for key in keys])] += count
+        return result
+
+    def system_calls(self, pid):
+        """Names of those that a process has made since the start, it and all
+        that it started, at any remove, threads included."""
+        family, found = {pid}, 0
+        forks = [(int(parent), int(child)) for (parent, child), _ in
+                 self._histogram("sched/sched_process_fork")]
+        while len(family) > found:
+            found = len(family)
+            family |= {child for parent, child in forks if parent in family}
+        return {name.removeprefix("sys_") for (thread, name), _ in
+                self._histogram("raw_syscalls/sys_enter")
+                if int(thread) in family}
 
 
 def _thread_name(task):

@@ -1,5 +1,6 @@
 """A guest that runs commands which the host gives it over its console."""
 
+import contextlib
 import os
 import re
 import select
@@ -23,8 +24,9 @@ done
 class GuestShell:
     """A monitor's process whose guest runs SCRIPT on its serial console."""
 
-    def __init__(self, argv, patience):
+    def __init__(self, argv, patience, end=None):
         self.text = ""
+        self.end = end  # the line that ends it in good order
         self.patience = patience  # seconds of silence until it counts as hung
         # pylint: disable-next=consider-using-with
         self.process = subprocess.Popen(
@@ -43,6 +45,8 @@ class GuestShell:
         self.close()
 
     def close(self):
+        if self.end and self._ends_itself():
+            return
         self.process.send_signal(signal.SIGINT)  # frees disk and tap at once
         try:
             self.process.wait(10)
@@ -52,14 +56,25 @@ class GuestShell:
         self.process.stdin.close()
         self.process.stdout.close()
 
+    def _ends_itself(self):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self.process.stdin.write(self.end.encode() + b"\n")
+            self.process.wait(self.patience)
+            self.process.stdin.close()
+            self.process.stdout.close()
+            return True
+        return False
+
     def _wait_for(self, pattern):
         """What came before a match of pattern, and the match."""
         while not (found := re.search(pattern, self.text)):
             ready = select.select([self.process.stdout], [], [], self.patience)
-            data = os.read(self.process.stdout.fileno(), 65536) \
-                if ready[0] else b""
+            if not ready[0]:
+                raise runs.NoAnswer("the guest does not answer: "
+                                    + self.text[-300:].strip())
+            data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
-                raise runs.RunFailed("the guest does not answer: "
+                raise runs.RunFailed("the guest ends: "
                                      + self.text[-300:].strip())
             self.text += data.decode(errors="replace")
         before, self.text = self.text[:found.start()], self.text[found.end():]

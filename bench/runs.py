@@ -26,6 +26,11 @@ class RunFailed(Exception):
     pass
 
 
+class NoAnswer(RunFailed):
+    """A guest that is waited for in vain; in an emulated machine that may be
+    the emulator's doing."""
+
+
 def timed(argv, log):
     """Seconds from exec to exit; what the program prints goes into log."""
     argv = [str(arg) for arg in argv]
@@ -96,13 +101,15 @@ def copy_program(program, directory):
 
 
 def qemu(directory):
-    """QEMU's leanest machine for the guest, its files copied; without option
-    ROMs and devices that the guest does not need."""
-    program = copy_program(QEMU, directory)
+    """QEMU's leanest machine for the guest, its files copied."""
+    return [copy_program(QEMU, directory), *qemu_options(directory)]
+
+
+def qemu_options(directory):
+    """Without option ROMs and devices that the guest does not need."""
     machines = {"x86_64": _microvm, "arm64": _virt}
-    return [program, *machines[ARCH](directory), "-accel", "kvm",
-            "-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio",
-            "-no-reboot"]
+    return [*machines[ARCH](directory), "-accel", "kvm", "-nodefaults",
+            "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot"]
 
 
 def _virt(_):
@@ -180,34 +187,43 @@ def _counted_command(script, options, timeout, *more):
 # --- benchmarks that take minutes ---
 
 STALL_CPU, STALL_WALL = 60, 900  # seconds without progress
-STALLS_MAX = 5  # in a row
+STALLS_MAX = 10
 TESTBED_FAILED = 125  # exit status of tests/testbed/run
 
 
 def run_counted_long(script, options, *more):
     """As run_counted(), but returns the rows, or None, and prints nothing but
     the progress. The script gets a journal, and is called again when it
-    stalls: now and then QEMU delivers an interrupt twice to a guest in the
-    emulated machine, which then waits for itself."""
+    stalls."""
     os.environ["ONGGI"] = ONGGI
     with _shared_directory() as results:
         rows, notes = results / "rows.json", results / "journal"
         notes.touch()
-        command = _counted_command(script, options, 3600, "--json", rows,
-                                   "--journal", notes, *more)
-        stalls = known = 0
-        while stalls < STALLS_MAX:
-            with subprocess.Popen(command, cwd=ROOT,
-                                  stdout=subprocess.DEVNULL) as process:
-                if not _stalls(process, notes):
-                    if process.returncode != TESTBED_FAILED:
-                        break
-                process.terminate()
-            stalls = stalls + 1 if notes.stat().st_size == known else 1
-            known = notes.stat().st_size
-            print("the emulated machine stalls; going on in a new one",
-                  file=sys.stderr)
+        run_until_through(
+            _counted_command(script, options, 3600, "--json", rows,
+                             "--journal", notes, *more), notes)
         return json.loads(rows.read_text()) if rows.exists() else None
+
+
+def run_until_through(command, notes, stalls_max=STALLS_MAX):
+    """Runs a command of tests/testbed/run that notes its progress, again when
+    it stalls: now and then QEMU delivers an interrupt twice to a guest in the
+    emulated machine, which then waits for itself. Returns the exit status."""
+    stalls = known = 0
+    while stalls < stalls_max:
+        with subprocess.Popen(command, cwd=ROOT,
+                              stdout=subprocess.DEVNULL) as process:
+            try:
+                if not _stalls(process, notes) and \
+                        process.returncode != TESTBED_FAILED:
+                    return process.returncode
+            finally:
+                process.terminate()
+        stalls = stalls + 1 if notes.stat().st_size == known else 1
+        known = notes.stat().st_size
+        print("the emulated machine stalls; going on in a new one",
+              file=sys.stderr)
+    return TESTBED_FAILED
 
 
 def _stalls(process, notes):
@@ -241,6 +257,16 @@ def _cpu_seconds(pid):
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def under_way(journal):
+    """The file with the key of what is being measured."""
+    return Path(f"{journal}.step")
+
+
+def note_result(journal, key, result):
+    with open(journal, "a", encoding="utf-8") as file:
+        file.write(json.dumps([key, result]) + "\n")
+
+
 class Journal:
     """What was measured so far, in a file, so that a second call of the
     benchmark need not measure it again. Without a file it only measures."""
@@ -255,10 +281,11 @@ class Journal:
     def note(self, key, measure):
         """The result of measure(), unless it is known."""
         if key not in self.known:
+            if self.path:
+                under_way(self.path).write_text(key, encoding="utf-8")
             self.known[key] = measure()
             if self.path:
-                with open(self.path, "a", encoding="utf-8") as file:
-                    file.write(json.dumps([key, self.known[key]]) + "\n")
+                note_result(self.path, key, self.known[key])
         return self.known[key]
 
     def progress(self, text):

@@ -24,15 +24,31 @@ build_debian() {
 }
 
 make_debian() {
-    local packages bootstrap
-    need mmdebstrap mmdebstrap
-    need mkfs.ext4 e2fsprogs
-    packages=$(xargs <<<"$debian_packages linux-image-cloud-$debian_arch" | tr ' ' ,)
     compile_init onggi-init
     write_debian_setup >setup
     chmod 755 setup
-    # As root or in a user namespace: what is root's in the tar is root's in the
-    # image either way. Documentation is left out before it is unpacked.
+    bootstrap_debian "$debian_packages linux-image-cloud-$debian_arch" \
+        --customize-hook='copy-in onggi-init /usr/lib' \
+        --customize-hook=./setup \
+        --customize-hook='copy-out /boot .'
+    mv boot/vmlinuz-* debian-vmlinuz
+    mv boot/initrd.img-* debian-initrd
+    chmod 644 debian-vmlinuz debian-initrd
+    rm -r boot
+
+    make_debian_image debian-root.ext4
+    rm setup onggi-init
+}
+
+# Leaves root.tar. As root or in a user namespace: what is root's in the tar is
+# root's in the image either way. Documentation is left out before it is
+# unpacked.
+bootstrap_debian() { # PACKAGES OPTION...
+    local packages bootstrap
+    need mmdebstrap mmdebstrap
+    need mkfs.ext4 e2fsprogs
+    packages=$(xargs <<<"$1" | tr ' ' ,)
+    shift
     bootstrap=(mmdebstrap --quiet --variant=minbase --include="$packages"
         --architectures="$debian_arch"
         --dpkgopt='path-exclude=/usr/share/doc/*'
@@ -41,9 +57,7 @@ make_debian() {
         --dpkgopt='path-exclude=/usr/share/info/*'
         --dpkgopt='force-unsafe-io'
         --aptopt='APT::Install-Recommends "false"'
-        --customize-hook='copy-in onggi-init /usr/lib'
-        --customize-hook=./setup
-        --customize-hook='copy-out /boot .'
+        "$@"
         "$debian_suite" root.tar)
     if foreign; then
         need arch-test arch-test
@@ -52,14 +66,6 @@ make_debian() {
     else
         "${bootstrap[@]}" >&2
     fi
-    rm setup
-    mv boot/vmlinuz-* debian-vmlinuz
-    mv boot/initrd.img-* debian-initrd
-    chmod 644 debian-vmlinuz debian-initrd
-    rm -r boot
-
-    make_debian_image
-    rm root.tar onggi-init
 }
 
 # Runs a command that starts programs of the images' architecture, by QEMU's
@@ -131,7 +137,8 @@ rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/log/*.log
 END
 }
 
-make_debian_image() {
+# Of root.tar, which goes.
+make_debian_image() { # IMAGE
     mkdir files
     # Owners need root; everybody else is root in a user namespace.
     local as_root=()
@@ -139,10 +146,11 @@ make_debian_image() {
     SOURCE_DATE_EPOCH=$(date +%s -d 2020-01-01) \
         "${as_root[@]}" bash -euo pipefail -c '
         tar -xf root.tar -C files --exclude="./dev/*"
-        truncate -s 2G debian-root.ext4
+        truncate -s 2G "$1"
         mkfs.ext4 -q -F -L onggi -m 0 -d files \
             -U 6f6e6767-6900-4000-8000-000000000001 \
             -E hash_seed=6f6e6767-6900-4000-8000-000000000002,lazy_itable_init=0 \
-            debian-root.ext4
-        rm -rf files'
+            "$1"
+        rm -rf files' bash "$1"
+    rm root.tar
 }

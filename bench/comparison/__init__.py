@@ -1,0 +1,1 @@
+"""bench/compare's parts: what it measures, with what, and what it reports."""

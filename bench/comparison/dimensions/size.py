@@ -1,0 +1,45 @@
+"""What there is to install and to keep."""
+
+import os
+
+from comparison.session import Dimension, Measure
+
+
+def bytes_of(files, kind):
+    """Of files once each, however often they are linked to."""
+    stats = {(s.st_dev, s.st_ino): s for s in map(os.stat, files)}
+    if kind == "apparent":
+        return sum(s.st_size for s in stats.values())
+    return sum(s.st_blocks * 512 for s in stats.values())
+
+
+class Size(Dimension):
+    key = "size"
+    title = "Size on disk"
+    text = ("The program with its shared libraries and, for a VM, the guest "
+            "kernel. The root image is the same for all.")
+
+    def steps(self, session):
+        return len(session.subjects)
+
+    def measures(self, session):
+        yield Measure("size.program", "program and libraries", "MiB")
+        yield Measure("size.kernel", "guest kernel", "MiB")
+        yield Measure("size.image", "root image, allocated", "MiB", "none")
+
+    def measure(self, session):
+        def take(subject):
+            place = session.place
+            files = subject.files()
+            kernel = subject.kernel_file(place)
+            outcome = {"size.program": bytes_of(files, "apparent") / 2**20,
+                       "size.image": place.image_bytes() / 2**20}
+            if kernel:
+                outcome["size.kernel"] = bytes_of([kernel], "apparent") / 2**20
+            else:
+                outcome["failed"] = {"size.kernel": "runs on the host's"}
+            return outcome
+        session.in_turn(self.key, take, 1, 0)
+
+
+DIMENSION = Size
