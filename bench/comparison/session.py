@@ -29,6 +29,7 @@ class Scale:
     density: tuple  # numbers of instances, idle
     idle_s: float
     mix: int = 1  # turns of /bench/mix
+    functions: str = "*"  # of the host's kernel, those that are watched
 
 
 SCALES = {scale.name: scale for scale in (
@@ -36,7 +37,8 @@ SCALES = {scale.name: scale for scale in (
           (1, 2, 4, 8, 16, 32), 10.0, 3),
     Scale("quick", 3, 0, 200, {1: 5, 10: 1, 50: 1, 100: 1},
           (1, 2, 4, 8), 2.0),
-    Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5))}
+    Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5,
+          functions="vfs_*"))}
 
 
 @dataclass

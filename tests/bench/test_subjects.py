@@ -143,7 +143,7 @@ def test_turns_alternate_and_a_failure_drops_one_subject():
     assert b["points"]["good"] == [[1, 2.0]] * 3
 
 
-def test_who_does_not_answer_is_asked_again_where_that_is_emulated(monkeypatch):
+def test_who_does_not_answer_in_emulation_is_asked_again(monkeypatch):
     calls = []
 
     def take(_):

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import counters
+import runs
 from comparison import seccomp
 from comparison.session import FAILURES, Dimension, Measure, one_line
 
 FUNCTIONS = Path("/sys/kernel/tracing/set_ftrace_filter")
-COMMAND = "*:stacktrace:1"
 EXITS = "isolation.exits."
 
 
@@ -17,12 +17,15 @@ class Functions:
     """Which functions of the host's kernel are run. A probe of each takes one
     stack trace and counts itself off, which costs nothing from then on."""
 
+    def __init__(self, pattern):
+        self.command = f"{pattern}:stacktrace:1"
+
     def __enter__(self):
-        FUNCTIONS.write_text(COMMAND)
+        FUNCTIONS.write_text(self.command)
         return self
 
     def __exit__(self, *_):
-        FUNCTIONS.write_text("!" + COMMAND)
+        FUNCTIONS.write_text("!" + self.command)
 
     @staticmethod
     def reached():
@@ -34,6 +37,8 @@ def part(outcome, key):
     """What cannot be had is told and leaves the rest."""
     try:
         yield
+    except runs.NoAnswer:
+        raise
     except FAILURES as error:
         outcome["failed"][key] = one_line(error)
 
@@ -58,8 +63,9 @@ class Isolation(Dimension):
                       "distinct host system calls made", "")
         yield Measure("isolation.syscalls_allowed",
                       "host system calls that seccomp allows", "")
-        yield Measure("isolation.functions", "host kernel functions reached",
-                      "")
+        watched = session.scale.functions
+        yield Measure("isolation.functions", "host kernel functions reached"
+                      + ("" if watched == "*" else f" of {watched}"), "")
         yield Measure("isolation.exits", "VM exits in the mix", "")
 
     def measure(self, session):
@@ -98,7 +104,8 @@ class Isolation(Dimension):
                             for name, count in exits.items()})
         else:
             outcome["failed"]["isolation.exits"] = "has no vCPU"
-        with part(outcome, "isolation.functions"), Functions() as functions:
+        with part(outcome, "isolation.functions"), \
+                Functions(session.scale.functions) as functions:
             with place.running(subject, disk=True) as instance:
                 instance.run(mix)
             outcome["isolation.functions"] = functions.reached()
