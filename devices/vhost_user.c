@@ -672,9 +672,16 @@ int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem)
 	return request(conn, &msg, fds, count);
 }
 
+static int send_call(struct vhost_user *conn, unsigned index,
+		     const struct vhost_user_ring *ring)
+{
+	return request_fd(conn, VHOST_SET_VRING_CALL_MSG, index, ring->call);
+}
+
 int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
 			   const struct vhost_user_ring *ring)
 {
+	bool call_first = conn->kind->call_first;
 	struct vhost_message addr = {
 		.header = { .request = VHOST_SET_VRING_ADDR_MSG,
 			    .size = sizeof(addr.payload.addr) },
@@ -686,13 +693,13 @@ int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
 		},
 	};
 
-	/* The kick starts the ring, so it comes last; without protocol features
-	 * it is enabled then, too. passt of 2025 uses some of a ring as soon as
-	 * it has its addresses, and dies if it has no way to tell of it. */
+	/* the kick starts the ring, so it comes last; without protocol features
+	 * it is enabled then, too */
 	if (request_state(conn, VHOST_SET_VRING_NUM_MSG, index, ring->size) ||
 	    request_state(conn, VHOST_SET_VRING_BASE_MSG, index, ring->base) ||
-	    request_fd(conn, VHOST_SET_VRING_CALL_MSG, index, ring->call) ||
+	    (call_first && send_call(conn, index, ring)) ||
 	    request(conn, &addr, NULL, 0) ||
+	    (!call_first && send_call(conn, index, ring)) ||
 	    request_fd(conn, VHOST_SET_VRING_KICK_MSG, index, ring->kick))
 		return -EIO;
 	if (!conn->has_protocol)

@@ -36,6 +36,10 @@ struct vhost_user_kind {
 	 * NULL where the front-end has its own. */
 	size_t (*config_size)(uint64_t features);
 	unsigned queues; /* at least */
+	/* A ring's call goes before its addresses. passt of 2025 uses a ring as
+	 * soon as it has addresses, and dies where it cannot tell of it; QEMU's
+	 * disks, the other way, hang once they have been started anew. */
+	bool call_first;
 };
 
 struct vhost_user_options {

@@ -20,7 +20,10 @@
 	 1ULL << VIRTIO_NET_F_GUEST_TSO6 | 1ULL << VIRTIO_NET_F_GUEST_ECN |  \
 	 1ULL << VIRTIO_NET_F_GUEST_UFO)
 
-const struct vhost_user_kind vhost_user_net_kind = { .queues = QUEUES };
+const struct vhost_user_kind vhost_user_net_kind = {
+	.queues = QUEUES,
+	.call_first = true,
+};
 
 static void set_link(struct vhost_device *vd, bool up)
 {
