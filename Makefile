@@ -213,6 +213,6 @@ clean:
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
 
 .PHONY: all static install run images unit fuzzers check format lint \
-	bench-start bench-boot bench-io load \
+	bench-start bench-boot bench-io bench-compare load \
 	list-sources list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
 .SECONDARY:

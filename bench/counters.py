@@ -16,13 +16,18 @@ HISTOGRAM_SIZE = 16384  # different keys
 SYMBOLS = re.compile(r"\{ *([^{}\"]+?), \"([^\"]+)\" *\}")
 
 
+def mount_tracing():
+    """Where it is not; who then uses it finds out if that failed."""
+    if not (TRACING / "events").exists():
+        subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING],
+                       check=False, stderr=subprocess.DEVNULL)
+
+
 class Counters:
     """Counts from its creation until close(); no more than one VM may run."""
 
     def __init__(self):
-        if not (TRACING / "events").exists():
-            subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING],
-                           check=False, stderr=subprocess.DEVNULL)
+        mount_tracing()
         self.instance = TRACING / "instances" / f"onggi-bench-{os.getpid()}"
         self.keys = {}
         try:
@@ -95,7 +100,6 @@ class Counters:
                       encoding="ascii") as file:
                 result["CPU ns"][name] += int(file.read().split()[0])
         return result
-
 
     def exits(self):
         """VM exits so far by name."""

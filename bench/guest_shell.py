@@ -10,15 +10,8 @@ import time
 
 import runs
 
-# What the guest runs. Its terminal echoes nothing, so that what comes back is
-# the commands' output alone.
-SCRIPT = """stty -echo
-echo '<ready>'
-while read -r command; do
-    eval "$command"
-    echo "<done $?>"
-done
-"""
+# What the guest runs.
+SCRIPT = (runs.ROOT / "bench/load/shell.sh").read_text(encoding="utf-8")
 
 
 class GuestShell:

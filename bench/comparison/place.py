@@ -155,7 +155,6 @@ class Place:
                 self._link(subject, instance, stack)
             if disk:
                 self._disk(subject, instance, stack)
-            subject.prepare(self, instance)
             stack.callback(subject.clean, self, instance)
             yield instance
 

@@ -2,14 +2,13 @@
 
 import contextlib
 import re
-from pathlib import Path
 
 import counters
 import runs
 from comparison import seccomp
 from comparison.session import FAILURES, Dimension, Measure, one_line
 
-FUNCTIONS = Path("/sys/kernel/tracing/set_ftrace_filter")
+FUNCTIONS = counters.TRACING / "set_ftrace_filter"
 EXITS = "isolation.exits."
 
 

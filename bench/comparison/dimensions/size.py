@@ -5,12 +5,10 @@ import os
 from comparison.session import Dimension, Measure
 
 
-def bytes_of(files, kind):
+def bytes_of(files):
     """Of files once each, however often they are linked to."""
     stats = {(s.st_dev, s.st_ino): s for s in map(os.stat, files)}
-    if kind == "apparent":
-        return sum(s.st_size for s in stats.values())
-    return sum(s.st_blocks * 512 for s in stats.values())
+    return sum(s.st_size for s in stats.values())
 
 
 class Size(Dimension):
@@ -32,10 +30,10 @@ class Size(Dimension):
             place = session.place
             files = subject.files()
             kernel = subject.kernel_file(place)
-            outcome = {"size.program": bytes_of(files, "apparent") / 2**20,
+            outcome = {"size.program": bytes_of(files) / 2**20,
                        "size.image": place.image_bytes() / 2**20}
             if kernel:
-                outcome["size.kernel"] = bytes_of([kernel], "apparent") / 2**20
+                outcome["size.kernel"] = bytes_of([kernel]) / 2**20
             else:
                 outcome["failed"] = {"size.kernel": "runs on the host's"}
             return outcome

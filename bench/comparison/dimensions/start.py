@@ -3,17 +3,16 @@
 import contextlib
 import json
 import re
-from pathlib import Path
 
 import runs
 from comparison.place import call
 from comparison.session import Dimension, Measure
+from counters import TRACING, mount_tracing
 
 STAGES = {"init": "exec to first process", "first_byte": "exec to first byte",
           "reaped": "exec to reaped"}
 FIRST = ["/bench/stamp", "<init>"]  # the first process, which takes a mark
 TIMEOUT_MS = 240000
-TRACING = Path("/sys/kernel/tracing")
 ENTRY, EXIT = "events/kvm/kvm_entry", "events/kvm/kvm_exit"
 OFF = "disable_event:kvm:kvm_entry:1"
 
@@ -23,8 +22,7 @@ class FirstEntry:
     switches off, so that it disturbs nothing."""
 
     def __init__(self):
-        if not (TRACING / "events").exists():
-            call("mount", "-t", "tracefs", "tracefs", TRACING)
+        mount_tracing()
         self.instance = TRACING / "instances/onggi-start"
 
     def __enter__(self):

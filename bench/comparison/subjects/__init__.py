@@ -46,9 +46,6 @@ class Subject:
         """The guest's kernel; None where it runs on the host's."""
         return None
 
-    def prepare(self, place, instance):
-        """Files in the instance's directory, before each of its starts."""
-
     def command(self, place, instance, words, init):
         """The command line that runs the words on standard input and output;
         with init, words of a program that runs before all else in it and
