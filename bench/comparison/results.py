@@ -7,7 +7,7 @@ check every field, so that a mistake shows as one line that names the field.
     command     what to run to make it again
     clock       "wall", or "counted": 1 ns for each instruction
     emulated    whether the machine is an emulated one
-    scale       "full", "quick" or "tiny"
+    scale       one of SCALES
     runs        repetitions asked for
     date        UTC, as 2026-11-29T07:00:00Z
     host        {fact: text, number or boolean}, in the order of display
@@ -30,7 +30,7 @@ from pathlib import Path
 
 FORMAT = 1
 CLOCKS = ("wall", "counted")
-SCALES = ("full", "quick", "tiny")
+SCALES = ("full", "quick", "small", "tiny")
 KINDS = ("process", "container", "vm")
 BETTER = ("less", "more", "none")
 NATIVE = "native"

@@ -29,6 +29,7 @@ class Scale:
     density: tuple  # numbers of instances, idle
     idle_s: float
     mix: int = 1  # turns of /bench/mix
+    stream_mib: int = 192  # of each array that no cache is to hold
     functions: str = "*"  # of the host's kernel, those that are watched
 
 
@@ -37,7 +38,9 @@ SCALES = {scale.name: scale for scale in (
           (1, 2, 4, 8, 16, 32), 10.0, 3),
     Scale("quick", 3, 0, 200, {1: 5, 10: 1, 50: 1, 100: 1},
           (1, 2, 4, 8), 2.0),
-    Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5,
+    # an emulated machine has no caches, nor processors for 50 at once
+    Scale("small", 3, 0, 40, {1: 5, 10: 1}, (1, 2, 4), 1.0, stream_mib=9),
+    Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5, stream_mib=9,
           functions="vfs_*"))}
 
 

@@ -38,7 +38,7 @@ class Cpu(LoadDimension):
                  events_per_second),
             Load("cpu.stream.copy", "memory bandwidth, copy", "MB/s", "more",
                  lambda scale: f"/bench/memory stream {scale.ms} "
-                               f"{9 if scale.name == 'tiny' else 192}",
+                               f"{scale.stream_mib}",
                  stream, tuple((f"cpu.stream.{name}",
                                 f"memory bandwidth, {name}", "MB/s", "more")
                                for name in ("scale", "add", "triad"))),
