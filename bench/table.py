@@ -54,14 +54,8 @@ class Table:
             print(f"  {key}: {value}")
         lines = [("", "unit", "onggi", "peer", "", "ratio", "goal", "")]
         lines += [_cells(row) for row in self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines)]
         print()
-        for cells in lines:
-            # numbers to the right, words to the left
-            print("  ".join(
-                cell.rjust(width) if i in (2, 3, 5, 6) else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(cells, widths))
-            ).rstrip())
+        print_columns(lines, (2, 3, 5, 6))
         for heading, subjects in self.details.items():
             print(f"\n{heading}:")
             for subject, kinds in subjects.items():
@@ -86,6 +80,16 @@ class Table:
         if path:
             self.write_json(path)
         return 1 if self.missing or not self.rows else 0
+
+
+def print_columns(lines, numbers):
+    """Lines of cells below each other: those columns to the right, as numbers
+    are, words to the left."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for cells in lines:
+        print("  ".join(
+            cell.rjust(width) if i in numbers else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths))).rstrip())
 
 
 def _cells(row):

@@ -10,6 +10,8 @@ import argparse
 import sys
 from dataclasses import dataclass
 
+from table import print_columns
+
 from . import figures, results, samples
 
 GATE = "onggi"  # whose regressions count
@@ -226,12 +228,7 @@ def _print_rows(rows):
     lines = [("verdict", "subject", "measure", "unit", "A", "B", "change",
               "p", "")]
     lines += [_cells(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    for cells in lines:
-        # numbers to the right, words to the left
-        print("  ".join(
-            cell.rjust(width) if i in (4, 5, 6, 7) else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths))).rstrip())
+    print_columns(lines, (4, 5, 6, 7))
 
 
 def _cells(row):

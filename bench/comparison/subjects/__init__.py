@@ -75,8 +75,12 @@ class VirtualMachine(Subject):
     def init_word(init):
         return f"init={init[0] if init else GUEST_INIT}"
 
-    def kernel_words(self, init):
-        return f"root=/dev/vda ro {self.init_word(init)}"
+    def kernel_line(self, words, init, separator="-- "):
+        """The end of the kernel's command line: its root, its first process
+        and the arguments of that."""
+        guest_words = " ".join(map(str, self.guest_words(words, init)))
+        return f"root=/dev/vda ro {self.init_word(init)} " \
+            f"{separator}{guest_words}"
 
     def set_up(self, instance):
         if instance.tap:

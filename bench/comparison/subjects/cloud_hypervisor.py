@@ -29,9 +29,8 @@ class CloudHypervisor(VirtualMachine):
                 "--serial", "tty", "--console", "off", "--disk", *disks]
         if instance.tap:
             argv += ["--net", f"tap={instance.tap}"]
-        words = " ".join(map(str, self.guest_words(words, init)))
         return [*argv, "--cmdline", "quiet console=ttyS0 panic=-1 "
-                f"{self.kernel_words(init)} -- {words}"]
+                + self.kernel_line(words, init)]
 
 
 SUBJECT = CloudHypervisor

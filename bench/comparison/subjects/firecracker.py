@@ -11,7 +11,6 @@ class Firecracker(VirtualMachine):
 
     def command(self, place, instance, words, init):
         config = instance.directory / "firecracker.json"
-        words = " ".join(map(str, self.guest_words(words, init)))
         drives = [{"drive_id": "root", "path_on_host": str(instance.root),
                    "is_root_device": False, "is_read_only": True}]
         if instance.scratch:
@@ -23,8 +22,8 @@ class Firecracker(VirtualMachine):
         config.write_text(json.dumps({
             "boot-source": {
                 "kernel_image_path": str(place.kernel),
-                "boot_args": f"quiet console=ttyS0 reboot=k panic=-1 "
-                             f"{self.kernel_words(init)} -- {words}"},
+                "boot_args": "quiet console=ttyS0 reboot=k panic=-1 "
+                             + self.kernel_line(words, init)},
             "drives": drives, "network-interfaces": links,
             "machine-config": {"vcpu_count": instance.limits.cpus,
                                "mem_size_mib": instance.limits.memory_mib}}),

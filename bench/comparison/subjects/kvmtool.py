@@ -24,9 +24,8 @@ class Kvmtool(VirtualMachine):
             argv += ["--disk", instance.scratch]
         argv += ["--network", f"mode=tap,tapif={instance.tap}"
                  if instance.tap else "mode=none"]
-        words = " ".join(map(str, self.guest_words(words, init)))
-        return [*argv, "--params", f"quiet console=ttyS0 panic=-1 "
-                f"{self.kernel_words(init)} -- {words}"]
+        return [*argv, "--params", "quiet console=ttyS0 panic=-1 "
+                + self.kernel_line(words, init)]
 
 
 SUBJECT = Kvmtool

@@ -37,9 +37,8 @@ class Qemu(VirtualMachine):
                      "downscript=no",
                      "-device", "virtio-net-device,netdev=net"]
         # No -- before what is init's: QEMU adds where its devices are.
-        words = " ".join(map(str, self.guest_words(words, init)))
         return [*argv, "-append", f"quiet {runs.machine.QEMU_CMDLINE} "
-                f"panic=-1 {self.kernel_words(init)} {words}"]
+                f"panic=-1 {self.kernel_line(words, init, separator='')}"]
 
 
 SUBJECT = Qemu
