@@ -205,7 +205,8 @@ def run_counted_long(script, options, *more):
         return json.loads(rows.read_text()) if rows.exists() else None
 
 
-def run_until_through(command, notes, stalls_max=STALLS_MAX):
+def run_until_through(command, notes, stalls_max=STALLS_MAX,
+                      stall_cpu=STALL_CPU):
     """Runs a command of tests/testbed/run that notes its progress, again when
     it stalls: now and then QEMU delivers an interrupt twice to a guest in the
     emulated machine, which then waits for itself. Returns the exit status."""
@@ -214,7 +215,7 @@ def run_until_through(command, notes, stalls_max=STALLS_MAX):
         with subprocess.Popen(command, cwd=ROOT,
                               stdout=subprocess.DEVNULL) as process:
             try:
-                if not _stalls(process, notes) and \
+                if not _stalls(process, notes, stall_cpu) and \
                         process.returncode != TESTBED_FAILED:
                     return process.returncode
             finally:
@@ -226,7 +227,7 @@ def run_until_through(command, notes, stalls_max=STALLS_MAX):
     return TESTBED_FAILED
 
 
-def _stalls(process, notes):
+def _stalls(process, notes, stall_cpu):
     """Waits for the process, and whether it made no progress for long: in
     processor time, since other programs may be at work, too."""
     seen = (0, 0, 0)
@@ -235,7 +236,7 @@ def _stalls(process, notes):
                time.monotonic())
         if now[0] != seen[0]:
             seen = now
-        if now[1] - seen[1] > STALL_CPU or now[2] - seen[2] > STALL_WALL:
+        if now[1] - seen[1] > stall_cpu or now[2] - seen[2] > STALL_WALL:
             return True
         time.sleep(1)
     return False
