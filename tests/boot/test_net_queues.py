@@ -180,6 +180,7 @@ traffic 4
 """
 
 
+@pytest.mark.portable
 def test_two_pairs_carry_traffic_whole_whatever_the_driver_does(
         images, tap, peers, udp, tmp_path):
     """Both directions at once on both vCPUs; the same with receive offloads
