@@ -29,6 +29,8 @@ class Scale:
     density: tuple  # numbers of instances, idle
     idle_s: float
     mix: int = 1  # turns of /bench/mix
+    file_mib: int = 64  # of the file that fio is given
+    cold: bool = False  # what a start reads from files counts
     functions: str = "*"  # of the host's kernel, those that are watched
 
 
@@ -38,7 +40,7 @@ SCALES = {scale.name: scale for scale in (
     Scale("quick", 3, 0, 200, {1: 5, 10: 1, 50: 1, 100: 1},
           (1, 2, 4, 8), 2.0),
     Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5,
-          functions="vfs_*"))}
+          functions="vfs_*", file_mib=16, cold=True))}
 
 
 @dataclass
@@ -225,7 +227,7 @@ class LoadDimension(Dimension):
         for load in self.loads:
             yield from load.measures()
 
-    def before(self, place, instance):
+    def before(self, session, instance):
         """Starts what the loads need."""
 
     def measure(self, session):
@@ -234,7 +236,7 @@ class LoadDimension(Dimension):
             place = session.place
             with place.running(subject, disk=self.disk,
                                net=self.net) as instance:
-                self.before(place, instance)
+                self.before(session, instance)
                 for load in self.loads:
                     values = load.values(place, instance, session.scale)
                     outcome["failed"].update(values.pop("failed", {}))
