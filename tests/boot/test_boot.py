@@ -333,6 +333,7 @@ def log_in(vm):
     vm.wait_for("\ractive\r\n", 100)
 
 
+@pytest.mark.portable  # what the power button's and the next one show, too
 def test_stock_debian_reaches_a_login_prompt_and_powers_off(stock):
     """systemd from start to login, and its own power-off."""
     with Guest(*stock) as vm:

@@ -85,8 +85,9 @@ def test_many_mb_reach_the_guest_whole(images, tap, listener, server, mib):
 def test_many_mb_come_from_the_guest_whole(images, tap, listener, server, mib):
     """The same MiB again and again, which is quickly compared."""
     script = ("head -c 1048576 /dev/urandom >/tmp/r; md5sum </tmp/r; "
-              f"for i in $(seq {mib}); do cat /tmp/r; done | nc {HOST} 7000")
-    with guest(images, tap + server, script) as vm:
+              f"for i in $(seq {mib}); do cat /tmp/r; done >/tmp/all; "
+              f"nc {HOST} 7000 </tmp/all")
+    with guest(images, tap + server, script, "--memory", "512M") as vm:
         connection = listener.accept()[0]
         connection.settimeout(120)
         data = bytearray()
@@ -199,8 +200,9 @@ def test_a_stock_kernel_drives_each_device(images, tap, tmp_path):
                  "init=/usr/lib/onggi/init", "--disk",
                  f"{images.debian_root},root,readonly", "--net",
                  f"tap={tap},mac=02:11:22:33:44:55", "--vsock",
-                 tmp_path / "vsock", "--balloon", "", "--console", "stdio",
-                 "--hvc", f"file={hvc}", "--pmem", pmem, *share, sh=f"""
+                 tmp_path / "vsock", "--balloon", "stats=1", "--console",
+                 "stdio", "--hvc", f"file={hvc}", "--pmem", pmem, *share,
+                 sh=f"""
         for d in /sys/bus/virtio/devices/*; do
             modprobe $(cat $d/modalias)
             [ -e $d/driver ] || {{ echo $d has no driver; exit 1; }}
