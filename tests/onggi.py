@@ -7,6 +7,7 @@ import os
 import platform
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import termios
@@ -62,6 +63,11 @@ def for_everybody(*paths, mode=0o666):
             stack.callback(os.chmod, path, os.stat(path).st_mode & 0o7777)
             os.chmod(path, mode)
         yield
+
+
+def has_virtiofsd():
+    return shutil.which("virtiofsd") or any(map(os.path.exists, (
+        "/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")))
 
 
 def threads_of(process):

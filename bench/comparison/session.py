@@ -30,6 +30,8 @@ class Scale:
     idle_s: float
     mix: int = 1  # turns of /bench/mix
     stream_mib: int = 192  # of each array that no cache is to hold
+    file_mib: int = 64  # of the file that fio is given
+    cold: bool = False  # what a start reads from files counts
     functions: str = "*"  # of the host's kernel, those that are watched
 
 
@@ -41,7 +43,7 @@ SCALES = {scale.name: scale for scale in (
     # an emulated machine has no caches, nor processors for 50 at once
     Scale("small", 3, 0, 40, {1: 5, 10: 1}, (1, 2, 4), 1.0, stream_mib=9),
     Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5, stream_mib=9,
-          functions="vfs_*"))}
+          functions="vfs_*", file_mib=16, cold=True))}
 
 
 @dataclass
@@ -228,7 +230,7 @@ class LoadDimension(Dimension):
         for load in self.loads:
             yield from load.measures()
 
-    def before(self, place, instance):
+    def before(self, session, instance):
         """Starts what the loads need."""
 
     def measure(self, session):
@@ -237,7 +239,7 @@ class LoadDimension(Dimension):
             place = session.place
             with place.running(subject, disk=self.disk,
                                net=self.net) as instance:
-                self.before(place, instance)
+                self.before(session, instance)
                 for load in self.loads:
                     values = load.values(place, instance, session.scale)
                     outcome["failed"].update(values.pop("failed", {}))

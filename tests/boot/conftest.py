@@ -11,6 +11,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from onggi import images_dir, machine  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "portable: the architecture has no part in what it proves, "
+        "or only one that another test without this mark has, too. Such tests "
+        "are left out where a machine of another architecture than the host's "
+        "is emulated for them, which takes long: the host's own boot tests "
+        "prove it.")
+
+
 def pytest_addoption(parser):
     parser.addoption("--shard", default="0/1",
                      help="I/N: run every N-th test, starting with the I-th")

@@ -1,12 +1,15 @@
 """Real kernels on the real program: every way to boot, every way to end."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import onggi
@@ -109,17 +112,23 @@ def check_count(text, last):
 
 
 def test_console_output_is_complete(tuned):
-    result = run(*tuned, sh="seq 1 3000")
-    check_count(result.stdout, 3000)
+    """More than twice what Linux holds for a serial port."""
+    result = run(*tuned, sh="seq 1 1800")
+    check_count(result.stdout, 1800)
 
 
+@pytest.mark.portable
 def test_a_reader_that_pauses_loses_nothing(tuned):
     """A full pipe holds the guest up instead of growing a buffer."""
-    with Guest(*tuned, sh="echo start; seq 1 20000; echo done") as vm:
+    with Guest(*tuned, sh="echo start; seq 1 3000; echo done",
+               pipesize=4096) as vm:
         vm.wait_for("start")
         time.sleep(3)
-        vm.wait_for("done", 400)  # a hundred thousand exits
-        check_count(vm.text, 20000)
+        held = struct.unpack("i", fcntl.ioctl(vm.out, termios.FIONREAD,
+                                              bytes(4)))[0]
+        vm.wait_for("done")
+        assert held < len(vm.text) / 2
+        check_count(vm.text, 3000)
         assert vm.finish() == 0
 
 
@@ -159,6 +168,7 @@ def test_pty_console_carries_a_session_with_job_control(tuned, kind):
         assert vm.finish() == 4
 
 
+@pytest.mark.portable
 def test_a_lone_command_is_not_stopped_from_the_terminal(tuned):
     """Nobody could let it go on: ^Z does nothing, as in a container."""
     with guest_on_pty(*tuned, sh="echo up; sleep 3; echo wo''ke") as vm:
@@ -210,6 +220,7 @@ def test_rng_driver_can_be_unbound_and_bound_again(tuned):
 
 # --- the program itself ---
 
+@pytest.mark.portable
 def test_config_file_boots_the_same_guest(images, tmp_path):
     path = tmp_path / "vm.json"
     path.write_text(json.dumps({
@@ -218,6 +229,7 @@ def test_config_file_boots_the_same_guest(images, tmp_path):
     assert run("run", "--config", path).returncode == 5
 
 
+@pytest.mark.portable
 def test_ten_guests_run_at_once(images, tuned):
     guests = [Guest(*tuned, "--memory", "128M", sh=f"exit {10 + i}")
               for i in range(10)]
@@ -228,6 +240,7 @@ def test_ten_guests_run_at_once(images, tuned):
             guest.__exit__()
 
 
+@pytest.mark.portable
 def test_nothing_stays_in_the_way_after_a_kill(tuned, tmp_path):
     """No process is left, and the same guest starts again: neither the disk's
     lock nor the pidfile nor the tap of the one that was killed stop it."""
@@ -320,6 +333,7 @@ def log_in(vm):
     vm.wait_for("\ractive\r\n", 100)
 
 
+@pytest.mark.portable  # what the power button's and the next one show, too
 def test_stock_debian_reaches_a_login_prompt_and_powers_off(stock):
     """systemd from start to login, and its own power-off."""
     with Guest(*stock) as vm:
@@ -356,9 +370,3 @@ def test_stock_debian_runs_one_command(stock):
     assert result.returncode == 3, result.stderr
     assert machine.STOCK_KERNEL in result.stdout and "\n2" in result.stdout.replace(
         "\r", "")
-
-
-def test_stock_debian_without_systemd_obeys_poweroff(stock):
-    result = run(*stock, "--cmdline", "init=/usr/lib/onggi/init",
-                 sh="poweroff; sleep 100; exit 3", timeout=200)
-    assert result.returncode == 0, result.stderr

@@ -48,8 +48,8 @@ def mixed_jobs(disk):
     """Small and large requests, one at a time and many."""
     uring = f"--filename={disk} --ioengine=io_uring"
     return (f"{uring} --bs=4k --iodepth=1 --size=1M",
-            f"{uring} --bs=4k --iodepth=64 --size=8M --offset=8M",
-            f"{uring} --bs=1M --iodepth=1 --size=16M --offset=16M",
+            f"{uring} --bs=4k --iodepth=64 --size=4M --offset=8M",
+            f"{uring} --bs=1M --iodepth=1 --size=8M --offset=16M",
             f"{uring} --bs=1M --iodepth=64 --size=32M --offset=32M",
             # and without batches
             f"--filename={disk} --ioengine=psync --bs=4k --size=1M")
@@ -66,13 +66,15 @@ def io_uring_switched_off():
     switch.write_text(before)
 
 
-@pytest.mark.parametrize("options", ["", ",direct"])
+@pytest.mark.parametrize("options", [
+    "", pytest.param(",direct", marks=pytest.mark.portable)])
 def test_fio_verifies_what_it_wrote(debian, disk, options):
     result = run(*debian, "--disk", f"{disk}{options}", sh=fio(
         *mixed_jobs("/dev/vdb")), timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.portable
 def test_fio_verifies_what_it_wrote_through_threads(debian, disk, no_io_uring):
     del no_io_uring
     result = run(*debian, "--log-level", "info", "--disk", f"{disk},direct",
@@ -83,9 +85,9 @@ def test_fio_verifies_what_it_wrote_through_threads(debian, disk, no_io_uring):
 
 def test_two_vcpus_write_at_once(debian, disk):
     script = "ls /sys/block/vdb/mq | tr '\\n' ' '\n" + fio(
-        "--filename=/dev/vdb --ioengine=psync --bs=4k --size=2M --numjobs=2 "
+        "--filename=/dev/vdb --ioengine=psync --bs=4k --size=1M --numjobs=2 "
         "--offset_increment=16M", "--filename=/dev/vdb --ioengine=io_uring "
-        "--iodepth=64 --bs=4k --size=4M --numjobs=2 --offset_increment=16M")
+        "--iodepth=64 --bs=4k --size=2M --numjobs=2 --offset_increment=16M")
     result = run(*debian, "--cpus", 2, "--disk", disk, sh=script, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith("0 1 "), result.stdout
@@ -104,6 +106,7 @@ def test_guest_and_host_see_the_same_bytes(busybox, disk):
         assert image.read(MIB) == data
 
 
+@pytest.mark.portable
 def test_synced_data_survives_a_kill(busybox, disk):
     """What the guest was told is on disk is there when onggi is killed."""
     script = ("seq 1 200000 | dd of=/dev/vda bs=64k conv=fsync 2>/dev/null && "
@@ -120,6 +123,7 @@ def test_synced_data_survives_a_kill(busybox, disk):
     assert result.stdout.strip() == "1", result.stderr
 
 
+@pytest.mark.portable
 def test_read_only_disk_refuses_writes(busybox, disk):
     script = ("cat /sys/block/vda/ro; "
               "echo x | dd of=/dev/vda conv=fsync 2>/dev/null || exit 6")
@@ -155,6 +159,7 @@ def test_disk_driver_can_be_unbound_in_mid_traffic(busybox, disk):
     assert result.stdout.strip() == str(2 * MIB), result.stderr
 
 
+@pytest.mark.portable
 def test_a_full_queue_of_writes_and_flushes_ends(debian, disk):
     """256 writes at a time, twice what the ring holds, and between them the
     flushes of eight programs that sync after each write."""
@@ -184,6 +189,7 @@ def random_image(path, size):
     return path
 
 
+@pytest.mark.portable
 def test_a_guest_gives_space_back(debian, tmp_path):
     """Discards, of bytes and of a file system, and zeroes."""
     disk = random_image(tmp_path / "disk", 32 * MIB)
@@ -230,6 +236,7 @@ def test_a_guest_gives_space_back(debian, tmp_path):
     assert any(content[:4096]) and any(content[-4096:])
 
 
+@pytest.mark.portable
 def test_a_limit_holds(debian, disk):
     """8 MiB at 4 MiB a second, and 60 reads at 50 a second; of both, a tenth of
     a second's and one request come at once."""
@@ -266,6 +273,7 @@ RESIZED = """
     echo shrunk $(cat /sys/block/vda/size)"""
 
 
+@pytest.mark.portable
 def test_the_guest_sees_a_new_size(busybox, disk):
     with Guest(*busybox, "--disk", disk, sh=RESIZED) as vm:
         vm.wait_for(f"up {64 * 2048}")
@@ -300,6 +308,7 @@ EXCHANGED = """
     reboot -f"""
 
 
+@pytest.mark.portable
 def test_another_file_takes_a_disks_place(busybox, disk):
     old, new = disk.with_name("old"), disk.with_name("new")
     new.write_bytes(b"new".ljust(16 * MIB, b"\0"))
@@ -331,6 +340,7 @@ FULL = """
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")
+@pytest.mark.portable
 def test_a_full_host_is_an_error_that_ends(busybox, tmp_path):
     """On a small tmpfs, where the image has no room to grow."""
     small = tmp_path / "small"

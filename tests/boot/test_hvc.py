@@ -10,6 +10,7 @@ import termios
 import threading
 import time
 
+import pytest
 from onggi import Guest, run
 
 
@@ -30,6 +31,7 @@ def set_size(vm, columns, rows):
                 struct.pack("<4H", rows, columns, 0, 0))
 
 
+@pytest.mark.portable
 def test_a_terminal_is_carried_whole_and_across_a_reboot(images, tmp_path):
     """More output than a slow reader's buffers hold, input, and the size of
     the terminal, which changes; then all of it again after a reboot."""

@@ -3,11 +3,13 @@
 import hashlib
 import os
 
+import pytest
 from onggi import Guest, threads_of
 
 MIB = 1 << 20
 
 
+@pytest.mark.portable
 def test_disks_share_one_and_survive_unbinding_and_a_reboot(images, tmp_path):
     """A copy between two disks of one loop, with a third one of another being
     taken away under traffic; then all of it after a reboot."""

@@ -193,6 +193,7 @@ def test_a_guest_on_the_hosts_network_and_its_reboot(images, server, tftp,
 @pytest.mark.skipif(not shutil.which("passt"),
                     reason="passt is not installed")
 @pytest.mark.skipif(os.geteuid() != 0, reason="root becomes another user")
+@pytest.mark.portable
 def test_a_user_without_rights_has_a_network(images, server):
     files = [onggi.ONGGI, images.tuned, images.initramfs]
     files = [os.open(file, os.O_RDONLY) for file in files]

@@ -12,10 +12,8 @@ import onggi
 import pytest
 from onggi import Guest, for_everybody, run
 
-PROGRAMS = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
-
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("virtiofsd") or any(map(os.path.exists, PROGRAMS))),
+    not onggi.has_virtiofsd(),
     reason="no virtiofsd (Debian: virtiofsd, or qemu-system-common)")
 
 
@@ -53,12 +51,13 @@ def test_both_sides_see_what_the_other_one_writes(busybox, folder):
     assert os.readlink(folder / "d/link") == "../both"
 
 
+@pytest.mark.portable
 def test_many_small_files(busybox, folder):
     """Unpacked by the guest, changed, packed again."""
     tree = folder / "tree"
     for i in range(10):
         (tree / f"d{i}").mkdir(parents=True)
-        for j in range(20):
+        for j in range(10):
             (tree / f"d{i}/f{j}").write_text(f"{i} {j}\n" * j)
     with tarfile.open(folder / "in.tar", "w") as tar:
         tar.add(tree, "tree")
@@ -67,21 +66,22 @@ def test_many_small_files(busybox, folder):
         tar -xf in.tar || exit 1
         find tree -type f | wc -l
         for d in tree/*; do
-            (for f in $d/*; do sed -i s/^/x/ $f; done) &
+            sed -i s/^/x/ $d/* &
         done
         wait
         rm -r tree/d7
         tar -cf out.tar tree""", timeout=240)
-    assert result.stdout.strip() == "200", result.stderr
+    assert result.stdout.strip() == "100", result.stderr
     with tarfile.open(folder / "out.tar") as tar:
         names = [m.name for m in tar.getmembers() if m.isfile()]
-        assert len(names) == 180
+        assert len(names) == 90
         for name in names:
             i, j = (int(n[1:]) for n in name.split("/")[1:])
             assert tar.extractfile(name).read().decode() == \
                 f"x{i} {j}\n" * j
 
 
+@pytest.mark.portable
 def test_an_open_file_outlives_its_name(busybox, folder):
     result = run(*busybox, *share(folder), sh=MOUNT + """
         exec 3<>gone
@@ -94,6 +94,7 @@ def test_an_open_file_outlives_its_name(busybox, folder):
     assert not list(folder.iterdir())
 
 
+@pytest.mark.portable
 def test_readonly_refuses_to_write(busybox, folder):
     (folder / "f").write_text("as it was\n")
     result = run(*busybox, *share(folder, options=",readonly"), sh=MOUNT + """
@@ -139,6 +140,7 @@ def test_the_hosts_compiler_works_on_a_shared_folder(busybox, folder):
     assert (result.returncode, result.stdout) == (7, b"hello, host\n")
 
 
+@pytest.mark.portable
 def test_a_reboot_mounts_it_again(busybox, folder):
     result = run(*busybox, *share(folder), sh=MOUNT + """
         exec 3>>log
@@ -193,6 +195,7 @@ def test_the_loss_of_virtiofsd_is_told_and_a_reboot_heals_it(busybox, folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.portable
 def test_nothing_is_left_when_it_ends(busybox, folder, tmp_path, number):
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     with Guest(*busybox, *share(folder), *share("/etc", "etc", ",readonly"),
@@ -212,6 +215,7 @@ def test_nothing_is_left_when_it_ends(busybox, folder, tmp_path, number):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.parametrize("options", ["", ",readonly"])
+@pytest.mark.portable
 def test_a_user_can_share_what_is_his(images, folder, options):
     """By user namespaces, which this host may not allow."""
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -244,15 +248,3 @@ def test_a_user_can_share_what_is_his(images, folder, options):
     else:
         assert result.stdout.strip() == "guest", result.stderr
         assert (folder / "f").stat().st_uid == 65534
-
-
-def test_debians_own_kernel_mounts_it(images, folder):
-    (folder / "f").write_text("content\n")
-    result = run("run", "--kernel", images.debian_vmlinuz, "--initrd",
-                 images.debian_initrd, "--memory", "512M", "--disk",
-                 f"{images.debian_root},root,readonly", *share(folder),
-                 "--cmdline", "init=/usr/lib/onggi/init",
-                 sh="mount -t virtiofs data /mnt && cat /mnt/f && "
-                 "echo guest >/mnt/g", timeout=240)
-    assert "content" in result.stdout, result.stdout + result.stderr
-    assert (folder / "g").read_text() == "guest\n"

@@ -12,7 +12,7 @@ pytestmark = needs_storage_daemon
 
 MIB = 1 << 20
 
-FIO = ("fio --name=t --filename=/dev/vdb --size=16M --ioengine=libaio "
+FIO = ("fio --name=t --filename=/dev/vdb --size=8M --ioengine=libaio "
        "--iodepth=32 --rw=randrw --bs=4k --direct=1 --output-format=terse "
        "--randseed=7 --verify_state_save=0 {} >/tmp/fio")
 
@@ -47,7 +47,9 @@ def test_what_is_written_is_in_the_image(busybox, server):
     assert len(sums) == 4 and sums[0] == sums[2], result.stderr
 
 
-@pytest.mark.parametrize("args", [["--memory", "4G"], ["--cpus", "2"]])
+@pytest.mark.parametrize("args", [
+    ["--memory", "4G"],
+    pytest.param(["--cpus", "2"], marks=pytest.mark.portable)])
 def test_fio_verifies_what_it_wrote(debian, server, args):
     """Also with memory on both sides of the hole."""
     result = run(*debian, *args, "--disk", f"vhost-user={server.socket}",
@@ -56,6 +58,7 @@ def test_fio_verifies_what_it_wrote(debian, server, args):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.portable
 def test_several_queues_are_used_by_several_vcpus(debian, tmp_path):
     with StorageDaemon(tmp_path, 64, "writable=on,num-queues=4") as server:
         result = run(*debian, "--cpus", 2, "--disk",
@@ -68,6 +71,7 @@ def test_several_queues_are_used_by_several_vcpus(debian, tmp_path):
     assert result.stdout.split() == ["0", "1"]
 
 
+@pytest.mark.portable
 def test_a_read_only_export_is_a_read_only_disk(busybox, tmp_path):
     with StorageDaemon(tmp_path, 64, "writable=off") as server:
         result = run(*busybox, "--disk", f"vhost-user={server.socket}",
@@ -76,6 +80,7 @@ def test_a_read_only_export_is_a_read_only_disk(busybox, tmp_path):
     assert result.returncode == 6 and result.stdout.strip() == "1"
 
 
+@pytest.mark.portable
 def test_a_server_that_is_killed_comes_back(debian, server):
     """To the guest: I/O errors while it is away, then a disk as before."""
     script = f"""
@@ -102,6 +107,7 @@ def test_a_server_that_is_killed_comes_back(debian, server):
         assert vm.finish(60) == 0
 
 
+@pytest.mark.portable
 def test_a_server_that_hangs_does_not_hang_the_guest_for_ever(busybox, server):
     """The driver that takes its queue back waits a while, and then does not.
     When the server goes on, its disk is there."""

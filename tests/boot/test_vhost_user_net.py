@@ -28,6 +28,7 @@ def test_ping_is_answered_and_addresses_are_as_given(busybox, args):
     assert result.stdout.split() == ["3", "02:11:22:33:44:55"], result.stderr
 
 
+@pytest.mark.portable
 def test_the_link_is_lost_with_the_server_and_comes_back(busybox, server):
     script = f"""
         ping -c 1 -W 5 {PEER} | grep -c ttl=

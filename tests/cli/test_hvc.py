@@ -314,7 +314,7 @@ def test_a_pty_can_be_left_and_opened_again(tmp_path):
     with Guest(*arguments(guest(tmp_path, ECHO), console="pty")) as vm:
         path = re.search(r"hvc is (/dev/pts/\d+)\n",
                          vm.process.stderr.readline().decode())[1]
-        for text in (b"first", b"second", b"q"):
+        for text in (b"first", b"second", b"third"):
             fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
             os.write(fd, text)
             answer = b""
@@ -323,7 +323,11 @@ def test_a_pty_can_be_left_and_opened_again(tmp_path):
             assert answer == text
             os.close(fd)
             time.sleep(0.2)
+        # with its end, what it has answered is gone
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        os.write(fd, b"q")
         assert vm.finish(20) == 42
+        os.close(fd)
 
 
 # --- the terminal's size ---

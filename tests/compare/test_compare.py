@@ -1,5 +1,5 @@
 """bench/compare whole, at its smallest scale: where KVM boots no kernels, in
-two emulated machines side by side, each with half of the dimensions. What is
+two emulated machines side by side, each with a part of the dimensions. What is
 checked is that each figure is there, not what it is."""
 
 import html
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 
 import runs  # noqa: E402
-from comparison import dimensions, results  # noqa: E402
+from comparison import dimensions, markdown, results  # noqa: E402
 
 SUBJECTS = ("native", "crun", "runc", "onggi", "qemu")
 BROKEN = "kvmtool"  # ends at once
@@ -35,14 +35,25 @@ def command(out, *more):
             f"--{BROKEN}", "/bin/false", "--out", out, *more]
 
 
+def parts_to_run(config):
+    part = config.getoption("--part")
+    return range(len(PARTS)) if part is None else [part]
+
+
+def pytest_generate_tests(metafunc):
+    if "dimension" in metafunc.fixturenames:
+        metafunc.parametrize("dimension", [
+            name for number in parts_to_run(metafunc.config)
+            for name in PARTS[number]])
+
+
 @pytest.fixture(scope="module")
-def reports():
-    """{dimension: folder} of the two runs."""
-    folder = ROOT / "build/compare-test"
-    shutil.rmtree(folder, ignore_errors=True)
+def reports(request):
+    """{dimension: folder} of the parts' runs."""
     running = []
-    for number, part in enumerate(PARTS):
-        out = folder / str(number)
+    for number in parts_to_run(request.config):
+        part, out = PARTS[number], ROOT / f"build/compare-test/{number}"
+        shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         with open(out / "log", "wb") as log:
             running.append((out, part, subprocess.Popen(
@@ -60,7 +71,6 @@ def test_each_dimension_is_in_one_part():
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-@pytest.mark.parametrize("dimension", sum(PARTS, ()))
 def test_every_figure_is_there(reports, dimension, subject):
     data = results.load(reports[dimension])
     own = next(d for d in data["dimensions"] if d["key"] == dimension)
@@ -74,29 +84,31 @@ def test_every_figure_is_there(reports, dimension, subject):
                 or results.points(measure, subject)), measure["key"]
 
 
-@pytest.mark.parametrize("dimension", sum(PARTS, ()))
 def test_reports_have_it(reports, dimension):
     data = results.load(reports[dimension])
     own = next(d for d in data["dimensions"] if d["key"] == dimension)
-    for name in ("report.html", "report.md"):
-        text = html.unescape(
-            (reports[dimension] / name).read_text(encoding="utf-8"))
-        assert own["title"] in text
-        for measure in own["measures"]:
-            assert measure["title"] in text
+    page, plain = ((reports[dimension] / name).read_text(encoding="utf-8")
+                   for name in ("report.html", "report.md"))
+    page = html.unescape(page)
+    for named in (own, *own["measures"]):
+        assert named["title"] in page
+        assert markdown.escape(named["title"]) in plain
+
+
+def any_of(reports):
+    return next(iter(reports.values()))
 
 
 def test_a_missing_program_is_told(reports):
-    data = results.load(reports["start"])
+    data = results.load(any_of(reports))
     if not shutil.which("runsc"):
         assert results.missing(data) == {"runsc": "runsc: not found"}
 
 
 def test_finished_work_is_not_kept_as_unfinished(reports):
-    assert not (reports["start"] / "journal").exists()
+    assert not (any_of(reports) / "journal").exists()
 
 
-@pytest.mark.parametrize("dimension", sum(PARTS, ()))
 def test_a_program_that_is_no_monitor_fails_alone(reports, dimension):
     """The others' figures are those that are checked above."""
     data = results.load(reports[dimension])

@@ -62,7 +62,7 @@ class Applications(LoadDimension):
              lambda _: seconds("gcc -O2 -c /bench/netload.c -o /tmp/n.o"),
              took))
 
-    def before(self, place, instance):
+    def before(self, session, instance):
         instance.run("redis-server --save '' --appendonly no --protected-mode "
                      "no --bind 0.0.0.0 >/dev/null 2>&1 </dev/null &")
         instance.run("nginx -c /bench/nginx.conf >/dev/null 2>&1 </dev/null &")

@@ -14,20 +14,25 @@ JOBS = {"read-4k-1": ("randread", "4k", 1),
         "read-128k-32": ("read", "128k", 32),
         "write-128k-1": ("write", "128k", 1),
         "write-128k-32": ("write", "128k", 32)}
-SIZE_MIB = 64
 SHORTEST_MS = 200  # fio counts nothing in a few slow milliseconds
 
 
 def fio(more):
     def line(scale):
         return ("fio --name=t --filename=/work/fio.dat --direct=1 "
-                f"--size={SIZE_MIB}m --time_based "
+                f"--size={scale.file_mib}m --time_based "
                 f"--runtime={max(scale.ms, SHORTEST_MS)}ms "
                 "--clocksource=clock_gettime "
                 "--clat_percentiles=0 --lat_percentiles=1 "
                 f"--output-format=json {more} | "
                 """grep -E '"iops" |"99.000000"'""")
     return line
+
+
+def write_file(instance, scale):
+    """That fio reads and writes."""
+    instance.run(f"dd if=/dev/zero of=/work/fio.dat bs=1M "
+                 f"count={scale.file_mib} conv=fsync 2>/dev/null")
 
 
 def job_line(job):
@@ -76,9 +81,8 @@ class Block(LoadDimension):
     disk = True
     loads = tuple(loads())
 
-    def before(self, place, instance):
-        instance.run(f"dd if=/dev/zero of=/work/fio.dat bs=1M count={SIZE_MIB}"
-                     " conv=fsync 2>/dev/null")
+    def before(self, session, instance):
+        write_file(instance, session.scale)
 
 
 DIMENSION = Block

@@ -45,8 +45,9 @@ class Density(Dimension):
 
     def fill(self, session, subject, stack):
         scale, instances, points = session.scale, [], []
-        with session.place.running(subject):
-            pass  # what all share is in the page cache then
+        if not scale.cold:
+            with session.place.running(subject):
+                pass  # what all share is in the page cache then
         before = available_mib()
         for number in scale.density:
             while len(instances) < number:

@@ -3,7 +3,7 @@
 import contextlib
 
 import runs
-from comparison.dimensions.block import job_line, reader
+from comparison.dimensions.block import job_line, reader, write_file
 from comparison.dimensions.cpu import events_per_second, sysbench
 from comparison.parse import lines_of
 from comparison.session import FAILURES, Dimension, Measure, one_line
@@ -45,8 +45,7 @@ class Interference(Dimension):
     def take(self, session, subject):
         place, outcome = session.place, {"failed": {}}
         with place.running(subject, 0, disk=True) as victim:
-            victim.run("dd if=/dev/zero of=/work/fio.dat bs=1M count=64 "
-                       "conv=fsync 2>/dev/null")
+            write_file(victim, session.scale)
             for hog, (_, words) in HOGS.items():
                 try:
                     with self.neighbour(place, subject, words):

@@ -52,7 +52,7 @@ class Network(LoadDimension):
         Load("network.ping", "ping", "us", "less", netload("ping", 10),
              lambda output: float(output.split()[0])))
 
-    def before(self, place, instance):
+    def before(self, session, instance):
         for line in SERVERS:
             instance.run(line)
         wait_for_port(instance, 5201)

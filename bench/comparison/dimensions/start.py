@@ -63,7 +63,8 @@ class Start(Dimension):
     @staticmethod
     def warm_ups(session, number):
         """The first start of all reads files that later ones find read."""
-        return session.scale.warm_ups + (number == 1)
+        first = number == 1 and not session.scale.cold
+        return session.scale.warm_ups + first
 
     def measures(self, session):
         for number in session.scale.starts:
