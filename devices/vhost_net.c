@@ -12,9 +12,9 @@
 
 #include "base/cleanup.h"
 #include "base/container_of.h"
-#include "base/le_types.h"
 #include "base/log.h"
 #include "base/wake.h"
+#include "devices/net_config.h"
 
 #define QUEUES 2 /* receive and transmit, 5.1.2 */
 
@@ -25,8 +25,6 @@
 #define PASSED                                                    \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_EVENT_IDX) | \
 	 BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_NET_F_MRG_RXBUF))
-
-#define OWN (BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS))
 
 struct vhost_net_queue {
 	struct vhost_net *net;
@@ -229,12 +227,8 @@ static const struct virtio_device_ops net_ops = {
 static void init_config(struct vhost_net *net,
 			const struct vhost_net_options *options)
 {
-	le16_t status = le16(VIRTIO_NET_S_LINK_UP);
-	le16_t mtu = le16(options->mtu);
-
-	memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
-	memcpy(&net->config.status, &status, sizeof(status));
-	memcpy(&net->config.mtu, &mtu, sizeof(mtu));
+	net_config_set(&net->config, options->mac, options->mtu);
+	net_config_set_link(&net->config, true);
 	net->dev.config = &net->config;
 	net->dev.config_size = offsetof(struct virtio_net_config, speed);
 }
@@ -269,8 +263,8 @@ struct virtio_device *vhost_net_create(const struct vhost_net_options *options,
 	virtio_device_init(&net->dev, &net_ops, mem, loop, 0, QUEUES,
 			   VHOST_NET_QUEUE_SIZE);
 	net->dev.features = (options->kernel->features & PASSED) |
-			    options->backend->features | OWN |
-			    (options->mtu ? BIT(VIRTIO_NET_F_MTU) : 0);
+			    options->backend->features |
+			    net_config_features(options->mtu);
 	for (unsigned i = 0; i < QUEUES; i++)
 		init_queue(net, i);
 	init_config(net, options);

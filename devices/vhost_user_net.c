@@ -3,9 +3,8 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <stddef.h>
-#include <string.h>
 
-#include "base/le_types.h"
+#include "devices/net_config.h"
 #include "devices/vhost_device.h"
 
 #define RX 0 /* queue numbers, 5.1.2 */
@@ -25,18 +24,15 @@ const struct vhost_user_kind vhost_user_net_kind = {
 	.call_first = true,
 };
 
-static void set_link(struct vhost_device *vd, bool up)
+static struct virtio_net_config *config_of(struct vhost_device *vd)
 {
-	le16_t status = le16(up ? VIRTIO_NET_S_LINK_UP : 0);
-
-	memcpy(vd->config + offsetof(struct virtio_net_config, status), &status,
-	       sizeof(status));
+	return (void *)vd->config; /* which is packed */
 }
 
 static void link_changed(struct vhost_device *vd, bool up)
 {
-	set_link(vd, up);
-	if (virtio_device_up(&vd->dev))
+	if (net_config_set_link(config_of(vd), up) &&
+	    virtio_device_up(&vd->dev))
 		virtio_device_config_changed(&vd->dev);
 }
 
@@ -61,23 +57,16 @@ vhost_user_net_create(const struct vhost_user_net_options *options,
 		.ops = &net_ops,
 		.conn = options->conn,
 		.features = PASSED,
-		.own_features = 1ULL << VIRTIO_NET_F_MAC |
-				1ULL << VIRTIO_NET_F_STATUS,
+		.own_features = net_config_features(options->mtu),
 		.queue_count = QUEUES,
 		.queue_size = VHOST_USER_NET_QUEUE_SIZE,
 		.config_size = offsetof(struct virtio_net_config, speed),
 	};
-	le16_t mtu = le16(options->mtu);
-	struct vhost_device *vd;
+	struct vhost_device *vd = vhost_device_create(&device, mem, loop, err);
 
-	if (options->mtu)
-		device.own_features |= 1ULL << VIRTIO_NET_F_MTU;
-	vd = vhost_device_create(&device, mem, loop, err);
 	if (!vd)
 		return NULL;
-	memcpy(vd->config, options->mac, sizeof(options->mac));
-	memcpy(vd->config + offsetof(struct virtio_net_config, mtu), &mtu,
-	       sizeof(mtu));
-	set_link(vd, vhost_user_is_ready(options->conn));
+	net_config_set(config_of(vd), options->mac, options->mtu);
+	net_config_set_link(config_of(vd), vhost_user_is_ready(options->conn));
 	return &vd->dev;
 }

@@ -12,6 +12,7 @@
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
+#include "devices/net_config.h"
 #include "devices/net_control.h"
 #include "devices/net_rx_window.h"
 
@@ -26,8 +27,7 @@
 
 /* Beside what the back end can do. */
 #define OFFERED                                                  \
-	(BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) |      \
-	 BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) | \
+	(BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) | \
 	 BIT(VIRTIO_NET_F_MRG_RXBUF))
 
 #define GUEST_SEGMENTATION                                             \
@@ -324,12 +324,8 @@ static void watch(struct net_pair *pair)
 
 static void update_link(struct virtio_net *net)
 {
-	le16_t status = le16(link_is_up(net) ? VIRTIO_NET_S_LINK_UP : 0);
-
-	if (memcmp(&net->config.status, &status, sizeof(status)) == 0)
-		return;
-	memcpy(&net->config.status, &status, sizeof(status));
-	if (net->dev.status & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (net_config_set_link(&net->config, link_is_up(net)) &&
+	    (net->dev.status & VIRTIO_CONFIG_S_DRIVER_OK))
 		virtio_device_config_changed(&net->dev);
 }
 
@@ -572,20 +568,16 @@ static uint64_t features_of(const struct virtio_net_options *options)
 		features |= BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
 	if (options->pairs > 1)
 		features |= BIT(VIRTIO_NET_F_MQ);
-	if (options->mtu)
-		features |= BIT(VIRTIO_NET_F_MTU);
-	return features;
+	return features | net_config_features(options->mtu);
 }
 
 static void init_config(struct virtio_net *net,
 			const struct virtio_net_options *options)
 {
 	le16_t pairs = le16((uint16_t)options->pairs);
-	le16_t mtu = le16(options->mtu);
 
-	memcpy(net->config.mac, options->mac, sizeof(net->config.mac));
+	net_config_set(&net->config, options->mac, options->mtu);
 	memcpy(&net->config.max_virtqueue_pairs, &pairs, sizeof(pairs));
-	memcpy(&net->config.mtu, &mtu, sizeof(mtu));
 	update_link(net);
 	net->dev.config = &net->config;
 	net->dev.config_size = sizeof(net->config);

@@ -552,6 +552,56 @@ static void a_file_without_nowait_says_so(void **state)
 	close(fd);
 }
 
+/* Of short buffers and a long one. */
+static void a_long_write_to_memory_lands_whole(void **state)
+{
+	enum { BUFFERS = 40, SHORT = 3000, LONG = 150000 };
+	static uint8_t data[(BUFFERS - 1) * SHORT + LONG];
+	static uint8_t found[sizeof(data)];
+	struct iovec iov[BUFFERS];
+	uint8_t *next = data;
+	struct block_request req;
+	bool unsupported = false;
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 31 + i / 256);
+	for (unsigned i = 0; i < BUFFERS; i++) {
+		iov[i].iov_base = next;
+		iov[i].iov_len = i == BUFFERS / 2 ? LONG : SHORT;
+		next += iov[i].iov_len;
+	}
+	req = request(BLOCK_WRITE, iov, BUFFERS, 512);
+	assert_true(block_try_now(fd, &req, true, &unsupported));
+	assert_int_equal(req.result, 0);
+	assert_int_equal(req.left, 0);
+	assert_int_equal(pread(fd, found, sizeof(found), 512), sizeof(found));
+	assert_memory_equal(found, data, sizeof(data));
+	assert_int_equal(lseek(fd, 0, SEEK_END), 512 + sizeof(data));
+	close(fd);
+}
+
+/* What does not fit any more is the engine's to find out, which goes on from
+ * there. */
+static void a_write_to_full_memory_is_left_to_the_engine(void **state)
+{
+	static uint8_t data[200000];
+	struct iovec iov = { data, sizeof(data) };
+	struct block_request req = request(BLOCK_WRITE, &iov, 1, 0);
+	bool unsupported = false;
+	int fd = memfd_create("disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 100000), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
+	assert_false(block_try_now(fd, &req, true, &unsupported));
+	assert_false(unsupported);
+	assert_int_equal(req.left, sizeof(data) - req.offset);
+	assert_ptr_equal(iov.iov_base, data + req.offset);
+	close(fd);
+}
+
 int main(void)
 {
 #define TEST(name)                                                    \
@@ -579,6 +629,8 @@ int main(void)
 		cmocka_unit_test(steps_continue_retry_and_fail_as_they_should),
 		cmocka_unit_test(a_cached_read_is_finished_on_the_spot),
 		cmocka_unit_test(a_file_without_nowait_says_so),
+		cmocka_unit_test(a_long_write_to_memory_lands_whole),
+		cmocka_unit_test(a_write_to_full_memory_is_left_to_the_engine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
