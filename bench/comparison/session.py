@@ -56,11 +56,12 @@ class Measure:
     points: dict = field(default_factory=dict)
     failed: dict = field(default_factory=dict)
 
-    def as_result(self, subjects):
-        for subject in subjects:
-            if not any(subject in part for part in
-                       (self.samples, self.points, self.failed)):
-                self.failed[subject] = "not measured for this subject"
+    def knows(self, subject):
+        """Its figures, or why there are none."""
+        return any(subject in part for part in
+                   (self.samples, self.points, self.failed))
+
+    def as_result(self):
         result = {"key": self.key, "title": self.title, "unit": self.unit,
                   "better": self.better, "samples": self.samples}
         for name in ("points", "failed", "x"):
@@ -78,7 +79,8 @@ class Session:
         self.dimensions = dimensions
         self.dimension = None  # the one that is being measured
         self.measures = {}  # of it
-        self.done = 0
+        self.dropped = {}  # {subject: [why]}, of it
+        self.done = self.measured = 0  # the journal knows the rest
         self.steps = sum(d.steps(self) for d in dimensions)
         self.began = time.monotonic()
 
@@ -89,37 +91,46 @@ class Session:
     def _measure(self, dimension):
         self.dimension = dimension
         self.measures = {m.key: m for m in dimension.measures(self)}
+        self.dropped = {}
         dimension.measure(self)
-        names = [subject.key for subject in self.subjects]
+        for measure in self.measures.values():
+            for subject in self.subjects:
+                if not measure.knows(subject.key):
+                    measure.failed[subject.key] = "; ".join(
+                        dict.fromkeys(self.dropped.get(subject.key, []))
+                    ) or "not measured for this subject"
         return {"key": dimension.key, "title": dimension.title,
                 "text": dimension.text,
-                "measures": [m.as_result(names)
-                             for m in self.measures.values()]}
+                "measures": [m.as_result() for m in self.measures.values()]}
 
     def in_turn(self, name, take, runs_=None, warm_ups=None):
         """Has each subject take its turn, A B A B: take(subject) returns
         {key: value or [value, ...]}, "failed" in it {key: reason}. A subject
-        whose turn fails as a whole drops out."""
-        alive = list(self.subjects)
+        whose turn fails as a whole drops out of these turns."""
+        alive, dropped, keys = list(self.subjects), {}, set()
         warm = self.scale.warm_ups if warm_ups is None else warm_ups
         for turn in range(-warm, self.scale.runs if runs_ is None else runs_):
             for subject in list(alive):
                 outcome = self.journal.note(
                     f"{name}: {subject.key}, {turn}",
                     lambda: self._attempt(name, subject, turn, take))
+                self.done += 1
                 if "error" in outcome:
                     alive.remove(subject)
-                    self._fail(subject, outcome["error"])
-                elif turn >= 0:
+                    dropped[subject.key] = outcome["error"]
+                    continue
+                keys |= {*outcome, *outcome.get("failed", {})} - {"failed"}
+                if turn >= 0:
                     self._add(subject, outcome)
-                self.done += 1
+        self._note_dropped(dropped, keys)
 
     def _attempt(self, name, subject, turn, take):
         left = ""
-        if self.done:
-            seconds = (time.monotonic() - self.began) / self.done * (
+        if self.measured:
+            seconds = (time.monotonic() - self.began) / self.measured * (
                 self.steps - self.done)
             left = f", some {seconds / 60:.0f} min left"
+        self.measured += 1
         what = "warm-up" if turn < 0 else f"run {turn + 1}"
         self.journal.progress(f"{self.done + 1}/{self.steps} {name}: "
                               f"{subject.key}, {what}{left}")
@@ -133,11 +144,13 @@ class Session:
                         not runs.inside_testbed() or tries == TRIES - 1:
                     return {"error": one_line(error)}
 
-    def _fail(self, subject, why):
-        for measure in self.measures.values():
-            if not (subject.key in measure.samples
-                    or subject.key in measure.points):
-                measure.failed.setdefault(subject.key, why)
+    def _note_dropped(self, dropped, keys):
+        """keys are of the measures that these turns are about, as others'
+        show. What nobody had is known at the dimension's end."""
+        for subject, why in dropped.items():
+            self.dropped.setdefault(subject, []).append(why)
+            for key in keys & self.measures.keys():
+                self.measures[key].failed.setdefault(subject, why)
 
     def _add(self, subject, outcome):
         failed = outcome.pop("failed", {})

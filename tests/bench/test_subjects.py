@@ -143,6 +143,53 @@ def test_turns_alternate_and_a_failure_drops_one_subject():
     assert b["points"]["good"] == [[1, 2.0]] * 3
 
 
+class Parts(Two):
+    """As many turns as there are measures, each of its own."""
+
+    def measure(self, session):
+        for key in ("two.a", "two.b"):
+            session.in_turn(key, lambda subject, k=key: self.take(subject, k),
+                            3, 0)
+
+
+def parts(take):
+    session = Session(None, [fake("good"), fake("bad")], SCALES["tiny"],
+                      runs.Journal(None), [Parts(take)])
+    return session.run()[0]["measures"]
+
+
+def test_who_drops_out_after_some_turns_has_both():
+    turns = []
+
+    def take(subject, key):
+        turns.append(subject.key)
+        if turns == ["good", "bad"] * 2:
+            raise runs.RunFailed("crashed")
+        return {key: [[1, 2]] if key == "two.b" else 1}
+    measure = parts(take)[0]
+    assert measure["samples"] == {"good": [1, 1, 1], "bad": [1]}
+    assert measure["failed"] == {"bad": "crashed"}
+
+
+def test_a_failure_is_noted_at_the_turns_own_measures_alone():
+    def take(subject, key):
+        if subject.key == "bad" and key == "two.a":
+            raise runs.RunFailed("crashed")
+        return {key: [[1, 2]] if key == "two.b" else 1}
+    a, b = parts(take)
+    assert a["failed"] == {"bad": "crashed"}
+    assert "failed" not in b and len(b["points"]["bad"]) == 3
+
+
+def test_each_measure_has_the_reason_of_its_own_turns():
+    def take(subject, key):
+        if subject.key == "bad":
+            raise runs.RunFailed(f"no {key}")
+        return {key: [[1, 2]] if key == "two.b" else 1}
+    assert [m["failed"] for m in parts(take)] == [
+        {"bad": "no two.a"}, {"bad": "no two.b"}]
+
+
 def test_who_does_not_answer_in_emulation_is_asked_again(monkeypatch):
     calls = []
 
