@@ -229,7 +229,8 @@ class Dimension:
 
     def found(self, key):
         """A Measure that nobody could know of before it was there."""
-        raise KeyError(key)
+        raise runs.RunFailed(f"{self.key} has no measure {key}; if a journal "
+                             "has it, from another version, remove that")
 
 
 class LoadDimension(Dimension):
