@@ -168,7 +168,9 @@ class Session:
 
 
 def one_line(error):
-    return " ".join(str(error).split())[-300:] or type(error).__name__
+    """Without what a program may have printed for terminals, too."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    return " ".join(text.split())[-300:] or type(error).__name__
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,17 @@ def test_who_reads_the_beginning_of_a_diff_may_go(tmp_path):
     assert done.returncode in (0, 128 + signal.SIGPIPE)
 
 
+def test_a_folders_name_that_is_no_text(tmp_path):
+    assert module().command_of(["--out", "a\udcff"]) == \
+        "bench/compare --out 'a?'"
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(folder)
+    results.write(tmp_path / "results.json", synthetic.results())
+    os.rename(tmp_path / "results.json", folder + b"/results.json")
+    done = call("report", folder)
+    assert done.returncode == 0 and "report.html" in done.stdout
+
+
 # --- the journal ---
 
 WHAT = {"scale": "tiny"}
@@ -154,6 +165,7 @@ def test_what_differs_makes_a_run_another(key, tmp_path):
     ("#!/bin/sh\necho version 1.2.3\n", "1.2.3"),
     ("#!/bin/sh\nwhile :; do echo 1.5 noise; done\n", "1.5"),
     ("#!/bin/sh\nprintf '\\377\\376'\n", "\ufffd\ufffd"),
+    ("#!/bin/sh\nprintf '\\033[1mno\\0one'\n", "[1mno one"),
     ("#!/bin/sh\nsleep 60\n", ""), ("\x7fELF", "")])
 def test_a_version_of_any_program(text, version, tmp_path, monkeypatch):
     monkeypatch.setattr(subjects, "VERSION_S", 1)

@@ -19,7 +19,7 @@ from comparison.dimensions.block import reader  # noqa: E402
 from comparison.parse import lines_of, number_in  # noqa: E402
 from comparison.place import Instance, Limits  # noqa: E402
 from comparison.session import (  # noqa: E402
-    SCALES, Dimension, Measure, Session, results_of)
+    SCALES, Dimension, Measure, Session, one_line, results_of)
 
 WORDS = ["/bench/app"]
 INIT = ["/bench/stamp", "<init>"]
@@ -236,6 +236,10 @@ def test_what_a_journal_knows_is_not_measured_again(tmp_path):
     rows = session_of(take, runs.Journal(journal), "one").run()
     assert len(calls) == 5  # four turns, one of which began twice
     assert rows[0]["measures"][0]["samples"] == {"one": [1.5] * 3}
+
+
+def test_a_reason_is_one_line_that_can_be_printed():
+    assert one_line(runs.RunFailed("a\n\x1b[1mb\0\udcffc")) == "a [1mb c"
 
 
 # --- readers ---

@@ -45,7 +45,8 @@ class Subject:
              "</dev/null | head -c 4000", self.path, str(VERSION_S)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             check=False, text=True, errors="replace")
-        text = " ".join(result.stdout.split())
+        text = " ".join("".join(c if c.isprintable() else " "
+                                for c in result.stdout).split())
         found = re.search(r"\d+\.\S*|[0-9a-f]{7,}\S*", text)
         return (found[0].rstrip(",)") if found else text)[:40]
 
