@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 
+import counters  # noqa: E402
 import runs  # noqa: E402
 from comparison import bundle, results, seccomp, subjects  # noqa: E402
 from comparison.dimensions.block import reader  # noqa: E402
@@ -240,6 +241,15 @@ def test_what_a_journal_knows_is_not_measured_again(tmp_path):
 
 def test_a_reason_is_one_line_that_can_be_printed():
     assert one_line(runs.RunFailed("a\n\x1b[1mb\0\udcffc")) == "a [1mb c"
+
+
+def test_counters_that_cannot_be_had_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(counters, "TRACING", tmp_path)
+    (tmp_path / "events").mkdir()
+    (tmp_path / "instances").mkdir()
+    with pytest.raises(runs.RunFailed, match="trace points: "):
+        counters.Counters()
+    assert not list((tmp_path / "instances").iterdir())
 
 
 # --- readers ---
