@@ -36,10 +36,10 @@ class Scale:
 SCALES = {scale.name: scale for scale in (
     Scale("full", 10, 1, 3000, {1: 30, 10: 5, 50: 2, 100: 2},
           (1, 2, 4, 8, 16, 32), 10.0, 3),
-    Scale("quick", 3, 0, 200, {1: 5, 10: 1, 50: 1, 100: 1},
+    Scale("quick", 4, 0, 200, {1: 5, 10: 1, 50: 1, 100: 1},
           (1, 2, 4, 8), 2.0),
     # an emulated machine has no caches, nor processors for 50 at once
-    Scale("small", 3, 0, 40, {1: 5, 10: 1}, (1, 2, 4), 1.0, stream_mib=9),
+    Scale("small", 4, 0, 40, {1: 5, 10: 1}, (1, 2, 4), 1.0, stream_mib=9),
     Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5, stream_mib=9,
           functions="vfs_*"))}
 
