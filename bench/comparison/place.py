@@ -4,6 +4,7 @@ instance of a subject a cgroup with its limits, a network link, a disk."""
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -51,6 +52,10 @@ class Instance:
     def address(self):
         return f"198.18.{self.number}.2"
 
+    @property
+    def netns_file(self):
+        return NETNS / self.netns
+
     def run(self, command):
         return self.shell.run(command)
 
@@ -71,6 +76,19 @@ def call(*argv, **kwargs):
     return result.stdout
 
 
+@contextlib.contextmanager
+def undisturbed():
+    """Signals that end the run wait: what is being set up is not noted yet as
+    something to take down. Programs started meanwhile do not see them, either.
+    """
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Place:
     """Everything that instances need, and its removal."""
 
@@ -87,8 +105,9 @@ class Place:
 
     def __enter__(self):
         with self.stack:
-            self._mount_root()
-            self._make_cgroup()
+            with undisturbed():
+                self._mount_root()
+                self._make_cgroup()
             self.stack = self.stack.pop_all()
         return self
 
@@ -143,20 +162,26 @@ class Place:
     def instance(self, subject, number=0, *, disk=False, net=False,
                  limits=Limits()):
         """The surroundings of an instance that does not run yet."""
-        name = f"{self.name}-{subject.key}-{number}"
         with contextlib.ExitStack() as stack:
-            directory = self.directory / name
-            directory.mkdir()
-            stack.callback(shutil.rmtree, directory)
-            instance = Instance(name, number, limits, self.image, self.tree,
-                                directory, self.cgroup / name)
-            self._limit(subject, instance, stack)
-            if net:
-                self._link(subject, instance, stack)
-            if disk:
-                self._disk(subject, instance, stack)
-            stack.callback(subject.clean, self, instance)
+            with undisturbed():
+                instance = self._instance(subject, number, limits, stack)
+                if net:
+                    self._link(subject, instance, stack)
+                if disk:
+                    self._disk(subject, instance, stack)
+                stack.callback(subject.clean, self, instance)
             yield instance
+
+    def _instance(self, subject, number, limits, stack):
+        """With a folder and a cgroup."""
+        name = f"{self.name}-{subject.key}-{number}"
+        directory = self.directory / name
+        directory.mkdir()
+        stack.callback(shutil.rmtree, directory)
+        instance = Instance(name, number, limits, self.image, self.tree,
+                            directory, self.cgroup / name)
+        self._limit(subject, instance, stack)
+        return instance
 
     def _limit(self, subject, instance, stack):
         group, limits = instance.cgroup, instance.limits

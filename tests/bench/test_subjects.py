@@ -3,7 +3,9 @@ comparison in which some fail; nothing is started here."""
 
 import json
 import os
+import signal
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ import runs  # noqa: E402
 from comparison import bundle, results, seccomp, subjects  # noqa: E402
 from comparison.dimensions.block import reader  # noqa: E402
 from comparison.parse import lines_of, number_in  # noqa: E402
-from comparison.place import Instance, Limits  # noqa: E402
+from comparison.place import Instance, Limits, undisturbed  # noqa: E402
 from comparison.session import (  # noqa: E402
     SCALES, Dimension, Measure, Session, one_line, results_of)
 
@@ -89,6 +91,25 @@ def test_a_profile_depends_on_capabilities(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "PROFILE", profile)
     rules = bundle.seccomp(["CAP_CHOWN"])["syscalls"]
     assert [rule["names"] for rule in rules] == [["read"]]
+
+
+def test_the_end_waits_for_what_is_being_set_up():
+    seen = []
+
+    def end(*_):
+        raise SystemExit(143)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit):
+            with undisturbed():
+                os.kill(os.getpid(), signal.SIGTERM)
+                subprocess.run(["sh", "-c", "kill -TERM $$; true"],
+                               check=True)
+                seen.append("set up")
+            seen.append("not reached")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == ["set up"]
 
 
 def test_a_missing_program_says_so():
