@@ -72,6 +72,13 @@ def of_host(place):
         "disks' files on": file_system}
 
 
+def conditions(place):
+    """And what of them does not hold here."""
+    lacking = [f"There is no limit of {name}: this kernel has no cgroup "
+               "controller of it." for name in place.without_limit]
+    return CONDITIONS + lacking
+
+
 CONDITIONS = [
     "Every subject runs the same image, read-only, with 1 processor and 512 "
     "MiB. Of a VM, that is the guest's memory: its cgroup has 192 MiB more "

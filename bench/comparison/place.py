@@ -17,6 +17,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 NETNS = Path("/run/netns")
 PATIENCE = 30  # seconds of silence until an instance counts as hung
 SCRATCH_MIB = 192
+LIMITED = ("cpu", "memory", "pids")  # by cgroup controllers
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Place:
         self.name = f"onggi{os.getpid()}"
         self.tree = directory / "root"
         self.cgroup = CGROUPS / self.name
+        self.without_limit = []
         self.kernel = shutil.copy(runs.images_dir() / runs.machine.KERNEL,
                                   directory)
 
@@ -131,9 +133,9 @@ class Place:
 
     def _make_cgroup(self):
         controllers = (CGROUPS / "cgroup.controllers").read_text().split()
-        wanted = [c for c in ("cpu", "memory", "pids", "io")
-                  if c in controllers]
-        enable = " ".join(f"+{c}" for c in wanted)
+        enable = " ".join(f"+{c}" for c in (*LIMITED, "io")
+                          if c in controllers)
+        self.without_limit = [c for c in LIMITED if c not in controllers]
         (CGROUPS / "cgroup.subtree_control").write_text(enable)
         self.cgroup.mkdir()
         self.stack.callback(self.cgroup.rmdir)

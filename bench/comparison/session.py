@@ -169,6 +169,8 @@ class Session:
 
 def one_line(error):
     """Without what a program may have printed for terminals, too."""
+    if isinstance(error, KeyError):
+        error = f"no {error} in what it printed"
     text = "".join(c if c.isprintable() else " " for c in str(error))
     return " ".join(text.split())[-300:] or type(error).__name__
 

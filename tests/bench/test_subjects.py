@@ -17,7 +17,8 @@ sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 
 import counters  # noqa: E402
 import runs  # noqa: E402
-from comparison import bundle, results, seccomp, subjects  # noqa: E402
+from comparison import (  # noqa: E402
+    bundle, facts, place as places, results, seccomp, subjects)
 from comparison.dimensions.block import reader  # noqa: E402
 from comparison.parse import lines_of, number_in  # noqa: E402
 from comparison.place import Instance, Limits, undisturbed  # noqa: E402
@@ -262,6 +263,23 @@ def test_what_a_journal_knows_is_not_measured_again(tmp_path):
 
 def test_a_reason_is_one_line_that_can_be_printed():
     assert one_line(runs.RunFailed("a\n\x1b[1mb\0\udcffc")) == "a [1mb c"
+    assert one_line(KeyError("rate")) == "no 'rate' in what it printed"
+
+
+def test_a_limit_that_the_kernel_lacks_is_no_condition(tmp_path,
+                                                       monkeypatch):
+    (tmp_path / "cgroup.controllers").write_text("cpu io pids\n")
+    monkeypatch.setattr(places, "CGROUPS", tmp_path)
+    monkeypatch.setattr(runs, "images_dir", lambda: tmp_path)
+    (tmp_path / runs.machine.KERNEL).touch()
+    (tmp_path / "place").mkdir()
+    place = places.Place(tmp_path / "place", None, None)
+    place._make_cgroup()
+    assert (tmp_path / "cgroup.subtree_control").read_text() == \
+        "+cpu +pids +io"
+    assert [c for c in facts.conditions(place) if "memory" in c][-1] == (
+        "There is no limit of memory: this kernel has no cgroup controller "
+        "of it.")
 
 
 def test_counters_that_cannot_be_had_leave_nothing(tmp_path, monkeypatch):
