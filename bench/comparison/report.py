@@ -45,13 +45,12 @@ READING = [
     "Where two subjects are said to differ or not, that is by Mann and "
     f"Whitney's test at {samples.ALPHA:g}, of each measure by itself: of "
     f"{1 / samples.ALPHA:.0f} measures without a difference, one is expected "
-    "to show one. Numbers of pieces that were counted once are compared as "
-    "they are.",
+    "to show one. What was counted once in each is compared as it is.",
     "Instances that start at once are not independent of each other: there, "
     "n says more than it should, and intervals are too narrow. A share of "
     "the speed alone is one of its median, whose own interval is left out.",
     "What was not measured has a note that says why."]
-NO_CLOCK = "MiB and numbers of pieces do not depend on it."
+NO_CLOCK = "Sizes and memory do not depend on the clock."
 KINDS = {"process": "process", "container": "container",
          "vm": "virtual machine"}
 
