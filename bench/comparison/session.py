@@ -80,7 +80,7 @@ class Session:
         self.dimension = None  # the one that is being measured
         self.measures = {}  # of it
         self.dropped = {}  # {subject: [why]}, of it
-        self.done = self.measured = 0  # the journal knows the rest
+        self.done = self.attempts = 0  # of steps; some were in the journal
         self.steps = sum(d.steps(self) for d in dimensions)
         self.began = time.monotonic()
 
@@ -126,11 +126,11 @@ class Session:
 
     def _attempt(self, name, subject, turn, take):
         left = ""
-        if self.measured:
-            seconds = (time.monotonic() - self.began) / self.measured * (
+        if self.attempts:
+            seconds = (time.monotonic() - self.began) / self.attempts * (
                 self.steps - self.done)
             left = f", some {seconds / 60:.0f} min left"
-        self.measured += 1
+        self.attempts += 1
         what = "warm-up" if turn < 0 else f"run {turn + 1}"
         self.journal.progress(f"{self.done + 1}/{self.steps} {name}: "
                               f"{subject.key}, {what}{left}")
