@@ -2,6 +2,7 @@
 context switches, each counted by the kernel's own trace points as they happen
 (Linux: trace/histogram.rst), so that nothing is missed and little disturbed."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -37,7 +38,9 @@ class Counters:
             self._count("sched/sched_switch", "common_pid")
             self._count("sched/sched_waking", "pid")
             self._count("sched/sched_process_fork", "parent_pid,child_pid")
-        except OSError as error:
+        except (OSError, StopIteration) as error:
+            with contextlib.suppress(OSError):
+                self.close()
             raise runs.RunFailed(f"the kernel's trace points: {error}") \
                 from error
 

@@ -12,6 +12,7 @@ import runs
 
 # What the guest runs.
 SCRIPT = (runs.ROOT / "bench/load/shell.sh").read_text(encoding="utf-8")
+MOST_TEXT = 4 << 20  # of one command
 
 
 class GuestShell:
@@ -70,6 +71,9 @@ class GuestShell:
                 raise runs.RunFailed("the guest ends: "
                                      + self.text[-300:].strip())
             self.text += data.decode(errors="replace")
+            if len(self.text) > MOST_TEXT:
+                raise runs.RunFailed("the guest prints without end: "
+                                     + self.text[-300:].strip())
         before, self.text = self.text[:found.start()], self.text[found.end():]
         return before, found
 

@@ -274,10 +274,19 @@ class Journal:
 
     def __init__(self, path):
         self.path = path
-        self.known = {}
-        if path:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-            self.known = dict(map(json.loads, lines))
+        self.known = dict(self._entries()) if path else {}
+
+    def _entries(self):
+        """Whoever was killed may have left half a line, which does not count
+        and is ended here, so that the next one is whole."""
+        text = Path(self.path).read_text(encoding="utf-8", errors="replace")
+        if text and not text.endswith("\n"):
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write("\n")
+        for line in text.split("\n"):
+            with contextlib.suppress(TypeError, ValueError):
+                key, result = json.loads(line)
+                yield str(key), result
 
     def note(self, key, measure):
         """The result of measure(), unless it is known."""
@@ -287,6 +296,7 @@ class Journal:
             self.known[key] = measure()
             if self.path:
                 note_result(self.path, key, self.known[key])
+                under_way(self.path).unlink()
         return self.known[key]
 
     def progress(self, text):
@@ -300,7 +310,7 @@ def describe_host():
     clock = {"counted": "instructions, 1 ns each (emulated machine)",
              "emulated": "wall time (emulated machine)"}
     host = {"clock": clock.get(inside_testbed(), "wall time"),
-            "cpu": _cpu_model(), "cpus": os.cpu_count(),
+            "cpu": cpu_model(), "cpus": os.cpu_count(),
             "kernel": os.uname().release, "onggi": _version(ONGGI)}
     if QEMU:
         host["QEMU"] = _version(QEMU)
@@ -309,7 +319,7 @@ def describe_host():
     return host
 
 
-def _cpu_model():
+def cpu_model():
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n"):
         if line.startswith("model name"):
             return line.split(": ", 1)[-1]

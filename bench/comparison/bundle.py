@@ -63,7 +63,7 @@ def write(instance, words):
     limits = instance.limits
     network = {"type": "network"}
     if instance.netns:
-        network["path"] = f"/run/netns/{instance.netns}"
+        network["path"] = str(instance.netns_file)
     config = {
         "ociVersion": "1.0.2",
         "process": {

@@ -52,10 +52,10 @@ def main(argv):
     _print_rows(rows)
     for line in left_out:
         print(line)
-    worse = [row for row in rows
-             if row.subject == GATE and row.verdict in ("worse", "failed")]
-    print(f"{GATE}: {len(worse)} of "
-          f"{sum(row.subject == GATE for row in rows)} measures worse")
+    own = [row for row in rows if row.subject == GATE]
+    worse = [row for row in own if row.verdict in ("worse", "failed")]
+    print(f"{GATE}: {len(worse)} of {len(own)} measures worse" if own
+          else f"{GATE}: no measure in common")
     return 1 if worse else 0
 
 
@@ -127,7 +127,12 @@ def compare(before, after, least=0.0):
     """(rows, regressions first; lines about what could not be compared)"""
     rows, left_out = [], []
     old, new = results.measures(before), results.measures(after)
-    names = dict.fromkeys(results.subjects(before) + results.subjects(after))
+    listed = [[s["name"] for s in data["subjects"]]
+              for data in (before, after)]
+    names = [name for name in listed[0] if name in listed[1]]
+    left_out += [f"only in {side}: the subject {name}"
+                 for side, own, other in (("A", *listed), ("B", *listed[::-1]))
+                 for name in own if name not in other]
     for key in dict.fromkeys([*old, *new]):
         if key not in old or key not in new:
             left_out.append(f"only in {'A' if key in old else 'B'}: {key}")
@@ -170,9 +175,7 @@ def _figure(data, measure, name):
 
 
 def _reason(data, measure, name):
-    return results.missing(data).get(name) or (
-        figures.why_none(measure, name) if name in results.subjects(data)
-        else f"{name}: no such subject")
+    return results.missing(data).get(name) or figures.why_none(measure, name)
 
 
 def _judge(rows, least):

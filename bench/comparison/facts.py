@@ -44,7 +44,7 @@ def mitigations():
             f"{', '.join(open_) or 'nothing known'}")
 
 
-def _mhz():
+def _governor():
     folder = "/sys/devices/system/cpu/cpu0/cpufreq"
     return _chosen(_read(f"{folder}/scaling_governor", "no governor"))
 
@@ -56,21 +56,27 @@ def of_host(place):
         "clock": {"counted": "instructions, 1 ns each",
                   "emulated": "wall time of an emulated machine"}.get(
                       runs.inside_testbed(), "wall time"),
-        "processor": runs.describe_host()["cpu"],
+        "processor": runs.cpu_model(),
         "processors": os.cpu_count(),
         "memory, MiB": int(memory[1]) // 1024 if memory else "unknown",
         "kernel": platform.release(),
         "KVM": kvm(),
         "mitigations": mitigations(),
-        "governor": _mhz(),
+        "governor": _governor(),
         "SMT": _read("/sys/devices/system/cpu/smt/control"),
         "transparent huge pages": _chosen(
             _read("/sys/kernel/mm/transparent_hugepage/enabled")),
         "KSM": {"0": "off", "1": "on"}.get(
             _read("/sys/kernel/mm/ksm/run"), "unknown"),
         "halt_poll_ns": _read("/sys/module/kvm/parameters/halt_poll_ns"),
-        "disks' files on": file_system,
-        "onggi": runs.describe_host()["onggi"]}
+        "disks' files on": file_system}
+
+
+def conditions(place):
+    """And what of them does not hold here."""
+    lacking = [f"There is no limit of {name}: this kernel has no cgroup "
+               "controller of it." for name in place.without_limit]
+    return CONDITIONS + lacking
 
 
 CONDITIONS = [

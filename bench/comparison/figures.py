@@ -50,9 +50,10 @@ def unit(measure):
 
 
 def ratio(measure, subject, base=results.NATIVE):
-    """None unless both have a figure, and the base's is not 0."""
+    """None unless both have a figure, the base's more than 0, and none less:
+    what a host lacks for an instance may be."""
     own, other = figure(measure, subject), figure(measure, base)
-    if own is None or other is None or other.value == 0:
+    if own is None or other is None or own.value < 0 or other.value <= 0:
         return None
     return own.value / other.value
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from . import figures, results, samples
 
 WIDTH = 360
+NAME_MOST = 20  # characters of a subject's name
 GNUPLOT = "gnuplot"
 # Chosen to be told apart, by colour-blind readers, too, together with the
 # dashes and symbols that each subject has: on light, on dark.
@@ -21,7 +22,7 @@ PALETTE = {
     "native": ("#808080", "#dcdcdc"), "crun": ("#0072b2", "#3f9fe0"),
     "runc": ("#cc6fa6", "#e88ec4"), "onggi": ("#d04f00", "#ff8a3d"),
     "qemu": ("#00785a", "#1fae86"), "firecracker": ("#5c3d00", "#ffe28f"),
-    "cloud_hypervisor": ("#4aa5dc", "#a5dcff"),
+    "cloud-hypervisor": ("#4aa5dc", "#a5dcff"),
     "kvmtool": ("#4b1259", "#b45fb8"), "runsc": ("#aaa400", "#8a8800")}
 SPARE = [("#332288", "#a99cf0"), ("#117733", "#6fc98b"),
          ("#aa4499", "#e08fd3")]
@@ -97,6 +98,11 @@ class _Roles:
         if match:
             return self.names[int(match[1])]
         return "ink" if colour == "black" else None
+
+
+def _shown(name):
+    """There is no room for a long one."""
+    return name if len(name) <= NAME_MOST else f"{name[:NAME_MOST - 1]}…"
 
 
 # --- gnuplot ---
@@ -315,7 +321,7 @@ def _distribution(data, roles, measure):
         plot.parts.append(
             f"$d{i} using 1:2 with lines linecolor rgb {roles.subject(name)} "
             f"linewidth {2.5 if name == 'onggi' else 1.8} "
-            f"dashtype {roles.dash(name)} title {_quoted(name)}")
+            f"dashtype {roles.dash(name)} title {_quoted(_shown(name))}")
     plot.plot()
     return plot
 
@@ -407,7 +413,7 @@ def _memory(data, roles, measure):
     for i, name in enumerate(shown):
         points = sorted(results.points(measure, name))
         plot.add(*_block(f"d{i}", points))
-        colour, text = roles.subject(name), name
+        colour, text = roles.subject(name), _shown(name)
         slope = samples.slope(points)
         if slope is not None:
             text += f", {figures.number(slope)} each"
@@ -435,7 +441,8 @@ def _bar(row, low, high):
 
 def _left(names):
     """Where bars start, as a share of the width: their names stand before."""
-    return max(0.2, (max(map(len, names)) * 6.6 + 12) / WIDTH)
+    longest = max(len(_shown(name)) for name in names)
+    return max(0.2, (longest * 6.6 + 12) / WIDTH)
 
 
 def _filled(block, colour, shade=1.0):
@@ -449,7 +456,8 @@ def _texts(block, colour):
 
 
 def _bar_axes(plot, names, most):
-    tics = ", ".join(f"{_quoted(name)} {i}" for i, name in enumerate(names))
+    tics = ", ".join(f"{_quoted(_shown(name))} {i}"
+                     for i, name in enumerate(names))
     plot.add(f"set xrange [0:{most or 1}]",
              f"set yrange [{len(names) - 0.4}:-0.6]",
              f"set ytics scale 0 ({tics}) textcolor rgb "

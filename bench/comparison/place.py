@@ -4,6 +4,7 @@ instance of a subject a cgroup with its limits, a network link, a disk."""
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 NETNS = Path("/run/netns")
 PATIENCE = 30  # seconds of silence until an instance counts as hung
 SCRATCH_MIB = 192
+LIMITED = ("cpu", "memory", "pids")  # by cgroup controllers
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Instance:
     def address(self):
         return f"198.18.{self.number}.2"
 
+    @property
+    def netns_file(self):
+        return NETNS / self.netns
+
     def run(self, command):
         return self.shell.run(command)
 
@@ -71,6 +77,19 @@ def call(*argv, **kwargs):
     return result.stdout
 
 
+@contextlib.contextmanager
+def undisturbed():
+    """Signals that end the run wait: what is being set up is not noted yet as
+    something to take down. Programs started meanwhile do not see them, either.
+    """
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Place:
     """Everything that instances need, and its removal."""
 
@@ -82,13 +101,15 @@ class Place:
         self.name = f"onggi{os.getpid()}"
         self.tree = directory / "root"
         self.cgroup = CGROUPS / self.name
+        self.without_limit = []
         self.kernel = shutil.copy(runs.images_dir() / runs.machine.KERNEL,
                                   directory)
 
     def __enter__(self):
         with self.stack:
-            self._mount_root()
-            self._make_cgroup()
+            with undisturbed():
+                self._mount_root()
+                self._make_cgroup()
             self.stack = self.stack.pop_all()
         return self
 
@@ -112,9 +133,9 @@ class Place:
 
     def _make_cgroup(self):
         controllers = (CGROUPS / "cgroup.controllers").read_text().split()
-        wanted = [c for c in ("cpu", "memory", "pids", "io")
-                  if c in controllers]
-        enable = " ".join(f"+{c}" for c in wanted)
+        enable = " ".join(f"+{c}" for c in (*LIMITED, "io")
+                          if c in controllers)
+        self.without_limit = [c for c in LIMITED if c not in controllers]
         (CGROUPS / "cgroup.subtree_control").write_text(enable)
         self.cgroup.mkdir()
         self.stack.callback(self.cgroup.rmdir)
@@ -143,20 +164,26 @@ class Place:
     def instance(self, subject, number=0, *, disk=False, net=False,
                  limits=Limits()):
         """The surroundings of an instance that does not run yet."""
-        name = f"{self.name}-{subject.key}-{number}"
         with contextlib.ExitStack() as stack:
-            directory = self.directory / name
-            directory.mkdir()
-            stack.callback(shutil.rmtree, directory)
-            instance = Instance(name, number, limits, self.image, self.tree,
-                                directory, self.cgroup / name)
-            self._limit(subject, instance, stack)
-            if net:
-                self._link(subject, instance, stack)
-            if disk:
-                self._disk(subject, instance, stack)
-            stack.callback(subject.clean, self, instance)
+            with undisturbed():
+                instance = self._instance(subject, number, limits, stack)
+                if net:
+                    self._link(subject, instance, stack)
+                if disk:
+                    self._disk(subject, instance, stack)
+                stack.callback(subject.clean, self, instance)
             yield instance
+
+    def _instance(self, subject, number, limits, stack):
+        """With a folder and a cgroup."""
+        name = f"{self.name}-{subject.key}-{number}"
+        directory = self.directory / name
+        directory.mkdir()
+        stack.callback(shutil.rmtree, directory)
+        instance = Instance(name, number, limits, self.image, self.tree,
+                            directory, self.cgroup / name)
+        self._limit(subject, instance, stack)
+        return instance
 
     def _limit(self, subject, instance, stack):
         group, limits = instance.cgroup, instance.limits

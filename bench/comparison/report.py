@@ -43,8 +43,14 @@ READING = [
     "A slope is Theil and Sen's: the median of the slopes between any two "
     "points. It has no interval.",
     "Where two subjects are said to differ or not, that is by Mann and "
-    f"Whitney's test at {samples.ALPHA:g}.",
+    f"Whitney's test at {samples.ALPHA:g}, of each measure by itself: of "
+    f"{1 / samples.ALPHA:.0f} measures without a difference, one is expected "
+    "to show one. What was counted once in each is compared as it is.",
+    "Instances that start at once are not independent of each other: there, "
+    "n says more than it should, and intervals are too narrow. A share of "
+    "the speed alone is one of its median, whose own interval is left out.",
     "What was not measured has a note that says why."]
+NO_CLOCK = "Sizes and memory do not depend on the clock."
 KINDS = {"process": "process", "container": "container",
          "vm": "virtual machine"}
 
@@ -100,11 +106,11 @@ def _caution(data):
         return [Caution(
             "Absolute figures mean nothing here: the machine is emulated. Its "
             "clock counts instructions, 1 ns each, so ratios compare numbers "
-            "of instructions, not times.")]
+            f"of instructions, not times. {NO_CLOCK}")]
     return [Caution(
         "Absolute figures mean nothing here: the machine is emulated, and its "
         "clock is the wall's, so ratios tell of the emulator as much as of "
-        "what was compared.")]
+        f"what was compared. {NO_CLOCK}")]
 
 
 def _compared(data):
@@ -121,9 +127,11 @@ def _compared(data):
                          f"({_listed(names)})")
     text = (f"The same work was done in {_listed(kinds)}, all from one root "
             "image, in turn. " if kinds else "No subject could run. ")
-    text += (f"A figure is the median of the repetitions ({data['runs']} were "
-             "asked for); × is how many times that of the native process it "
-             "is.")
+    turns = "one turn" if data["runs"] == 1 else f"{data['runs']} turns"
+    text += (f"A figure is the median of its samples, as a rule of {turns} "
+             "each; n, further down, says how many there are.")
+    if results.NATIVE in results.subjects(data):
+        text += " × is its ratio to the native process's."
     return text
 
 
@@ -159,12 +167,15 @@ def _summary(data):
         else:
             table.empty_row(dimension["title"], dimension["missing"])
     blocks = [Heading(2, "Summary", "summary"), table.table]
-    text = ("Bold is the best of the containers and VMs, and whatever the "
-            "samples do not tell from it; native is the yardstick.")
-    if results.NATIVE not in names:
-        text = ("Bold is the best, and whatever the samples do not tell from "
-                "it. Native has no figures, so there are no ratios.")
-    blocks.append(Paragraph(text))
+    texts = []
+    if len(table.walled) > 1:
+        texts.append("Bold is the best of the containers and VMs, and what "
+                     "the samples do not tell from it. Of fewer than "
+                     f"{samples.enough()} samples each it is the best figure "
+                     "alone, which may be chance.")
+    texts.append("Native is the yardstick." if results.NATIVE in names else
+                 "Native has no figures, so there are no ratios.")
+    blocks.append(Paragraph(" ".join(texts)))
     missing = results.missing(data)
     if missing:
         blocks.append(Paragraph("Missing here:"))
@@ -233,13 +244,13 @@ class _Figures:
 # --- what the wall costs, what it buys ---
 
 def _wall(data):
-    """Three lists: where the VM is worse, where better, and where the samples
-    do not tell it from the container."""
+    """Four lists: where the VM is worse, where better, where the samples do
+    not tell it from the container, and where there are too few to tell."""
     pair = _pair(data)
     if pair is None:
         return []
     own, other = pair
-    lists = {"costs": [], "buys": [], "open": []}
+    lists = {"costs": [], "buys": [], "open": [], "few": []}
     for title, measure in _chosen(data, own, other):
         if not all(figures.figure(measure, name) for name in pair):
             continue
@@ -249,7 +260,9 @@ def _wall(data):
     for verdict, text in (
             ("costs", f"What {own}'s wall costs over {other}:"),
             ("buys", f"What {own}'s wall buys over {other}:"),
-            ("open", f"Where no difference from {other} is shown:")):
+            ("open", f"Where no difference from {other} is shown:"),
+            ("few", f"Where there are too few samples to tell {own} from "
+             f"{other} (it takes {samples.enough()} of each):")):
         if lists[verdict]:
             blocks += [Paragraph(text), Bullets(lists[verdict])]
     if blocks:
@@ -303,7 +316,8 @@ def _kept(measure, alone):
 
 
 def _verdict(measure, own, other):
-    """("costs", "buys" or "open", what is to be said about the samples)"""
+    """("costs", "buys", "open" or "few", what is to be said about the
+    samples)"""
     first, second = (figures.figure(measure, n).value for n in (own, other))
     verdict = "costs" if (first > second) == (measure["better"] == "less") \
         else "buys"
@@ -313,10 +327,11 @@ def _verdict(measure, own, other):
         return "open", ""
     if not first_all or not second_all:
         return verdict, "slopes, not tested"
-    if len(first_all) == len(second_all) == 1:
-        return verdict, "one sample each"
+    if len(first_all) == len(second_all) == 1 and all(
+            isinstance(value, int) for value in first_all + second_all):
+        return verdict, "counted once each"
     if samples.smallest_p(len(first_all), len(second_all)) > samples.ALPHA:
-        return "open", "too few samples to tell them apart"
+        return "few", f"{len(first_all)} and {len(second_all)}"
     p = samples.mann_whitney(first_all, second_all)
     return (verdict, "") if p <= samples.ALPHA else ("open", f"p = {p:.2g}")
 

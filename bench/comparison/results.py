@@ -23,7 +23,6 @@ dimension without measures. In every measure every other subject has samples
 """
 
 import json
-import math
 import os
 import re
 from pathlib import Path
@@ -34,6 +33,7 @@ SCALES = ("full", "quick", "small", "tiny")
 KINDS = ("process", "container", "vm")
 BETTER = ("less", "more", "none")
 NATIVE = "native"
+LARGEST = 1e300  # what is reckoned with it is finite, too
 START_STAGES = ("exec_run", "init", "first_byte", "reaped")
 
 
@@ -216,11 +216,14 @@ def _format(value, where):
 def _text(value, where):
     if not isinstance(value, str) or not value.strip():
         raise BadResults(f"{where}: not a text, or an empty one")
+    _any_text(value, where)
 
 
 def _any_text(value, where):
     if not isinstance(value, str):
         raise BadResults(f"{where}: not a text")
+    if re.search("[\ud800-\udfff]", value):
+        raise BadResults(f"{where}: half a character")
 
 
 def _name(value, where):
@@ -242,8 +245,8 @@ def _boolean(value, where):
 
 def _number(value, where):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or \
-            not math.isfinite(value):
-        raise BadResults(f"{where}: not a number")
+            not abs(value) <= LARGEST:
+        raise BadResults(f"{where}: not a number, or one beyond {LARGEST:g}")
 
 
 def _count(value, where):
@@ -262,6 +265,8 @@ def _host(value, where):
     def fact(value, where):
         if not isinstance(value, (str, int, float, bool)):
             raise BadResults(f"{where}: not a text, number or boolean")
+        if isinstance(value, str):
+            _any_text(value, where)
     _map_of(fact)(value, where)
 
 

@@ -69,13 +69,6 @@ def slope(points):
 
 # --- two samples ---
 
-def ratio(values, base):
-    """Of the medians; None if there is no base, or if it is 0."""
-    if not values or not base or median(base) == 0:
-        return None
-    return median(values) / median(base)
-
-
 def mann_whitney(first, second):
     """Two-sided p of the hypothesis that both come from one distribution.
     Exact for up to EXACT_MOST values in all, with ties, too: of all ways to

@@ -38,10 +38,10 @@ class Scale:
 SCALES = {scale.name: scale for scale in (
     Scale("full", 10, 1, 3000, {1: 30, 10: 5, 50: 2, 100: 2},
           (1, 2, 4, 8, 16, 32), 10.0, 3),
-    Scale("quick", 3, 0, 200, {1: 5, 10: 1, 50: 1, 100: 1},
+    Scale("quick", 4, 0, 200, {1: 5, 10: 1, 50: 1, 100: 1},
           (1, 2, 4, 8), 2.0),
     # an emulated machine has no caches, nor processors for 50 at once
-    Scale("small", 3, 0, 40, {1: 5, 10: 1}, (1, 2, 4), 1.0, stream_mib=9),
+    Scale("small", 4, 0, 40, {1: 5, 10: 1}, (1, 2, 4), 1.0, stream_mib=9),
     Scale("tiny", 1, 0, 20, {1: 1, 2: 1}, (1, 2), 0.5, stream_mib=9,
           functions="vfs_*", file_mib=16, cold=True))}
 
@@ -58,11 +58,12 @@ class Measure:
     points: dict = field(default_factory=dict)
     failed: dict = field(default_factory=dict)
 
-    def as_result(self, subjects):
-        for subject in subjects:
-            if not any(subject in part for part in
-                       (self.samples, self.points, self.failed)):
-                self.failed[subject] = "not measured for this subject"
+    def knows(self, subject):
+        """Its figures, or why there are none."""
+        return any(subject in part for part in
+                   (self.samples, self.points, self.failed))
+
+    def as_result(self):
         result = {"key": self.key, "title": self.title, "unit": self.unit,
                   "better": self.better, "samples": self.samples}
         for name in ("points", "failed", "x"):
@@ -80,6 +81,7 @@ class Session:
         self.dimensions = dimensions
         self.dimension = None  # the one that is being measured
         self.measures = {}  # of it
+        self.dropped = {}  # {subject: [why]}, of it
         self.done = self.attempts = 0  # of steps; some were in the journal
         self.steps = sum(d.steps(self) for d in dimensions)
         self.began = time.monotonic()
@@ -91,30 +93,38 @@ class Session:
     def _measure(self, dimension):
         self.dimension = dimension
         self.measures = {m.key: m for m in dimension.measures(self)}
+        self.dropped = {}
         dimension.measure(self)
-        names = [subject.key for subject in self.subjects]
+        for measure in self.measures.values():
+            for subject in self.subjects:
+                if not measure.knows(subject.key):
+                    measure.failed[subject.key] = "; ".join(
+                        dict.fromkeys(self.dropped.get(subject.key, []))
+                    ) or "not measured for this subject"
         return {"key": dimension.key, "title": dimension.title,
                 "text": dimension.text,
-                "measures": [m.as_result(names)
-                             for m in self.measures.values()]}
+                "measures": [m.as_result() for m in self.measures.values()]}
 
     def in_turn(self, name, take, runs_=None, warm_ups=None):
         """Has each subject take its turn, A B A B: take(subject) returns
         {key: value or [value, ...]}, "failed" in it {key: reason}. A subject
-        whose turn fails as a whole drops out."""
-        alive = list(self.subjects)
+        whose turn fails as a whole drops out of these turns."""
+        alive, dropped, keys = list(self.subjects), {}, set()
         warm = self.scale.warm_ups if warm_ups is None else warm_ups
         for turn in range(-warm, self.scale.runs if runs_ is None else runs_):
             for subject in list(alive):
                 outcome = self.journal.note(
                     f"{name}: {subject.key}, {turn}",
                     lambda: self._attempt(name, subject, turn, take))
+                self.done += 1
                 if "error" in outcome:
                     alive.remove(subject)
-                    self._fail(subject, outcome["error"])
-                elif turn >= 0:
+                    dropped[subject.key] = outcome["error"]
+                    continue
+                keys |= {*outcome, *outcome.get("failed", {})} - {"failed"}
+                if turn >= 0:
                     self._add(subject, outcome)
-                self.done += 1
+        self._note_dropped(dropped, keys)
 
     def _attempt(self, name, subject, turn, take):
         left = ""
@@ -136,11 +146,13 @@ class Session:
                         not runs.inside_testbed() or tries == TRIES - 1:
                     return {"error": one_line(error)}
 
-    def _fail(self, subject, why):
-        for measure in self.measures.values():
-            if not (subject.key in measure.samples
-                    or subject.key in measure.points):
-                measure.failed.setdefault(subject.key, why)
+    def _note_dropped(self, dropped, keys):
+        """keys are of the measures that these turns are about, as others'
+        show. What nobody had is known at the dimension's end."""
+        for subject, why in dropped.items():
+            self.dropped.setdefault(subject, []).append(why)
+            for key in keys & self.measures.keys():
+                self.measures[key].failed.setdefault(subject, why)
 
     def _add(self, subject, outcome):
         failed = outcome.pop("failed", {})
@@ -158,7 +170,11 @@ class Session:
 
 
 def one_line(error):
-    return " ".join(str(error).split())[-300:] or type(error).__name__
+    """Without what a program may have printed for terminals, too."""
+    if isinstance(error, KeyError):
+        error = f"no {error} in what it printed"
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    return " ".join(text.split())[-300:] or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -219,7 +235,8 @@ class Dimension:
 
     def found(self, key):
         """A Measure that nobody could know of before it was there."""
-        raise KeyError(key)
+        raise runs.RunFailed(f"{self.key} has no measure {key}; if a journal "
+                             "has it, from another version, remove that")
 
 
 class LoadDimension(Dimension):

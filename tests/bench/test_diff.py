@@ -110,6 +110,23 @@ def test_what_fails_now_is_a_regression(run):
     assert lines[1].endswith("onggi: triple fault")
 
 
+@pytest.mark.parametrize("side, line", [("A", "onggi: no measure in common"),
+                                        ("B", "onggi: 0 of 52 measures worse")
+                                        ])
+def test_who_was_not_asked_for_has_not_failed(run, side, line):
+    both = {"A": synthetic.results(1), "B": synthetic.results(1)}
+    name = {"A": "onggi", "B": "qemu"}[side]
+    other = both["B" if side == "A" else "A"]
+    other["subjects"] = [s for s in other["subjects"] if s["name"] != name]
+    for measure in results.measures(other).values():
+        for field in ("samples", "points", "failed"):
+            measure.get(field, {}).pop(name, None)
+    status, lines, _ = run(both["A"], both["B"])
+    assert status == 0 and lines[-1] == line
+    assert f"only in {side}: the subject {name}" in lines
+    assert not [x for x in lines if x.startswith("failed")]
+
+
 def test_what_only_one_has_is_named(run):
     before, after = synthetic.results(1), synthetic.results(1)
     measure = results.measures(before)["app.redis"]

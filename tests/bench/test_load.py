@@ -95,11 +95,17 @@ def test_bad_arguments(arguments, reason):
 
 # -- Hogs -------------------------------------------------------------------
 
+PATIENCE_MS = (301, 3001, 20001)  # a busy machine needs more
+
+
 def test_fork_hog_stops_at_its_maximum_and_cleans_up():
-    got = figures("hog", "fork", 23, 301)
+    for ms in PATIENCE_MS:
+        got = figures("hog", "fork", 23, ms)
+        assert processes(f"hog fork 23 {ms}") == "0"
+        if got["refused"][0]:
+            break
     assert got["processes"] == (23, "count")
     assert got["refused"][0] > 0
-    assert processes("hog fork 23 301") == "0"
 
 
 def test_fork_hog_cleans_up_when_asked_to_end():
@@ -115,16 +121,23 @@ def test_fork_hog_cleans_up_when_asked_to_end():
 
 
 def test_memory_hog():
-    got = figures("hog", "memory", 8, 200)
+    for ms in PATIENCE_MS:
+        got = figures("hog", "memory", 8, ms)
+        if got["touched"][0] == 8:
+            break
     assert got == {"touched": (8, "MB"), "killed": (0, "count"),
                    "refused": (0, "count")}
 
 
 def test_memory_hog_that_is_refused():
-    limit = f"ulimit -v 30000; exec {LOADS}/hog memory 100 1000"
-    text = subprocess.run(["sh", "-c", limit], stdout=subprocess.PIPE,
-                          text=True, check=True, timeout=30).stdout
-    touched, killed, refused = (line.split()[1] for line in text.splitlines())
+    for ms in PATIENCE_MS:
+        limit = f"ulimit -v 30000; exec {LOADS}/hog memory 100 {ms}"
+        text = subprocess.run(["sh", "-c", limit], stdout=subprocess.PIPE,
+                              text=True, check=True, timeout=60).stdout
+        touched, killed, refused = (line.split()[1]
+                                    for line in text.splitlines())
+        if refused != "0":
+            break
     assert 5 < int(touched) < 31 and (killed, refused) == ("0", "1")
 
 

@@ -11,7 +11,8 @@ from unittest import mock
 
 import pytest
 import synthetic
-from comparison import figures, markdown, pictures, report, results
+from comparison import (figures, markdown, pictures, report, results,
+                        subjects)
 
 needs_gnuplot = pytest.mark.skipif(not shutil.which("gnuplot"),
                                    reason="no gnuplot")
@@ -197,13 +198,50 @@ def test_wall_sentences_are_on_the_side_of_what_was_measured(tmp_path):
                                              crun=[1.0, 2.0])
     wall = _wall(written(data, tmp_path)[1])
     costs, rest = wall.split("wall buys over crun:")
-    buys, unsure = rest.split("Where no difference from crun is shown:")
+    buys, rest = rest.split("Where no difference from crun is shown:")
+    unsure, few = rest.split("Where there are too few samples to tell onggi "
+                             "from crun (it takes 4 of each):")
     assert ("Start-up, exec to reaped, one at a time: onggi 30.0 ms, crun "
             "10.0 ms, 3.00 times as much.") in costs
     assert "onggi 10.0 us, crun 20.0 us, 0.50 times as much." in buys
-    assert "onggi 34, crun 118, 0.29 times as much (one sample each)." in buys
+    assert ("onggi 34, crun 118, 0.29 times as much (counted once each)."
+            in buys)
     assert "getppid()" in unsure and "(p = 0.7)" in unsure
-    assert "too few samples to tell them apart" in unsure
+    assert ("onggi 30.5 MiB, crun 1.50 MiB, 20.3 times as much (2 and 2)."
+            in few)
+    assert "getppid()" not in few
+
+
+def test_one_sample_is_no_proof_but_a_count_is(tmp_path):
+    wall = _wall(written(synthetic.results(runs=1), tmp_path)[1])
+    proven, few = wall.split("Where there are too few samples")
+    for text in ("PSS of all processes", "getppid()", "request and response"):
+        assert text in few and text not in proven
+    assert "system calls used: onggi 34, crun 118" in proven
+
+
+@pytest.mark.parametrize("names, words", [
+    ({"onggi", "crun"}, ["Bold is the best", "Native has no figures"]),
+    ({"native", "crun"}, ["Native is the yardstick."]),
+    ({"native", "crun", "onggi"}, ["Bold is the best of the containers and "
+                                   "VMs", "fewer than 4", "yardstick."])])
+def test_what_is_said_of_the_summary_holds(names, words, tmp_path):
+    data = synthetic.results()
+    _lose(data, set(results.subjects(data)) - names)
+    text = written(data, tmp_path)[1]
+    said = text.split("\n## ", 3)[1]
+    for word in ("Bold is", "yardstick", "Native has", *words):
+        assert (word in said) is any(word in w for w in words), word
+    assert ("**" in said) is ("Bold" in said)
+    assert ("its ratio to the native process's." in text.split("## ")[0]) is (
+        "native" in names)
+
+
+def test_no_ratio_of_what_is_less_than_nothing():
+    measure = {"samples": {"native": [-0.5], "onggi": [20.0], "crun": [2.0]}}
+    assert figures.ratio(measure, "onggi") is None
+    assert figures.ratio(measure, "native", "crun") is None
+    assert figures.ratio(measure, "onggi", "crun") == 10
 
 
 def test_wall_sentence_without_its_figure_is_left_out(tmp_path):
@@ -387,6 +425,27 @@ def test_bar_of_what_is_not_measured_says_so(tmp_path):
     written(data, tmp_path, pictures.draw)
     text = (tmp_path / "out/pictures/block-read-4k-1.svg").read_text()
     assert text.count("not measured") == 1
+
+
+@needs_gnuplot
+def test_a_long_name_leaves_room_for_bars(tmp_path):
+    data, name = synthetic.results(), "qemu-" + 50 * "x"
+    data["subjects"][4]["name"] = name
+    for measure in results.measures(data).values():
+        for field in ("samples", "points", "failed"):
+            part = measure.get(field, {})
+            if "qemu" in part:
+                part[name] = part.pop("qemu")
+    page = written(data, tmp_path, pictures.draw)[0]
+    assert name in page
+    for path in (tmp_path / "out/pictures").iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert name not in text
+        assert name[:19] + "…" in text or path.name == "start-100.svg"
+
+
+def test_colours_are_of_subjects():
+    assert set(pictures.PALETTE) <= {s.key for s in subjects.load({})}
 
 
 def test_unknown_subjects_get_colours_of_their_own():

@@ -66,8 +66,14 @@ WRONG = {
         lambda d: d["dimensions"][1].update(measures=[]),
     "dimensions[1].measures[0].better: 'bigger' is none of less, more, none":
         lambda d: _measure(d).update(better="bigger"),
-    "dimensions[1].measures[0].samples.crun[2]: not a number":
+    "dimensions[1].measures[0].samples.crun[2]: not a number, or one beyond "
+    "1e+300":
         lambda d: _measure(d)["samples"]["crun"].__setitem__(2, "1"),
+    "dimensions[1].measures[0].samples.crun[3]: not a number, or one beyond "
+    "1e+300":
+        lambda d: _measure(d)["samples"]["crun"].__setitem__(3, 10**400),
+    "host.cpu: half a character": lambda d: d["host"].update(cpu="\ud800"),
+    "command: half a character": lambda d: d.update(command="a\udcff"),
     "dimensions[1].measures[0].samples.crun: empty; a subject without samples"
     " belongs in failed":
         lambda d: _measure(d)["samples"].update(crun=[]),

@@ -144,9 +144,3 @@ def test_slope_is_not_turned_by_one_bad_point():
     assert samples.slope(line) == pytest.approx(30)
     assert samples.slope([[1, 2], [1, 3]]) is None
     assert samples.slope([[1, 2]]) is None
-
-
-def test_ratio():
-    assert samples.ratio([2, 4, 6], [1, 2, 3]) == 2
-    assert samples.ratio([1], []) is None
-    assert samples.ratio([1], [0, 0]) is None

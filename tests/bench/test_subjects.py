@@ -3,7 +3,9 @@ comparison in which some fail; nothing is started here."""
 
 import json
 import os
+import signal
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +15,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 
+import counters  # noqa: E402
 import runs  # noqa: E402
-from comparison import bundle, results, seccomp, subjects  # noqa: E402
+from comparison import (  # noqa: E402
+    bundle, facts, place as places, results, seccomp, subjects)
 from comparison.dimensions.block import reader  # noqa: E402
 from comparison.parse import lines_of, number_in  # noqa: E402
-from comparison.place import Instance, Limits  # noqa: E402
+from comparison.place import Instance, Limits, undisturbed  # noqa: E402
 from comparison.session import (  # noqa: E402
-    SCALES, Dimension, Measure, Session, results_of)
+    SCALES, Dimension, Measure, Session, one_line, results_of)
 
 WORDS = ["/bench/app"]
 INIT = ["/bench/stamp", "<init>"]
@@ -90,6 +94,25 @@ def test_a_profile_depends_on_capabilities(tmp_path, monkeypatch):
     assert [rule["names"] for rule in rules] == [["read"]]
 
 
+def test_the_end_waits_for_what_is_being_set_up():
+    seen = []
+
+    def end(*_):
+        raise SystemExit(143)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit):
+            with undisturbed():
+                os.kill(os.getpid(), signal.SIGTERM)
+                subprocess.run(["sh", "-c", "kill -TERM $$; true"],
+                               check=True)
+                seen.append("set up")
+            seen.append("not reached")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == ["set up"]
+
+
 def test_a_missing_program_says_so():
     assert by_key({"runsc": "/no/such"})["runsc"].missing() == \
         "/no/such: not found"
@@ -143,6 +166,53 @@ def test_turns_alternate_and_a_failure_drops_one_subject():
     assert b["points"]["good"] == [[1, 2.0]] * 3
 
 
+class Parts(Two):
+    """As many turns as there are measures, each of its own."""
+
+    def measure(self, session):
+        for key in ("two.a", "two.b"):
+            session.in_turn(key, lambda subject, k=key: self.take(subject, k),
+                            3, 0)
+
+
+def parts(take):
+    session = Session(None, [fake("good"), fake("bad")], SCALES["tiny"],
+                      runs.Journal(None), [Parts(take)])
+    return session.run()[0]["measures"]
+
+
+def test_who_drops_out_after_some_turns_has_both():
+    turns = []
+
+    def take(subject, key):
+        turns.append(subject.key)
+        if turns == ["good", "bad"] * 2:
+            raise runs.RunFailed("crashed")
+        return {key: [[1, 2]] if key == "two.b" else 1}
+    measure = parts(take)[0]
+    assert measure["samples"] == {"good": [1, 1, 1], "bad": [1]}
+    assert measure["failed"] == {"bad": "crashed"}
+
+
+def test_a_failure_is_noted_at_the_turns_own_measures_alone():
+    def take(subject, key):
+        if subject.key == "bad" and key == "two.a":
+            raise runs.RunFailed("crashed")
+        return {key: [[1, 2]] if key == "two.b" else 1}
+    a, b = parts(take)
+    assert a["failed"] == {"bad": "crashed"}
+    assert "failed" not in b and len(b["points"]["bad"]) == 3
+
+
+def test_each_measure_has_the_reason_of_its_own_turns():
+    def take(subject, key):
+        if subject.key == "bad":
+            raise runs.RunFailed(f"no {key}")
+        return {key: [[1, 2]] if key == "two.b" else 1}
+    assert [m["failed"] for m in parts(take)] == [
+        {"bad": "no two.a"}, {"bad": "no two.b"}]
+
+
 def test_who_does_not_answer_in_emulation_is_asked_again(monkeypatch):
     calls = []
 
@@ -189,6 +259,36 @@ def test_what_a_journal_knows_is_not_measured_again(tmp_path):
     rows = session_of(take, runs.Journal(journal), "one").run()
     assert len(calls) == 5  # four turns, one of which began twice
     assert rows[0]["measures"][0]["samples"] == {"one": [1.5] * 3}
+
+
+def test_a_reason_is_one_line_that_can_be_printed():
+    assert one_line(runs.RunFailed("a\n\x1b[1mb\0\udcffc")) == "a [1mb c"
+    assert one_line(KeyError("rate")) == "no 'rate' in what it printed"
+
+
+def test_a_limit_that_the_kernel_lacks_is_no_condition(tmp_path,
+                                                       monkeypatch):
+    (tmp_path / "cgroup.controllers").write_text("cpu io pids\n")
+    monkeypatch.setattr(places, "CGROUPS", tmp_path)
+    monkeypatch.setattr(runs, "images_dir", lambda: tmp_path)
+    (tmp_path / runs.machine.KERNEL).touch()
+    (tmp_path / "place").mkdir()
+    place = places.Place(tmp_path / "place", None, None)
+    place._make_cgroup()
+    assert (tmp_path / "cgroup.subtree_control").read_text() == \
+        "+cpu +pids +io"
+    assert [c for c in facts.conditions(place) if "memory" in c][-1] == (
+        "There is no limit of memory: this kernel has no cgroup controller "
+        "of it.")
+
+
+def test_counters_that_cannot_be_had_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(counters, "TRACING", tmp_path)
+    (tmp_path / "events").mkdir()
+    (tmp_path / "instances").mkdir()
+    with pytest.raises(runs.RunFailed, match="trace points: "):
+        counters.Counters()
+    assert not list((tmp_path / "instances").iterdir())
 
 
 # --- readers ---

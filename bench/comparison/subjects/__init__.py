@@ -2,6 +2,7 @@
 methods; SUBJECTS has them in the order of the report."""
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import runs
 
 NAMES = ("native", "crun", "runc", "runsc", "onggi", "qemu", "firecracker",
          "cloud_hypervisor", "kvmtool")
+VERSION_S = 20  # for a program to say its version
 # What the VMs run as their first process; it ends the VM with its command.
 GUEST_INIT = "/usr/lib/onggi/init"
 
@@ -23,20 +25,30 @@ class Subject:
     note = ""  # what a reader must know of how it is run
 
     def __init__(self, path=None):
-        self.path = path or (self.program and shutil.which(self.program))
+        if path:
+            self.path = os.path.abspath(path)
+        else:
+            self.path = self.program and shutil.which(self.program)
 
     def missing(self):
         """Why it cannot be run here; None where it can."""
-        if not self.program or (self.path and Path(self.path).exists()):
+        if not self.program or (self.path and shutil.which(self.path)):
             return None
+        if self.path and Path(self.path).exists():
+            return f"{self.path}: not an executable file"
         return f"{self.path or self.program}: not found"
 
     def version(self):
-        result = subprocess.run([self.path, "--version"], text=True,
-                                check=False, stdout=subprocess.PIPE,
-                                stderr=subprocess.DEVNULL)
-        found = re.search(r"\d+\.\S*|[0-9a-f]{7,}\S*", result.stdout)
-        return found[0].rstrip(",)") if found else result.stdout.strip()[:40]
+        """What the program says, whatever kind of program it is."""
+        result = subprocess.run(
+            ["sh", "-c", 'timeout -k 1 "$1" "$0" --version 2>/dev/null '
+             "</dev/null | head -c 4000", self.path, str(VERSION_S)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            check=False, text=True, errors="replace")
+        text = " ".join("".join(c if c.isprintable() else " "
+                                for c in result.stdout).split())
+        found = re.search(r"\d+\.\S*|[0-9a-f]{7,}\S*", text)
+        return (found[0].rstrip(",)") if found else text)[:40]
 
     def files(self):
         """The program and its libraries."""

@@ -24,7 +24,7 @@ class Native(Subject):
                     'mount --bind "$0" "$1" && shift && exec "$@"',
                     instance.work, place.tree / "work", *argv]
         if instance.netns:
-            argv = ["nsenter", f"--net=/run/netns/{instance.netns}", *argv]
+            argv = ["nsenter", f"--net={instance.netns_file}", *argv]
         return argv
 
 
