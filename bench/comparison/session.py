@@ -219,7 +219,7 @@ class Load:
 
 
 class Dimension:
-    """One page of the comparison."""
+    """One section of the report."""
     key = title = text = ""
 
     def steps(self, session):

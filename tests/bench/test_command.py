@@ -62,6 +62,25 @@ def test_clocks_cannot_be_mixed():
     assert done.returncode == 2 and "not allowed with" in done.stderr
 
 
+def test_options_that_are_repeated_add_up(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [
+        "x", "--only", "size", "--only", "cpu", "memory"])
+    assert module().parse_options().only == ["size", "cpu", "memory"]
+    monkeypatch.setattr(sys, "argv", ["x"])
+    assert len(module().parse_options().only) == 11
+
+
+def test_a_diff_that_cannot_be_written_is_not_one_that_is_worse(tmp_path):
+    results.write(tmp_path / "results.json", synthetic.results())
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-B", COMMAND, "diff", tmp_path, tmp_path],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "No space left on device\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_two_do_not_write_into_one_folder(tmp_path):
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
