@@ -17,7 +17,8 @@ TITLE = "VM or container? What a wall costs on this machine"
 # there and that a subject has a figure of; else the dimension's first.
 MAIN = {
     "start": ["start.reaped.1"], "memory": ["memory.pss"],
-    "density": ["density.memory"], "cpu": ["cpu.sysbench"],
+    "density": ["density.memory"], "size": ["size.total"],
+    "cpu": ["cpu.sysbench"],
     "kernel": ["kernel.syscall"], "network": ["network.tcp_to.1"],
     "block": ["block.read-4k-32.iops", "block.read-4k-1.iops"],
     "applications": ["app.redis"],

@@ -171,7 +171,9 @@ def test_stamps_are_in_order():
     script = 'echo "<init>"; sleep 0.03; echo "<app>"; sleep 0.03; exit 5'
     got, = launch(["sh", "-c", script])
     assert before < got["start"] < time.monotonic_ns()
-    assert 0 < got["init"] < got["app"] - 30e6 < got["reaped"] - 60e6
+    # a busy machine may see any of them later than it was
+    assert 0 < got["init"] <= got["app"] <= got["reaped"]
+    assert got["app"] > 30e6 and got["reaped"] > 60e6
     assert (got["status"], got["error"], got["timed_out"]) == (5, None, False)
     assert got["output"] == "<init>\n<app>\n"
 

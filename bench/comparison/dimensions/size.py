@@ -21,6 +21,7 @@ class Size(Dimension):
         return len(session.subjects)
 
     def measures(self, session):
+        yield Measure("size.total", "all that it needs but the image", "MiB")
         yield Measure("size.program", "program and libraries", "MiB")
         yield Measure("size.kernel", "guest kernel", "MiB")
         yield Measure("size.image", "root image, allocated", "MiB", "none")
@@ -28,12 +29,14 @@ class Size(Dimension):
     def measure(self, session):
         def take(subject):
             place = session.place
-            files = subject.files()
             kernel = subject.kernel_file(place)
-            outcome = {"size.program": bytes_of(files) / 2**20,
+            program_bytes = bytes_of(subject.files())
+            kernel_bytes = bytes_of([kernel]) if kernel else 0
+            outcome = {"size.total": (program_bytes + kernel_bytes) / 2**20,
+                       "size.program": program_bytes / 2**20,
                        "size.image": place.image_bytes() / 2**20}
             if kernel:
-                outcome["size.kernel"] = bytes_of([kernel]) / 2**20
+                outcome["size.kernel"] = kernel_bytes / 2**20
             else:
                 outcome["failed"] = {"size.kernel": "runs on the host's"}
             return outcome

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 
 import runs
@@ -23,19 +24,26 @@ class FirstEntry:
 
     def __init__(self):
         mount_tracing()
-        self.instance = TRACING / "instances/onggi-start"
+        self.instance = TRACING / f"instances/onggi-start-{os.getpid()}"
+        self.stack = contextlib.ExitStack()
+
+    def _set(self, name, text, back=None):
+        (self.instance / name).write_text(text)
+        if back is not None:
+            self.stack.callback((self.instance / name).write_text, back)
 
     def __enter__(self):
-        self.instance.mkdir()
-        (self.instance / "trace_clock").write_text("mono")
-        (self.instance / ENTRY / "enable").write_text("1")
-        (self.instance / EXIT / "trigger").write_text(OFF)
+        with self.stack:
+            self.instance.mkdir()
+            self.stack.callback(self.instance.rmdir)
+            self._set("trace_clock", "mono")
+            self._set(f"{ENTRY}/enable", "1", "0")
+            self._set(f"{EXIT}/trigger", OFF, "!" + OFF)
+            self.stack = self.stack.pop_all()
         return self
 
     def __exit__(self, *_):
-        (self.instance / EXIT / "trigger").write_text("!" + OFF)
-        (self.instance / ENTRY / "enable").write_text("0")
-        self.instance.rmdir()
+        self.stack.close()
 
     def ns(self):
         """CLOCK_MONOTONIC, or None."""
