@@ -190,6 +190,53 @@ def test_a_guest_on_the_hosts_network_and_its_reboot(images, server, tftp,
     assert not Path(f"/proc/{passt}").exists()
 
 
+@pytest.fixture(name="ipv6_route")
+def default_route_of_ipv6():
+    """Without one, passt has nothing to take a link-local address from."""
+    names = [f"onggi6{end}-{os.getpid()}" for end in "ab"]
+    lines = [f"link add {names[0]} type veth peer name {names[1]}",
+             *(f"link set {name} up" for name in names),
+             f"addr add fd00:db8::1/64 dev {names[0]} nodad",
+             f"-6 route add default via fd00:db8::2 dev {names[0]}"]
+    try:
+        for line in lines:
+            subprocess.run(["ip", *line.split()], check=True)
+        yield
+    finally:
+        subprocess.run(["ip", "link", "del", names[0]], check=False)
+
+
+class ServerOfIPv6(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+@each_way
+@pytest.mark.portable
+@pytest.mark.skipif(os.geteuid() != 0, reason="routes need root")
+@pytest.mark.usefixtures("ipv6_route")
+def test_ipv6_is_there_by_itself(images, net, folder):
+    """An address and a route by router advertisements, and the host's loopback
+    behind the gateway."""
+    with ServerOfIPv6(("::1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        script = f"""ip link set lo up; ip link set eth0 up
+            for i in $(seq 200); do
+                ip -6 addr show dev eth0 scope global | grep -v tentative |
+                    grep -o 'fd6f:6e67:6769:[^ ]*' && break; usleep 100000
+            done
+            ip -6 route | grep -o '^default via fe80:'
+            wget -q -O - 'http://[fd6f:6e67:6769::2]:{server.server_port}/' |
+                md5sum"""
+        with Guest("run", "--kernel", images.tuned, "--initrd",
+                   images.initramfs, "--net", net, sh=script,
+                   env=with_first(folder)) as vm:
+            assert vm.finish() == 0
+        server.shutdown()
+    assert "fd6f:6e67:6769:" in vm.text, vm.text
+    assert "default via fe80:" in vm.text, vm.text
+    assert digest(Handler.data) in vm.text, vm.text
+
+
 @pytest.mark.skipif(not shutil.which("passt"),
                     reason="passt is not installed")
 @pytest.mark.skipif(os.geteuid() != 0, reason="root becomes another user")
