@@ -187,6 +187,9 @@ def _counted_command(script, options, timeout, *more):
 # --- benchmarks that take minutes ---
 
 STALL_CPU, STALL_WALL = 60, 900  # seconds without progress
+# Or so long with hardly any processor time: nothing in the emulated machine
+# waits longer, but one whose clock has stopped does.
+STALL_IDLE, IDLE_CPU = 300, 10
 STALLS_MAX = 10
 TESTBED_FAILED = 125  # exit status of tests/testbed/run
 
@@ -236,7 +239,9 @@ def _stalls(process, notes, stall_cpu):
                time.monotonic())
         if now[0] != seen[0]:
             seen = now
-        if now[1] - seen[1] > stall_cpu or now[2] - seen[2] > STALL_WALL:
+        cpu, wall = now[1] - seen[1], now[2] - seen[2]
+        if cpu > stall_cpu or wall > STALL_WALL or \
+                (wall > STALL_IDLE and cpu < IDLE_CPU):
             return True
         time.sleep(1)
     return False

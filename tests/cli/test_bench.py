@@ -2,6 +2,7 @@
 counts and other programs' output."""
 
 import json
+import subprocess
 import sys
 from collections import Counter
 from importlib.machinery import SourceFileLoader
@@ -102,6 +103,21 @@ class FailingGuest:
     def booted(self, _):
         self.booted_count += 1
         return bench_io.contextlib.nullcontext()
+
+
+@pytest.mark.parametrize("words, stalls", [
+    (["sleep", "60"], True),
+    (["timeout", "5", "sh", "-c", "while :; do :; done"], False)])
+def test_what_uses_no_processor_has_stalled(tmp_path, monkeypatch, words,
+                                            stalls):
+    """What is busy has longer to make progress."""
+    monkeypatch.setattr(runs, "STALL_IDLE", 3)
+    monkeypatch.setattr(runs, "IDLE_CPU", 0.2)
+    (tmp_path / "journal").touch()
+    with subprocess.Popen(words) as process:
+        # pylint: disable-next=protected-access
+        assert runs._stalls(process, tmp_path / "journal", 60) == stalls
+        process.kill()
 
 
 def test_one_load_that_fails_loses_no_other(monkeypatch):
