@@ -1,6 +1,7 @@
 """The schema: what is whole is read back, what is not is named."""
 
 import json
+from pathlib import Path
 
 import pytest
 import synthetic
@@ -17,6 +18,14 @@ def test_written_results_are_read_back(data, tmp_path):
     assert results.load(tmp_path / "results.json") == data
     assert results.load(tmp_path) == data
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_reports_of_ours_can_be_read():
+    """bench/results: a change of the schema has to take them along."""
+    folder = Path(results.__file__).parent.parent / "results"
+    for path in folder.glob("*/results.json"):
+        assert results.subjects(results.load(path))
+    assert (folder / "counted/results.json").exists()
 
 
 def test_helpers(data):
