@@ -7,6 +7,12 @@ import runs
 LINE = r"^([\w.]+) ([\d.]+) \S+\s*$"
 
 
+def on_one_line(text):
+    """Without what a program may have printed for terminals, too."""
+    return " ".join("".join(c if c.isprintable() else " "
+                            for c in text).split())
+
+
 def lines_of(output, pattern=LINE):
     """{name: number} of the lines that have both."""
     found = {name: float(value) for name, value in

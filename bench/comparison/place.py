@@ -17,6 +17,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 NETNS = Path("/run/netns")
 PATIENCE = 30  # seconds of silence until an instance counts as hung
 SCRATCH_MIB = 192
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # of the whole run
 LIMITED = ("cpu", "memory", "pids")  # by cgroup controllers
 
 
@@ -82,8 +83,7 @@ def undisturbed():
     """Signals that end the run wait: what is being set up is not noted yet as
     something to take down. Programs started meanwhile do not see them, either.
     """
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import runs
 from comparison import results
+from comparison.parse import on_one_line
 
 FAILURES = (OSError, ValueError, LookupError, subprocess.SubprocessError,
             runs.RunFailed)
@@ -170,11 +171,9 @@ class Session:
 
 
 def one_line(error):
-    """Without what a program may have printed for terminals, too."""
     if isinstance(error, KeyError):
         error = f"no {error} in what it printed"
-    text = "".join(c if c.isprintable() else " " for c in str(error))
-    return " ".join(text.split())[-300:] or type(error).__name__
+    return on_one_line(str(error))[-300:] or type(error).__name__
 
 
 @dataclass(frozen=True)

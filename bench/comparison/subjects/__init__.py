@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import runs
+from comparison.parse import on_one_line
 
 NAMES = ("native", "crun", "runc", "runsc", "onggi", "qemu", "firecracker",
          "cloud_hypervisor", "kvmtool")
@@ -45,8 +46,7 @@ class Subject:
              "</dev/null | head -c 4000", self.path, str(VERSION_S)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             check=False, text=True, errors="replace")
-        text = " ".join("".join(c if c.isprintable() else " "
-                                for c in result.stdout).split())
+        text = on_one_line(result.stdout)
         found = re.search(r"\d+\.\S*|[0-9a-f]{7,}\S*", text)
         return (found[0].rstrip(",)") if found else text)[:40]
 
