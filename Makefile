@@ -40,7 +40,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wcast-qual -Wvla -Wformat=2 -Wpointer-arith -Wundef -Werror
 CFLAGS ?= -O2 -g
 # for "..." only: a library's <fdt.h> is not boot's
-INCLUDES := -iquote . -iquote vmm/$(ARCH) -iquote boot/$(ARCH)
+INCLUDES := -iquote . -iquote vmm/config/$(ARCH) -iquote vmm/machine/$(ARCH) \
+	-iquote boot/$(ARCH)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(INCLUDES) $(WARNINGS) -fstack-protector-strong \
 	-fPIE -pthread -MMD -MP \
 	-DONGGI_DATADIR='"$(PREFIX)/share/onggi"' $(CFLAGS) $(EXTRA_CFLAGS)
@@ -58,8 +59,11 @@ $(if $(filter $(ARCH),$(ARCHS)),,$(error ARCH=$(ARCH): not one of $(ARCHS)))
 $(if $(LINK_MODE_$(LINK)),,$(error LINK=$(LINK): neither static nor dynamic))
 
 # What belongs to one architecture stands in folders named after it.
+foreign := $(filter-out $(ARCH),$(ARCHS))
+find_files = $(sort $(shell find $(1) -name $(foreign) -prune -o \
+	-name '$(2)' -print))
 ROOMS := base devices boot vmm
-SOURCES := $(sort $(wildcard $(ROOMS:=/*.c) $(ROOMS:=/$(ARCH)/*.c)))
+SOURCES := $(call find_files,$(ROOMS),*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libonggi.a
 LINKED = $(filter %.o %.a,$^)
@@ -79,19 +83,19 @@ $(BUILD)/version: FORCE
 	$(call remember,$(VERSION))
 
 # With every commit another version, so only for the file that prints it.
-$(BUILD)/vmm/main.o: $(BUILD)/version
-$(BUILD)/vmm/main.o: DEFINES := -DONGGI_VERSION='"$(VERSION)"'
+$(BUILD)/vmm/cli/main.o: $(BUILD)/version
+$(BUILD)/vmm/cli/main.o: DEFINES := -DONGGI_VERSION='"$(VERSION)"'
 
 $(BUILD)/%.o: %.c $(BUILD)/flags-compile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC      $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(DEFINES) -c -o $@ $<
 
-$(LIBRARY): $(filter-out $(BUILD)/vmm/main.o,$(OBJECTS))
+$(LIBRARY): $(filter-out $(BUILD)/vmm/cli/main.o,$(OBJECTS))
 	$(if $(V),,@echo "  AR      $@")
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/onggi: $(BUILD)/vmm/main.o $(LIBRARY) $(BUILD)/flags-link
+$(BUILD)/onggi: $(BUILD)/vmm/cli/main.o $(LIBRARY) $(BUILD)/flags-link
 	$(if $(V),,@echo "  LINK    $@")
 	$(Q)$(CC) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $(LINKED) $(LIBS)
 
@@ -121,8 +125,8 @@ images:
 
 # --- tests ---
 
-UNIT_NAMES := $(basename $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c))
-FUZZ_NAMES := $(basename $(wildcard tests/fuzz/fuzz_*.c tests/fuzz/$(ARCH)/fuzz_*.c))
+UNIT_NAMES := $(basename $(call find_files,tests/unit,test_*.c))
+FUZZ_NAMES := $(basename $(call find_files,tests/fuzz,fuzz_*.c))
 UNIT_TESTS := $(UNIT_NAMES:%=$(BUILD)/%)
 FUZZERS := $(FUZZ_NAMES:%=$(BUILD)/%)
 TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
@@ -190,12 +194,13 @@ format:
 lint:
 	tests/check lint
 
-FORMATTED := $(sort $(filter-out %/arch_fields.h, $(foreach room, \
-	$(ROOMS) bench tests,$(wildcard $(room)/*.[ch] $(room)/*/*.[ch] \
-	$(room)/*/*/*.[ch]))))
+FORMATTED := $(filter-out %/arch_fields.h,$(sort $(shell find $(ROOMS) bench \
+	tests -name '*.[ch]')))
 
 list-sources:
 	@echo $(SOURCES)
+list-headers:
+	@echo $(call find_files,$(ROOMS),*.h)
 list-formatted:
 	@echo $(FORMATTED)
 list-arch:
@@ -214,5 +219,5 @@ clean:
 
 .PHONY: all static install run images unit fuzzers check format lint \
 	bench-start bench-boot bench-io bench-compare load \
-	list-sources list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
+	list-sources list-headers list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
 .SECONDARY:

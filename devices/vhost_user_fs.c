@@ -8,7 +8,7 @@
 
 #include "base/iov.h"
 #include "base/le_types.h"
-#include "devices/vhost_device.h"
+#include "devices/vhost_user/vhost_user_device.h"
 
 #define QUEUES 2 /* 5.11.2: urgent requests, and all others */
 
@@ -32,11 +32,11 @@ static uint32_t fail(const struct chain *chain)
 	return (uint32_t)iov_write(&to, &answer, sizeof(answer));
 }
 
-static const struct vhost_device_ops fs_ops = { .fail = fail };
+static const struct vhost_user_device_ops fs_ops = { .fail = fail };
 
 static const struct virtio_device_ops device_ops = {
 	.device_id = VIRTIO_ID_FS,
-	VHOST_DEVICE_OPS,
+	VHOST_USER_DEVICE_OPS,
 };
 
 struct virtio_device *vhost_user_fs_create(struct vhost_user *conn,
@@ -45,7 +45,7 @@ struct virtio_device *vhost_user_fs_create(struct vhost_user *conn,
 					   struct event_loop *loop,
 					   struct error *err)
 {
-	const struct vhost_device_options options = {
+	const struct vhost_user_device_options options = {
 		.device_ops = &device_ops,
 		.ops = &fs_ops,
 		.conn = conn,
@@ -53,7 +53,8 @@ struct virtio_device *vhost_user_fs_create(struct vhost_user *conn,
 		.queue_size = VHOST_USER_FS_QUEUE_SIZE,
 		.config_size = sizeof(struct virtio_fs_config),
 	};
-	struct vhost_device *vd = vhost_device_create(&options, mem, loop, err);
+	struct vhost_user_device *vd =
+		vhost_user_device_create(&options, mem, loop, err);
 	le32_t request_queues = le32(QUEUES - 1);
 
 	if (!vd)

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
-#include "devices/vhost_user.h"
-#include "devices/virtio_device.h"
+#include "devices/vhost_user/vhost_user.h"
+#include "devices/virtio/virtio_device.h"
 
 #define VHOST_USER_FS_TAG_MAX 36 /* bytes, 5.11.4: not terminated when full */
 #define VHOST_USER_FS_QUEUE_SIZE 128
@@ -19,7 +19,7 @@
 extern const struct vhost_user_kind vhost_user_fs_kind;
 
 /* conn, mem, which is shared, and loop outlive the device. NULL with err set
- * when memory or descriptors run out. vhost_device_destroy() is its end. */
+ * when memory or descriptors run out. vhost_user_device_destroy() is its end. */
 struct virtio_device *vhost_user_fs_create(struct vhost_user *conn,
 					   const char *tag,
 					   const struct guest_mem *mem,

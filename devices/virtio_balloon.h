@@ -19,7 +19,7 @@
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
 #include "devices/balloon_stats.h"
-#include "devices/virtio_device.h"
+#include "devices/virtio/virtio_device.h"
 
 #define VIRTIO_BALLOON_QUEUE_SIZE 128 /* Linux reports 32 blocks at a time */
 

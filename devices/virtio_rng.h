@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
-#include "devices/virtio_device.h"
+#include "devices/virtio/virtio_device.h"
 
 /* mem and loop outlive the device. NULL with err set without memory. */
 struct virtio_device *virtio_rng_create(const struct guest_mem *mem,

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/vhost_user_msg.h"
+#include "devices/vhost_user/vhost_user_msg.h"
 
 #define FAKE_BACKEND_RINGS 4
 #define FAKE_BACKEND_REQUESTS 64

@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bus.h"
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
-#include "devices/bus.h"
-#include "devices/virtio_device.h"
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_device.h"
+#include "devices/virtio/virtio_mmio.h"
 
 #define FAKE_RAM_BASE 0x100000ULL /* guest physical address */
 #define FAKE_RAM_SIZE (1u << 20)

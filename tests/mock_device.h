@@ -1,7 +1,7 @@
 /* A virtio device that does nothing but note what its transport tells it. */
 #pragma once
 
-#include "devices/virtio_device.h"
+#include "devices/virtio/virtio_device.h"
 
 #define MOCK_FEATURE 3 /* a device feature it offers */
 #define MOCK_CONFIG 12 /* bytes of configuration space */

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "devices/block_backend.h"
+#include "devices/block/block_engine.h"
 
 block_engine_create_fn sync_engine_create;
 

@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <string.h>
 
-#include "boot/x86_64/mptable_abi.h"
 #include "boot/x86_64/checksum.h"
 #include "boot/x86_64/layout.h"
+#include "boot/x86_64/mptable_abi.h"
 
 #define MP_SPEC_1_4 4
 #define LOCAL_APIC_VERSION 0x14

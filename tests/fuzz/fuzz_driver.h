@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "tests/fuzz/fuzz_ram.h"
 
 /* Descriptors of queue n; its avail ring is 0x100 further on, its used ring

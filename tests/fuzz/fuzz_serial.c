@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-#include "devices/serial_16550.h"
+#include "devices/console/serial_16550.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

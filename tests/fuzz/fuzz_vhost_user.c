@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "devices/vhost_device.h"
-#include "devices/vhost_user_blk.h"
+#include "devices/block/vhost_user_blk.h"
+#include "devices/vhost_user/vhost_user_device.h"
 #include "tests/fuzz/fuzz_driver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -225,7 +225,7 @@ static void run(struct vhost_user *conn, struct peer *peer,
 	for (unsigned i = 0; i < STEPS; i++)
 		step(mmio, ram, peer, p->steps[2 * i], p->steps[2 * i + 1], in);
 	virtio_mmio_destroy(mmio);
-	vhost_device_destroy(dev);
+	vhost_user_device_destroy(dev);
 	free(ram);
 }
 

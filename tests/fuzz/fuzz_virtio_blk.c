@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "devices/virtio_blk_device.h"
+#include "devices/block/virtio_blk_device.h"
 #include "tests/fuzz/fuzz_driver.h"
 #include "tests/sync_engine.h"
 

@@ -3,7 +3,7 @@
  */
 #include <linux/virtio_console.h>
 
-#include "devices/virtio_console.h"
+#include "devices/console/virtio_console.h"
 #include "tests/fuzz/fuzz_driver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
-#include "devices/virtio_mmio.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "tests/fuzz/fuzz_ram.h"
 #include "tests/mock_device.h"
 

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "devices/net_stream.h"
-#include "devices/net_tap.h"
-#include "devices/virtio_net.h"
+#include "devices/net/net_stream.h"
+#include "devices/net/net_tap.h"
+#include "devices/net/virtio_net.h"
 #include "tests/fuzz/fuzz_driver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

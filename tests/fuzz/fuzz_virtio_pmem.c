@@ -3,7 +3,7 @@
  */
 #include <sys/mman.h>
 
-#include "devices/virtio_pmem.h"
+#include "devices/block/virtio_pmem.h"
 #include "tests/fuzz/fuzz_driver.h"
 #include "tests/sync_engine.h"
 

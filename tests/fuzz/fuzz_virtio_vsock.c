@@ -6,9 +6,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "devices/virtio_vsock.h"
-#include "devices/vsock_packet.h"
-#include "devices/vsock_socket.h"
+#include "devices/vsock/virtio_vsock.h"
+#include "devices/vsock/vsock_packet.h"
+#include "devices/vsock/vsock_socket.h"
 #include "tests/fuzz/fuzz_driver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
  * memory that holds rings and buffers. All that is popped is read and written
  * to its end, as a device would.
  */
-#include "devices/virtqueue.h"
+#include "devices/virtio/virtqueue.h"
 #include "tests/fuzz/fuzz_ram.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,0 +1,177 @@
+#include "devices/block/disk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/stat.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#define SECTOR 512
+
+/* What O_DIRECT is safe with on anything when the kernel does not tell. */
+#define DIRECT_ALIGN_UNKNOWN 4096
+
+/* A killed process holds its lock until its io_uring is torn down, which the
+ * kernel does a moment after the process is gone. */
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_US 25000
+
+static int lock_disk(int fd, const struct disk_options *config,
+		     struct error *err)
+{
+	struct flock lock = {
+		.l_type = config->readonly ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		usleep(LOCK_PAUSE_US);
+	}
+	if (errno == EAGAIN || errno == EACCES)
+		return error_set(err, ERROR_IO, 0,
+				 "disk %s: locked by another process",
+				 config->path);
+	return error_set(err, ERROR_IO, errno, "disk %s: lock", config->path);
+}
+
+static int exact_size(int fd, const char *path, uint64_t *size,
+		      struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return error_set(err, ERROR_IO, errno, "disk %s", path);
+	if (S_ISREG(st.st_mode)) {
+		*size = (uint64_t)st.st_size;
+		return 0;
+	}
+	if (S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_IO, 0, "disk %s: is a directory",
+				 path);
+	if (!S_ISBLK(st.st_mode))
+		return error_set(err, ERROR_IO, 0,
+				 "disk %s: neither a file nor a block device",
+				 path);
+	if (ioctl(fd, BLKGETSIZE64, size))
+		return error_set(err, ERROR_IO, errno, "disk %s: size", path);
+	return 0;
+}
+
+int disk_measure(int fd, const char *path, uint32_t block_size, uint64_t *size,
+		 struct error *err)
+{
+	unsigned rest;
+
+	if (exact_size(fd, path, size, err))
+		return -1;
+	rest = (unsigned)(*size % block_size);
+	if (rest)
+		log_warn(
+			"disk %s: the last %u bytes are not a whole block and "
+			"stay unused",
+			path, rest);
+	*size -= rest;
+	return 0;
+}
+
+/* O_NONBLOCK was for open(); in io_uring it means not to wait for the disk. */
+static int make_blocking(int fd, const char *path, struct error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
+		return error_set(err, ERROR_IO, errno, "disk %s: flags", path);
+	return 0;
+}
+
+static bool power_of_two(uint32_t value)
+{
+	return value && !(value & (value - 1));
+}
+
+/* Asks for the alignment of O_DIRECT (statx since Linux 6.1). glibc's struct
+ * may be older than the kernel's, hence the bare system call. */
+static void direct_alignment(struct disk *disk)
+{
+	struct statx st = { 0 };
+
+	disk->block_size = DIRECT_ALIGN_UNKNOWN;
+	disk->mem_align = DIRECT_ALIGN_UNKNOWN;
+	if (syscall(SYS_statx, disk->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN,
+		    &st) ||
+	    !(st.stx_mask & STATX_DIOALIGN))
+		return;
+	if (power_of_two(st.stx_dio_offset_align) &&
+	    power_of_two(st.stx_dio_mem_align)) {
+		disk->block_size = st.stx_dio_offset_align;
+		disk->mem_align = st.stx_dio_mem_align;
+	}
+	if (disk->block_size < SECTOR)
+		disk->block_size = SECTOR;
+}
+
+static bool is_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
+}
+
+static int open_file(const struct disk_options *config, struct error *err)
+{
+	/* O_NONBLOCK: a FIFO must fail below rather than hang here */
+	int flags = O_CLOEXEC | O_NONBLOCK |
+		    (config->readonly ? O_RDONLY : O_RDWR) |
+		    (config->direct ? O_DIRECT : 0);
+	int fd = open(config->path, flags);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == EISDIR)
+		return error_set(err, ERROR_IO, 0, "disk %s: is a directory",
+				 config->path);
+	if (errno == EINVAL && config->direct)
+		return error_set(err, ERROR_IO, 0,
+				 "disk %s: the file system has no O_DIRECT",
+				 config->path);
+	return error_set(err, ERROR_IO, errno, "disk %s", config->path);
+}
+
+int disk_open(const struct disk_options *config, struct disk *out,
+	      struct error *err)
+{
+	autoclose int fd = open_file(config, err);
+	struct disk disk = {
+		.fd = fd,
+		.readonly = config->readonly,
+		.direct = config->direct,
+		.block_size = SECTOR,
+		.mem_align = 1,
+	};
+
+	if (fd < 0)
+		return -1;
+	if (disk.direct)
+		direct_alignment(&disk);
+	/* the size first, which is the one to say what is no disk at all */
+	if (disk_measure(fd, config->path, disk.block_size, &disk.size, err) ||
+	    make_blocking(fd, config->path, err) || lock_disk(fd, config, err))
+		return -1;
+	disk.in_memory = is_in_memory(fd);
+	disk_topology_read(fd, disk.block_size, &disk.topology);
+	*out = disk;
+	take_fd(&fd);
+	return 0;
+}

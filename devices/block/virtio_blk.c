@@ -1,0 +1,254 @@
+#include "devices/block/virtio_blk.h"
+
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/iov.h"
+#include "base/le_types.h"
+#include "base/wake.h"
+#include "devices/block/virtio_blk_device.h"
+
+/* One turn ends after this many requests, so that neither a vCPU nor the event
+ * loop is held for long; the rest has its turn in the event loop. So many
+ * bytes from the page cache count as one more, which makes 4 MiB a turn. */
+#define TURN_REQUESTS 128
+#define REQUEST_BYTES (32u << 10)
+
+static void get_id(struct virtio_blk *blk, struct blk_request *req)
+{
+	struct iov_cursor cursor;
+
+	blk_request_set_data(req, true);
+	cursor = iov_cursor(req->io.iov, req->io.iov_count);
+	req->data_written =
+		(uint32_t)iov_write(&cursor, blk->serial, sizeof(blk->serial));
+	blk_finish(blk, req, VIRTIO_BLK_S_OK);
+}
+
+static void serve(struct virtio_blk *blk, struct blk_request *req,
+		  const struct blk_header *header)
+{
+	switch (le32_get(header->type)) {
+	case VIRTIO_BLK_T_IN:
+		blk_transfer(blk, req, BLOCK_READ, le64_get(header->sector));
+		break;
+	case VIRTIO_BLK_T_OUT:
+		blk_transfer(blk, req, BLOCK_WRITE, le64_get(header->sector));
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		blk_flush(blk, req);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+		blk_zero(blk, req, true);
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		blk_zero(blk, req, false);
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		get_id(blk, req);
+		break;
+	default:
+		blk_finish(blk, req, VIRTIO_BLK_S_UNSUPP);
+	}
+}
+
+/* A slot for the next request of a queue; NULL when it has to wait where it is:
+ * for a slot, a limit or another disk. */
+static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
+{
+	struct blk_request *req = NULL;
+
+	if (!blk->swap.pending &&
+	    (!blk->limiter.enabled || rate_limiter_may(&blk->limiter)))
+		req = blk_slots_get(&blk->slots);
+	if (!req) {
+		blk->waiting |= 1u << queue;
+		/* no timer for what goes on by itself */
+		blk->dev.queues[queue].batch = 1;
+	}
+	return req;
+}
+
+/* Pops and serves one request, for virtio_device_serve(). */
+static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+	unsigned queue = (unsigned)(vq - dev->queues);
+	struct blk_request *req = make_room(blk, queue);
+	struct blk_header header;
+	int ret;
+
+	if (!req)
+		return -EAGAIN;
+	ret = virtqueue_pop(vq, &req->chain);
+	if (ret <= 0) {
+		blk_slots_put(&blk->slots, req);
+		return ret;
+	}
+	req->io = (struct block_request){ 0 };
+	req->queue = queue;
+	blk->served = queue;
+	req->data_written = 0;
+	blk->now_bytes = 0;
+	blk_charge(blk, 0, 1);
+	/* nowhere to put a status: beyond repair */
+	if (!blk_request_take_status(req)) {
+		virtqueue_push(vq, req->chain.head, 0);
+		blk_slots_put(&blk->slots, req);
+		return -EPROTO;
+	}
+	if (blk_request_take_header(req, &header))
+		serve(blk, req, &header);
+	else
+		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
+	return 1 + (int)(blk->now_bytes / REQUEST_BYTES);
+}
+
+static void notify(struct virtio_device *dev, unsigned queue)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
+	blk->pushed &= ~(1u << queue);
+	blk_submit(blk);
+}
+
+/* Tells the driver what was finished, on queues that it may not have kicked. */
+static void interrupt(struct virtio_blk *blk)
+{
+	for (unsigned i = 0; blk->pushed; i++, blk->pushed >>= 1)
+		if (blk->pushed & 1)
+			virtio_device_interrupt(&blk->dev, i);
+}
+
+/* Has queues that had to wait served again, each in a turn of its own. The one
+ * that was served last comes last, so that none lives off the others. */
+static void resume(struct virtio_blk *blk)
+{
+	uint32_t waiting = blk->waiting;
+
+	blk->waiting = 0;
+	for (unsigned i = 1; i <= blk->queues; i++) {
+		unsigned queue = (blk->served + i) % blk->queues;
+
+		if (waiting >> queue & 1 &&
+		    !virtio_device_again(&blk->dev, queue))
+			virtio_device_notify(&blk->dev, queue);
+	}
+}
+
+/* After some requests were finished. */
+static void go_on(struct virtio_blk *blk)
+{
+	interrupt(blk);
+	if (blk->waiting && !blk->limiter.waiting && !blk->swap.pending)
+		resume(blk);
+}
+
+static void limit_is_over(struct rate_limiter *limiter)
+{
+	resume(container_of(limiter, struct virtio_blk, limiter));
+}
+
+static void completions_ready(struct event_source *source, uint32_t events)
+{
+	struct virtio_blk *blk =
+		container_of(source, struct virtio_blk, completions);
+	uint64_t count;
+
+	(void)events;
+	if (read(source->fd, &count, sizeof(count)) < 0)
+		return;
+	blk_reap(blk);
+	blk_swap_go_on(blk);
+	go_on(blk);
+}
+
+static void queue_stop(struct virtio_device *dev, unsigned queue)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	blk->waiting &= ~(1u << queue);
+	if (!blk->waiting)
+		rate_limiter_cancel(&blk->limiter);
+	blk_drain(blk, queue);
+	blk->pushed &= ~(1u << queue);
+	go_on(blk);
+	/* the event loop may have an exchange to go on with */
+	if (blk->swap.pending)
+		wake(blk->completions.fd);
+}
+
+static const struct virtio_device_ops blk_ops = {
+	.device_id = VIRTIO_ID_BLOCK,
+	.notify = notify,
+	.queue_stop = queue_stop,
+	.kick_inline = true,
+	.batched = true,
+};
+
+/* --- set-up --- */
+
+struct virtio_device *
+virtio_blk_create(const struct virtio_blk_options *options,
+		  const struct guest_mem *mem, struct event_loop *loop,
+		  struct error *err)
+{
+	struct virtio_blk *blk = calloc(1, sizeof(*blk));
+	int ret = -ENOMEM;
+
+	if (!blk)
+		goto fail;
+	blk->disk = *options->disk;
+	blk->queues = options->queues;
+	blk->unsafe = options->unsafe;
+	blk->stopping = NO_QUEUE;
+	blk->engine_create = options->engine_create ? options->engine_create
+						    : block_engine_create;
+	if (options->serial)
+		memcpy(blk->serial, options->serial,
+		       strnlen(options->serial, sizeof(blk->serial)));
+	virtio_device_init(&blk->dev, &blk_ops, mem, loop, blk_features(blk),
+			   blk->queues, VIRTIO_BLK_QUEUE_SIZE);
+	blk_config_fill(blk);
+	rate_limiter_init(&blk->limiter, &options->limits, loop, &blk->dev.lock,
+			  limit_is_over);
+	blk->completions = (struct event_source){
+		.fd = wake_open(),
+		.ready = completions_ready,
+		.lock = &blk->dev.lock,
+	};
+	ret = blk->completions.fd < 0 ? -errno : blk_slots_init(&blk->slots);
+	if (ret == 0)
+		ret = event_loop_add(loop, &blk->completions, EPOLLIN);
+	if (ret)
+		goto fail;
+	return &blk->dev;
+fail:
+	error_set(err, ERROR_IO, -ret, "virtio-blk");
+	if (blk)
+		virtio_blk_destroy(&blk->dev);
+	return NULL;
+}
+
+void virtio_blk_destroy(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	if (!dev)
+		return;
+	blk_drain_all(blk);
+	blk_swap_destroy(blk);
+	if (blk->engine)
+		blk->engine->ops->destroy(blk->engine);
+	rate_limiter_destroy(&blk->limiter);
+	event_loop_remove(dev->loop, &blk->completions);
+	if (blk->completions.fd >= 0)
+		close(blk->completions.fd);
+	blk_slots_destroy(&blk->slots);
+	virtio_device_destroy(dev);
+	free(blk);
+}

@@ -1,0 +1,71 @@
+#include <endian.h>
+
+#include "devices/block/virtio_blk_device.h"
+
+uint64_t blk_features(const struct virtio_blk *blk)
+{
+	uint64_t features =
+		1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
+		1ULL << VIRTIO_BLK_F_TOPOLOGY | 1ULL << VIRTIO_BLK_F_FLUSH;
+
+	if (blk->queues > 1)
+		features |= 1ULL << VIRTIO_BLK_F_MQ;
+	if (blk->disk.readonly)
+		features |= 1ULL << VIRTIO_BLK_F_RO;
+	else
+		features |= 1ULL << VIRTIO_BLK_F_DISCARD |
+			    1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
+	return features;
+}
+
+/* Sizes in logical blocks; what a field cannot hold is left at 0, "not told"
+ * (5.2.4). */
+static void fill_topology(struct virtio_blk *blk)
+{
+	const struct disk_topology *topology = &blk->disk.topology;
+	struct virtio_blk_config *config = &blk->config;
+	uint32_t block = blk->disk.block_size;
+	uint32_t offset = topology->offset / block;
+	uint32_t io_min = topology->io_min / block;
+
+	while (block << config->physical_block_exp < topology->physical)
+		config->physical_block_exp++;
+	if (offset <= UINT8_MAX && topology->offset % block == 0)
+		config->alignment_offset = (uint8_t)offset;
+	if (io_min <= UINT16_MAX)
+		config->min_io_size = htole16((uint16_t)io_min);
+	config->opt_io_size = htole32(topology->io_opt / block);
+}
+
+static void fill_zeroing(struct virtio_blk *blk)
+{
+	struct virtio_blk_config *config = &blk->config;
+
+	config->max_discard_sectors = htole32(BLK_RANGE_MAX / SECTOR);
+	config->max_discard_seg = htole32(BLK_RANGES_MAX);
+	config->discard_sector_alignment =
+		htole32(blk->disk.topology.physical / SECTOR);
+	config->max_write_zeroes_sectors = htole32(BLK_RANGE_MAX / SECTOR);
+	config->max_write_zeroes_seg = htole32(BLK_RANGES_MAX);
+	config->write_zeroes_may_unmap = 1;
+}
+
+void blk_config_set_capacity(struct virtio_blk *blk)
+{
+	blk->config.capacity = htole64(blk->disk.size / SECTOR);
+}
+
+void blk_config_fill(struct virtio_blk *blk)
+{
+	struct virtio_blk_config *config = &blk->config;
+
+	blk_config_set_capacity(blk);
+	config->seg_max = htole32(CHAIN_IOV_MAX - 2); /* header and status */
+	config->blk_size = htole32(blk->disk.block_size);
+	config->num_queues = htole16((uint16_t)blk->queues);
+	fill_topology(blk);
+	if (!blk->disk.readonly)
+		fill_zeroing(blk);
+	blk->dev.config = config;
+	blk->dev.config_size = sizeof(*config);
+}

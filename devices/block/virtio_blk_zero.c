@@ -1,0 +1,139 @@
+/* Discard and write zeroes (5.2.6.1, 5.2.6.2): ranges of a request one after
+ * the other, each in the best way that the file knows.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "devices/block/virtio_blk_device.h"
+
+static uint8_t check_range(const struct virtio_blk *blk,
+			   const struct blk_request *req,
+			   const struct blk_range *range)
+{
+	uint64_t capacity = blk->disk.size / SECTOR;
+	uint32_t align = blk->disk.block_size / SECTOR;
+	uint32_t known = req->discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+
+	if (range->flags & ~known)
+		return VIRTIO_BLK_S_UNSUPP;
+	if (range->sectors > BLK_RANGE_MAX / SECTOR ||
+	    range->sector > capacity ||
+	    range->sectors > capacity - range->sector ||
+	    range->sector % align || range->sectors % align)
+		return VIRTIO_BLK_S_IOERR;
+	return VIRTIO_BLK_S_OK;
+}
+
+/* All of them before the first has any effect. */
+static uint8_t check_ranges(const struct virtio_blk *blk,
+			    const struct blk_request *req)
+{
+	for (unsigned i = 0; i < req->range_count; i++) {
+		uint8_t status = check_range(blk, req, &req->ranges[i]);
+
+		if (status != VIRTIO_BLK_S_OK)
+			return status;
+	}
+	return VIRTIO_BLK_S_OK;
+}
+
+/* The ways to do it stand in the enum in the order of preference: goes on from
+ * *op to the first that the disk is not known to lack. False when there is
+ * none: discard is a hint, for which nothing is written. */
+static bool choose(const struct virtio_blk *blk, const struct blk_request *req,
+		   enum block_op *op)
+{
+	if (*op == BLOCK_PUNCH && blk->no_punch)
+		*op = BLOCK_ZERO;
+	if (*op == BLOCK_ZERO && blk->no_zero)
+		*op = BLOCK_WRITE_ZEROES;
+	return *op == BLOCK_PUNCH || !req->discard;
+}
+
+static enum block_op best_for(const struct blk_request *req,
+			      const struct blk_range *range)
+{
+	bool unmap = range->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+
+	return req->discard || unmap ? BLOCK_PUNCH : BLOCK_ZERO;
+}
+
+/* Starts the present range, by op or what comes after it; false when there is
+ * nothing to do. */
+static bool start_range(struct virtio_blk *blk, struct blk_request *req,
+			enum block_op op)
+{
+	const struct blk_range *range = &req->ranges[req->range];
+
+	if (!range->sectors || !choose(blk, req, &op))
+		return false;
+	req->io = (struct block_request){
+		.op = op,
+		.offset = range->sector * SECTOR,
+		.left = (size_t)range->sectors * SECTOR,
+	};
+	if (op == BLOCK_WRITE_ZEROES)
+		blk_charge(blk, req->io.left, 0);
+	blk_start_io(blk, req);
+	return true;
+}
+
+static void start_ranges(struct virtio_blk *blk, struct blk_request *req)
+{
+	for (; req->range < req->range_count; req->range++)
+		if (start_range(blk, req,
+				best_for(req, &req->ranges[req->range])))
+			return;
+	blk_finish_change(blk, req);
+}
+
+/* Whether the outcome only says that another way has to be taken; from now on,
+ * or, where the range alone did not fit, this once. */
+static bool is_unsupported(struct virtio_blk *blk,
+			   const struct block_request *io)
+{
+	bool *never = io->op == BLOCK_PUNCH ? &blk->no_punch : &blk->no_zero;
+
+	if (io->op == BLOCK_WRITE_ZEROES)
+		return false;
+	if (io->result == -EOPNOTSUPP && !*never) {
+		log_info("disk: no fallocate() to %s here",
+			 io->op == BLOCK_PUNCH ? "free space" : "zero a range");
+		*never = true;
+	}
+	return io->result == -EOPNOTSUPP || io->result == -EINVAL;
+}
+
+void blk_zero_done(struct virtio_blk *blk, struct blk_request *req)
+{
+	struct block_request *io = &req->io;
+
+	/* whoever stops the queue does not want to wait for all ranges */
+	if (!io->result && req->queue == blk->stopping)
+		io->result = -ECANCELED;
+	if (io->result && !is_unsupported(blk, io)) {
+		blk_finish_io(blk, req);
+		return;
+	}
+	if (io->result && start_range(blk, req, io->op + 1))
+		return;
+	req->range++;
+	start_ranges(blk, req);
+}
+
+void blk_zero(struct virtio_blk *blk, struct blk_request *req, bool discard)
+{
+	unsigned feature = discard ? VIRTIO_BLK_F_DISCARD
+				   : VIRTIO_BLK_F_WRITE_ZEROES;
+	uint8_t status = VIRTIO_BLK_S_IOERR;
+
+	req->discard = discard;
+	if (!virtio_has_feature(&blk->dev, feature))
+		status = VIRTIO_BLK_S_UNSUPP;
+	else if (blk_request_take_ranges(req))
+		status = check_ranges(blk, req);
+	if (status == VIRTIO_BLK_S_OK)
+		start_ranges(blk, req);
+	else
+		blk_finish(blk, req, status);
+}

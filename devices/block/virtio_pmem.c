@@ -1,0 +1,283 @@
+#include "devices/block/virtio_pmem.h"
+
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_pmem.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/container_of.h"
+#include "base/iov.h"
+#include "base/le_types.h"
+#include "base/log.h"
+#include "base/wake.h"
+
+#define TURN_REQUESTS 64 /* served before others have a turn */
+
+/* Answers; the specification has numbers only (5.19.6.1). */
+#define RESP_OK 0
+#define RESP_FAILED 1
+
+#define RESP_SIZE sizeof(struct virtio_pmem_resp)
+
+struct pmem_flush {
+	struct block_request io;
+	bool busy;
+	bool abandoned; /* the driver has taken its queue back */
+	uint16_t head;
+	uint8_t *resp[RESP_SIZE]; /* where each byte of the answer goes */
+};
+
+struct virtio_pmem {
+	struct virtio_device dev;
+	struct virtio_pmem_config config;
+	int fd;
+	struct pmem_flush flushes[VIRTIO_PMEM_FLUSHES_MAX];
+	unsigned inflight;
+	bool queued;  /* some of them, since the last submit */
+	bool waiting; /* requests are in the ring that found no free flush */
+	struct event_source completions;
+	struct block_engine *engine; /* NULL until first needed */
+	block_engine_create_fn *engine_create;
+};
+
+static struct virtio_pmem *from_dev(struct virtio_device *dev)
+{
+	return container_of(dev, struct virtio_pmem, dev);
+}
+
+/* --- requests --- */
+
+static bool take_type(const struct chain *chain, uint32_t *type)
+{
+	struct iov_cursor cursor = iov_cursor(chain->iov, chain->out_count);
+	le32_t value;
+
+	if (iov_read(&cursor, &value, sizeof(value)) != sizeof(value))
+		return false;
+	*type = le32_get(value);
+	return true;
+}
+
+/* Where the answer goes, however the driver has cut that up. */
+static bool take_resp(const struct chain *chain, uint8_t *resp[RESP_SIZE])
+{
+	const struct iovec *iov = chain->iov + chain->out_count;
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < chain->in_count; i++)
+		for (size_t at = 0; at < iov[i].iov_len; at++) {
+			resp[found++] = (uint8_t *)iov[i].iov_base + at;
+			if (found == RESP_SIZE)
+				return true;
+		}
+	return false;
+}
+
+static void finish(struct virtio_pmem *pmem, struct pmem_flush *flush, int ret)
+{
+	le32_t answer = le32(ret ? RESP_FAILED : RESP_OK);
+
+	for (unsigned i = 0; i < RESP_SIZE; i++)
+		*flush->resp[i] = ((const uint8_t *)&answer)[i];
+	virtqueue_push(&pmem->dev.queues[0], flush->head, RESP_SIZE);
+}
+
+static bool has_engine(struct virtio_pmem *pmem)
+{
+	struct block_engine_config config = {
+		.fd = pmem->fd,
+		.event_fd = pmem->completions.fd,
+		.max = VIRTIO_PMEM_FLUSHES_MAX,
+	};
+	struct error err;
+
+	if (pmem->engine)
+		return true;
+	pmem->engine = pmem->engine_create(&config, &err);
+	if (!pmem->engine)
+		log_guest(LOG_ERROR, "pmem: %s", err.text);
+	return pmem->engine;
+}
+
+static void serve(struct virtio_pmem *pmem, struct pmem_flush *flush,
+		  uint32_t type)
+{
+	if (type != VIRTIO_PMEM_REQ_TYPE_FLUSH) {
+		finish(pmem, flush, -EOPNOTSUPP);
+	} else if (pmem->fd < 0) {
+		finish(pmem, flush, 0);
+	} else if (!has_engine(pmem)) {
+		finish(pmem, flush, -EIO);
+	} else {
+		flush->io = (struct block_request){ .op = BLOCK_FLUSH };
+		flush->busy = true;
+		flush->abandoned = false;
+		pmem->inflight++;
+		pmem->queued = true;
+		pmem->engine->ops->queue(pmem->engine, &flush->io);
+	}
+}
+
+static struct pmem_flush *free_flush(struct virtio_pmem *pmem)
+{
+	for (unsigned i = 0; i < VIRTIO_PMEM_FLUSHES_MAX; i++)
+		if (!pmem->flushes[i].busy)
+			return &pmem->flushes[i];
+	return NULL;
+}
+
+static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	struct virtio_pmem *pmem = from_dev(dev);
+	struct pmem_flush *flush = free_flush(pmem);
+	struct chain chain;
+	uint32_t type;
+	int ret;
+
+	pmem->waiting = !flush;
+	if (!flush)
+		return -EAGAIN;
+	ret = virtqueue_pop(vq, &chain);
+	if (ret <= 0)
+		return ret;
+	flush->head = chain.head;
+	if (!take_type(&chain, &type) || !take_resp(&chain, flush->resp)) {
+		virtqueue_push(vq, chain.head, 0);
+		return -EPROTO;
+	}
+	serve(pmem, flush, type);
+	return 1;
+}
+
+static void submit(struct virtio_pmem *pmem)
+{
+	if (pmem->queued)
+		pmem->engine->ops->submit(pmem->engine);
+	pmem->queued = false;
+}
+
+static void notify(struct virtio_device *dev, unsigned queue)
+{
+	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
+	submit(from_dev(dev));
+}
+
+/* --- completions --- */
+
+static bool reap_one(struct virtio_pmem *pmem, bool wait)
+{
+	struct block_request *io;
+	struct pmem_flush *flush;
+
+	if (!pmem->inflight)
+		return false;
+	io = pmem->engine->ops->reap(pmem->engine, wait);
+	if (!io)
+		return false;
+	flush = container_of(io, struct pmem_flush, io);
+	pmem->inflight--;
+	flush->busy = false;
+	if (io->result)
+		log_guest(LOG_WARN, "pmem: a flush of the guest failed: %s",
+			  strerror(-io->result));
+	if (!flush->abandoned)
+		finish(pmem, flush, io->result);
+	return true;
+}
+
+static void completions_ready(struct event_source *source, uint32_t events)
+{
+	struct virtio_pmem *pmem =
+		container_of(source, struct virtio_pmem, completions);
+	uint64_t count;
+
+	(void)events;
+	if (read(source->fd, &count, sizeof(count)) < 0)
+		return;
+	while (reap_one(pmem, false))
+		;
+	if (!virtio_device_up(&pmem->dev))
+		return;
+	virtio_device_interrupt(&pmem->dev, 0);
+	if (pmem->waiting)
+		virtio_device_notify(&pmem->dev, 0);
+}
+
+/* The host may take long over a flush, and need not be waited for: all that it
+ * touches of the guest is the answer, which is not wanted any more. */
+static void queue_stop(struct virtio_device *dev, unsigned queue)
+{
+	struct virtio_pmem *pmem = from_dev(dev);
+
+	(void)queue;
+	for (unsigned i = 0; i < VIRTIO_PMEM_FLUSHES_MAX; i++)
+		pmem->flushes[i].abandoned = true;
+	pmem->waiting = false;
+}
+
+static const struct virtio_device_ops pmem_ops = {
+	.device_id = VIRTIO_ID_PMEM,
+	.notify = notify,
+	.queue_stop = queue_stop,
+	.kick_inline = true,
+};
+
+/* --- set-up --- */
+
+struct virtio_device *
+virtio_pmem_create(const struct virtio_pmem_options *options,
+		   const struct guest_mem *mem, struct event_loop *loop,
+		   struct error *err)
+{
+	struct virtio_pmem *pmem = calloc(1, sizeof(*pmem));
+	le64_t start = le64(options->start), size = le64(options->size);
+	int ret;
+
+	if (!pmem) {
+		error_set(err, ERROR_IO, ENOMEM, "virtio-pmem");
+		return NULL;
+	}
+	pmem->fd = options->fd;
+	pmem->engine_create = options->engine_create ? options->engine_create
+						     : block_engine_create;
+	memcpy(&pmem->config.start, &start, sizeof(start));
+	memcpy(&pmem->config.size, &size, sizeof(size));
+	virtio_device_init(&pmem->dev, &pmem_ops, mem, loop, 0, 1,
+			   VIRTIO_PMEM_QUEUE_SIZE);
+	pmem->dev.config = &pmem->config;
+	pmem->dev.config_size = sizeof(pmem->config);
+	pmem->completions = (struct event_source){
+		.fd = wake_open(),
+		.ready = completions_ready,
+		.lock = &pmem->dev.lock,
+	};
+	ret = pmem->completions.fd < 0
+		      ? -errno
+		      : event_loop_add(loop, &pmem->completions, EPOLLIN);
+	if (ret) {
+		error_set(err, ERROR_IO, -ret, "virtio-pmem");
+		virtio_pmem_destroy(&pmem->dev);
+		return NULL;
+	}
+	return &pmem->dev;
+}
+
+void virtio_pmem_destroy(struct virtio_device *dev)
+{
+	struct virtio_pmem *pmem;
+
+	if (!dev)
+		return;
+	pmem = from_dev(dev);
+	while (reap_one(pmem, true))
+		;
+	if (pmem->engine)
+		pmem->engine->ops->destroy(pmem->engine);
+	event_loop_remove(dev->loop, &pmem->completions);
+	cleanup_close(&pmem->completions.fd);
+	virtio_device_destroy(dev);
+	free(pmem);
+}

@@ -1,0 +1,76 @@
+/* A 16550A UART (PC16550D data sheet; registers at offsets 0 to 7).
+ *
+ * Timeless: a byte is sent as soon as the backend takes it, and a receive
+ * FIFO below its trigger level reports a character timeout at once. When the
+ * backend refuses, bytes stay in the transmit FIFO and THRE stays 0 until
+ * serial_resume(): the guest waits as it would for a slow line.
+ *
+ * Interrupts are edges: one for each cause that becomes pending. Linux's
+ * 8250 driver reads IIR until nothing is pending, so none is lost.
+ *
+ * The bus takes serial->lock around register accesses; whoever calls
+ * serial_receive() or serial_resume() takes it too, and the backend's
+ * functions are called under it (console_port.h). No function blocks.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bus.h"
+#include "base/irq_line.h"
+#include "devices/console/console_port.h"
+
+#define SERIAL_WINDOW 8 /* ports */
+#define SERIAL_FIFO 16	/* bytes each way */
+
+struct serial_fifo {
+	uint8_t head; /* index of the oldest byte */
+	uint8_t count;
+	uint8_t data[SERIAL_FIFO];
+};
+
+/* All that a snapshot keeps. */
+struct serial_state {
+	uint8_t ier;
+	uint8_t fcr; /* as last written, FIFO reset bits excluded */
+	uint8_t lcr;
+	uint8_t mcr;
+	uint8_t lsr; /* OE only; DR, THRE and TEMT follow the FIFOs */
+	uint8_t msr; /* deltas only; the lines follow MCR */
+	uint8_t scratch;
+	uint8_t dll;
+	uint8_t dlm;
+	uint8_t thr_empty; /* THRE interrupt not yet seen in IIR */
+	struct serial_fifo rx;
+	struct serial_fifo tx;
+};
+
+struct serial {
+	pthread_mutex_t lock;
+	struct serial_state state;
+	struct irq_line irq;
+	const struct console_backend *backend;
+	void *backend_ctx;
+	bool blocked;	 /* put refused; wait for serial_resume() */
+	bool rx_starved; /* serial_receive() refused; call room() */
+};
+
+extern const struct bus_ops serial_bus_ops;
+
+/* backend and ctx outlive the device. */
+void serial_init(struct serial *serial, struct irq_line irq,
+		 const struct console_backend *backend, void *ctx);
+void serial_destroy(struct serial *serial);
+
+/* For the host's end; valid as long as the device. */
+struct console_port serial_console_port(struct serial *serial);
+
+/* Gives input to the guest; returns how many bytes fitted: none while nobody
+ * listens (no receive interrupts, OUT2 off, loopback). */
+size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len);
+
+/* The backend takes bytes again. */
+void serial_resume(struct serial *serial);

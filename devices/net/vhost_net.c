@@ -1,0 +1,280 @@
+#include "devices/net/vhost_net.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/container_of.h"
+#include "base/log.h"
+#include "base/wake.h"
+#include "devices/net/net_config.h"
+
+#define QUEUES 2 /* receive and transmit, 5.1.2 */
+
+#define BIT(feature) (1ULL << (feature))
+
+/* What the kernel is asked for: all else that it offers is not of virtio 1, or
+ * for migration. */
+#define PASSED                                                    \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_EVENT_IDX) | \
+	 BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_NET_F_MRG_RXBUF))
+
+struct vhost_net_queue {
+	struct vhost_net *net;
+	bool served; /* by the kernel */
+	/* eventfds, -1 while the queue is stopped */
+	int kick;
+	struct event_source call, error;
+};
+
+struct vhost_net {
+	struct virtio_device dev;
+	struct virtio_net_config config;
+	const struct vhost_kernel *kernel;
+	struct net_backend *backend;
+	struct vhost_net_queue queues[QUEUES];
+};
+
+static struct vhost_net *from_dev(struct virtio_device *dev)
+{
+	return container_of(dev, struct vhost_net, dev);
+}
+
+/* --- queues --- */
+
+/* Here it matters that the kernel has let go: where it says that it cannot, a
+ * later start fails, too. */
+static void take_back(struct vhost_net *net, unsigned queue)
+{
+	int ret;
+
+	if (!net->queues[queue].served)
+		return;
+	net->queues[queue].served = false;
+	ret = vhost_kernel_set_tap(net->kernel, queue, -1);
+	if (ret)
+		log_guest(LOG_ERROR, "vhost-net: queue %u does not stop: %s",
+			  queue, strerror(-ret));
+}
+
+static void take_back_all(struct vhost_net *net)
+{
+	for (unsigned i = 0; i < QUEUES; i++)
+		take_back(net, i);
+}
+
+/* Edge-triggered and never read: that is a system call less. */
+static void call_ready(struct event_source *source, uint32_t events)
+{
+	struct vhost_net_queue *q =
+		container_of(source, struct vhost_net_queue, call);
+	struct virtio_device *dev = &q->net->dev;
+
+	(void)events;
+	if (virtio_device_up(dev))
+		dev->transport_ops->queue_interrupt(dev->transport);
+}
+
+/* Somebody deleted the interface. */
+static bool tap_is_gone(const struct vhost_net *net)
+{
+	struct pollfd tap = { .fd = net->backend->fd };
+
+	return poll(&tap, 1, 0) > 0 && (tap.revents & POLLERR);
+}
+
+/* The kernel has given up on what it found in a ring, but would look again at
+ * the next kick. An event may be of a queue before this one, and then there is
+ * nothing to read. */
+static void error_ready(struct event_source *source, uint32_t events)
+{
+	struct vhost_net_queue *q =
+		container_of(source, struct vhost_net_queue, error);
+	struct vhost_net *net = q->net;
+	uint64_t count;
+
+	(void)events;
+	if (read(source->fd, &count, sizeof(count)) != sizeof(count) ||
+	    !virtio_device_up(&net->dev))
+		return;
+	take_back_all(net);
+	virtio_device_broken(&net->dev, tap_is_gone(net)
+						? "its tap is gone"
+						: "bad ring or request");
+}
+
+static int open_queue(struct vhost_net_queue *q)
+{
+	struct event_loop *loop = q->net->dev.loop;
+	int ret;
+
+	q->kick = wake_open();
+	q->call.fd = wake_open();
+	q->error.fd = wake_open();
+	if (q->kick < 0 || q->call.fd < 0 || q->error.fd < 0)
+		return -errno;
+	ret = event_loop_add(loop, &q->call, EPOLLIN | EPOLLET);
+	return ret ? ret : event_loop_add(loop, &q->error, EPOLLIN);
+}
+
+static void close_queue(struct vhost_net_queue *q)
+{
+	struct event_loop *loop = q->net->dev.loop;
+
+	event_loop_remove(loop, &q->call);
+	event_loop_remove(loop, &q->error);
+	cleanup_close(&q->kick);
+	cleanup_close(&q->call.fd);
+	cleanup_close(&q->error.fd);
+	q->kick = q->call.fd = q->error.fd = -1;
+}
+
+static int hand_over(struct vhost_net *net, unsigned queue)
+{
+	const struct virtqueue *vq = &net->dev.queues[queue];
+	struct vhost_net_queue *q = &net->queues[queue];
+	int ret = open_queue(q);
+	const struct vhost_kernel_ring ring = {
+		.size = vq->state.size,
+		.base = vq->state.next_avail,
+		.desc = vq->desc,
+		.avail = vq->avail,
+		.used = vq->used,
+		.kick = q->kick,
+		.call = q->call.fd,
+		.error = q->error.fd,
+	};
+
+	if (ret == 0)
+		ret = vhost_kernel_set_ring(net->kernel, queue, &ring);
+	if (ret == 0)
+		ret = vhost_kernel_set_tap(net->kernel, queue,
+					   net->backend->fd);
+	if (ret)
+		return ret;
+	q->served = true;
+	/* 3.1.1: buffers may be there already, with no kick to come */
+	wake(q->kick);
+	return 0;
+}
+
+/* --- the driver --- */
+
+static int start(struct vhost_net *net)
+{
+	struct virtio_device *dev = &net->dev;
+	int ret = net->backend->ops->set_offloads(net->backend,
+						  dev->driver_features);
+
+	if (ret == 0)
+		ret = vhost_kernel_set_features(net->kernel,
+						dev->driver_features & PASSED);
+	if (ret == 0)
+		ret = vhost_kernel_set_memory(net->kernel, dev->mem);
+	for (unsigned i = 0; i < QUEUES && ret == 0; i++)
+		if (dev->queues[i].state.ready)
+			ret = hand_over(net, i);
+	return ret;
+}
+
+static int activate(struct virtio_device *dev)
+{
+	struct vhost_net *net = from_dev(dev);
+	int ret = start(net);
+
+	if (ret == 0)
+		return 0;
+	take_back_all(net);
+	log_guest(LOG_WARN, "vhost-net: %s", strerror(-ret));
+	return ret;
+}
+
+static void notify(struct virtio_device *dev, unsigned queue)
+{
+	wake(from_dev(dev)->queues[queue].kick);
+}
+
+static int kick_fd(struct virtio_device *dev, unsigned queue)
+{
+	return from_dev(dev)->queues[queue].kick;
+}
+
+static void queue_stop(struct virtio_device *dev, unsigned queue)
+{
+	struct vhost_net *net = from_dev(dev);
+
+	take_back(net, queue);
+	close_queue(&net->queues[queue]);
+}
+
+static const struct virtio_device_ops net_ops = {
+	.device_id = VIRTIO_ID_NET,
+	.activate = activate,
+	.notify = notify,
+	.kick_fd = kick_fd,
+	.queue_stop = queue_stop,
+};
+
+/* --- life --- */
+
+static void init_config(struct vhost_net *net,
+			const struct vhost_net_options *options)
+{
+	net_config_set(&net->config, options->mac, options->mtu);
+	net_config_set_link(&net->config, true);
+	net->dev.config = &net->config;
+	net->dev.config_size = offsetof(struct virtio_net_config, speed);
+}
+
+static void init_queue(struct vhost_net *net, unsigned queue)
+{
+	net->queues[queue] = (struct vhost_net_queue){
+		.net = net,
+		.kick = -1,
+		.call = { .fd = -1,
+			  .ready = call_ready,
+			  .lock = &net->dev.lock },
+		.error = { .fd = -1,
+			   .ready = error_ready,
+			   .lock = &net->dev.lock },
+	};
+}
+
+struct virtio_device *vhost_net_create(const struct vhost_net_options *options,
+				       const struct guest_mem *mem,
+				       struct event_loop *loop,
+				       struct error *err)
+{
+	struct vhost_net *net = calloc(1, sizeof(*net));
+
+	if (!net) {
+		error_set(err, ERROR_IO, ENOMEM, "vhost-net");
+		return NULL;
+	}
+	net->kernel = options->kernel;
+	net->backend = options->backend;
+	virtio_device_init(&net->dev, &net_ops, mem, loop, 0, QUEUES,
+			   VHOST_NET_QUEUE_SIZE);
+	net->dev.features = (options->kernel->features & PASSED) |
+			    options->backend->features |
+			    net_config_features(options->mtu);
+	for (unsigned i = 0; i < QUEUES; i++)
+		init_queue(net, i);
+	init_config(net, options);
+	return &net->dev;
+}
+
+void vhost_net_destroy(struct virtio_device *dev)
+{
+	if (!dev)
+		return;
+	virtio_device_destroy(dev);
+	free(from_dev(dev));
+}

@@ -1,0 +1,146 @@
+/* What a virtio device is to its transport, and the transport to it
+ * (virtio 1.2, chapter 2).
+ *
+ * A device model embeds a struct virtio_device and gives it const ops; it
+ * does not know on which transport it sits. The transport owns negotiation
+ * and registers; it calls the ops under the device's mutex, from a vCPU
+ * thread or the device's event loop. The device tells the driver about used
+ * buffers and configuration changes by the two functions at the end.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/event_loop.h"
+#include "base/guest_mem.h"
+#include "devices/virtio/virtqueue.h"
+
+#define VIRTIO_QUEUES_MAX 17 /* eight pairs and control of a network card */
+
+struct virtio_device;
+
+struct virtio_device_ops {
+	uint32_t device_id; /* virtio 1.2, chapter 5 */
+
+	/* DRIVER_OK: features are settled, all ready queues are started.
+	 * -errno makes the device ask for a reset. May be NULL. */
+	int (*activate)(struct virtio_device *dev);
+
+	/* The driver kicked this queue, which is ready and started. */
+	void (*notify)(struct virtio_device *dev, unsigned queue);
+
+	/* For queues that another process or the kernel serves: the eventfd of
+	 * a ready queue's kicks, asked for after activate(), the device's own
+	 * until queue_stop(), or until there is another one, of which
+	 * kick_fd_changed() of the transport is told while both are open.
+	 * notify is for kicks that come by other ways. NULL where kicks are for
+	 * notify. */
+	int (*kick_fd)(struct virtio_device *dev, unsigned queue);
+
+	/* The driver takes a queue back: by itself, or by a reset, which stops
+	 * all of them. On return nothing of the device touches its rings and
+	 * buffers any more; the transport then resets it. May be NULL. */
+	void (*queue_stop)(struct virtio_device *dev, unsigned queue);
+
+	/* The driver wrote configuration space; the range lies inside it.
+	 * NULL for a space that is read-only. */
+	void (*config_write)(struct virtio_device *dev, size_t offset,
+			     const void *data, size_t size);
+
+	/* The driver is about to read configuration space; the range lies
+	 * inside it. May be NULL. */
+	void (*config_read)(struct virtio_device *dev, size_t offset,
+			    size_t size);
+
+	/* What the device's own kick_inline starts as. */
+	bool kick_inline;
+
+	/* Drivers keep many requests under way; with kick_inline, they are made
+	 * to collect some before they kick (queue_batch.h). */
+	bool batched;
+};
+
+struct virtio_transport_ops {
+	void (*queue_interrupt)(void *transport);
+	void (*config_interrupt)(void *transport);
+	bool (*queue_again)(void *transport, unsigned queue);
+	void (*kick_fd_changed)(void *transport, unsigned queue);
+};
+
+struct virtio_device {
+	const struct virtio_device_ops *ops;
+	const struct guest_mem *mem;
+	struct event_loop *loop;
+	pthread_mutex_t lock;
+
+	/* Serve kicks where they arrive, in the vCPU thread, rather than in
+	 * the event loop by an ioeventfd. For devices that answer most
+	 * requests at once, without blocking, and have no event loop to
+	 * themselves. */
+	bool kick_inline;
+
+	uint64_t features; /* offered; VERSION_1 and the ring ones included */
+	uint64_t driver_features; /* acknowledged, valid after FEATURES_OK */
+	uint32_t status;	  /* virtio 1.2, 2.1 */
+	const void *config;	  /* configuration space; the device's */
+	size_t config_size;
+
+	unsigned queue_count;
+	struct virtqueue queues[VIRTIO_QUEUES_MAX];
+
+	const struct virtio_transport_ops *transport_ops;
+	void *transport;
+};
+
+/* features are the device's own; VERSION_1, EVENT_IDX and INDIRECT_DESC are
+ * added. mem and loop outlive the device. */
+void virtio_device_init(struct virtio_device *dev,
+			const struct virtio_device_ops *ops,
+			const struct guest_mem *mem, struct event_loop *loop,
+			uint64_t features, unsigned queue_count,
+			uint16_t queue_size);
+void virtio_device_destroy(struct virtio_device *dev);
+
+static inline bool virtio_has_feature(const struct virtio_device *dev,
+				      unsigned bit)
+{
+	return dev->driver_features >> bit & 1;
+}
+
+/* Whether the driver is up and has not broken anything: queues may be served
+ * and buffers pushed. */
+bool virtio_device_up(const struct virtio_device *dev);
+
+/* The driver kicked a queue, whatever it may be: notifies the device if it is
+ * up and has such a queue. For transports. */
+void virtio_device_notify(struct virtio_device *dev, uint32_t queue);
+
+/* Serves a queue until it is empty, and interrupts the driver at the end if it
+ * wants that. next() pops one chain and serves it or takes it in hand; it
+ * returns what that cost of the turn, 1 or more; 0 when there was none;
+ * -EPROTO when ring or chain are broken; -EAGAIN when the device itself comes
+ * back to this queue later. After a cost of `turn` the rest waits until other
+ * devices had theirs, since another vCPU may refill the queue for ever. */
+void virtio_device_serve(struct virtio_device *dev, unsigned queue,
+			 unsigned turn,
+			 int (*next)(struct virtio_device *dev,
+				     struct virtqueue *vq));
+
+/* Has ops->notify called for the queue once more, from the event loop, after
+ * other devices had their turn. How a device bounds the work of one turn.
+ * False when that cannot be had; the device then goes on by itself. */
+bool virtio_device_again(struct virtio_device *dev, unsigned queue);
+
+/* Interrupts the driver if it wants to hear of what was pushed to queue. */
+void virtio_device_interrupt(struct virtio_device *dev, unsigned queue);
+
+/* Tells the driver that configuration space changed; by an interrupt, if it is
+ * up. */
+void virtio_device_config_changed(struct virtio_device *dev);
+
+/* The driver broke the rules: sets DEVICE_NEEDS_RESET, says so to the driver
+ * and, rate-limited, in the log. Nothing is served until the reset. */
+void virtio_device_broken(struct virtio_device *dev, const char *why);

@@ -1,0 +1,231 @@
+#include "devices/vsock/virtio_vsock.h"
+
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_vsock.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/container_of.h"
+#include "base/iov.h"
+#include "base/le_types.h"
+#include "devices/vsock/vsock_mux.h"
+#include "devices/vsock/vsock_packet.h"
+
+#define HEADER sizeof(struct vsock_header)
+#define F_STREAM 0 /* 5.10.3 */
+
+/* Before other devices have a turn: packets, and for each KiB of payload as
+ * much as for another packet. */
+#define TURN_MAX 1024
+#define COST(len) (1 + (len) / 1024)
+
+#define PATIENCE_MS 20000
+
+struct virtio_vsock {
+	struct virtio_device dev;
+	struct virtio_vsock_config config;
+	struct vsock_mux *mux;
+	bool tx_blocked; /* until packets for the guest have left */
+};
+
+static struct virtio_vsock *from_dev(struct virtio_device *dev)
+{
+	return container_of(dev, struct virtio_vsock, dev);
+}
+
+/* --- rx: packets for the guest --- */
+
+static int rx_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	struct vsock_mux *mux = from_dev(dev)->mux;
+	struct vsock_packet packet;
+	struct vsock_header header;
+	struct iov_cursor start, payload;
+	struct chain chain;
+	int ret;
+
+	if (!vsock_mux_has_packet(mux))
+		return -EAGAIN;
+	ret = virtqueue_pop(vq, &chain);
+	if (ret <= 0)
+		return ret;
+	start = payload = iov_cursor(chain.iov, chain.in_count);
+	/* 5.10.6.4: writable; and a packet that cannot have payload would keep
+	 * a connection from ever moving on */
+	if (chain.out_count ||
+	    iov_length(chain.iov, chain.in_count) <= HEADER) {
+		virtqueue_push(vq, chain.head, 0);
+		return -EPROTO;
+	}
+	iov_skip(&payload, HEADER);
+	if (!vsock_mux_next(mux, &packet, payload)) {
+		virtqueue_unpop(vq);
+		return -EAGAIN;
+	}
+	header = vsock_packet_encode(&packet);
+	iov_write(&start, &header, HEADER);
+	virtqueue_push(vq, chain.head, HEADER + packet.len);
+	return (int)COST(packet.len);
+}
+
+/* What the driver has broken will not mend before a reset. */
+static void stop_if_broken(struct virtio_vsock *vsock)
+{
+	if (!virtio_device_up(&vsock->dev))
+		vsock_mux_stop(vsock->mux);
+}
+
+static void rx_serve(struct virtio_vsock *vsock)
+{
+	struct virtio_device *dev = &vsock->dev;
+
+	if (!virtio_device_up(dev) || !dev->queues[VIRTIO_VSOCK_RX].state.ready)
+		return;
+	virtio_device_serve(dev, VIRTIO_VSOCK_RX, TURN_MAX, rx_next);
+	stop_if_broken(vsock);
+}
+
+/* --- tx: packets of the guest's --- */
+
+static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	struct virtio_vsock *vsock = from_dev(dev);
+	struct vsock_header header;
+	struct vsock_packet packet;
+	struct iov_cursor cursor;
+	struct chain chain;
+	size_t len;
+	int ret;
+
+	if (!vsock_mux_may_receive(vsock->mux)) {
+		vsock->tx_blocked = true;
+		return -EAGAIN;
+	}
+	ret = virtqueue_pop(vq, &chain);
+	if (ret <= 0)
+		return ret;
+	len = iov_length(chain.iov, chain.out_count);
+	cursor = iov_cursor(chain.iov, chain.out_count);
+	if (chain.in_count || iov_read(&cursor, &header, HEADER) != HEADER)
+		goto broken;
+	packet = vsock_packet_decode(&header);
+	if (packet.len > len - HEADER)
+		goto broken;
+	vsock_mux_receive(vsock->mux, &packet, &cursor);
+	virtqueue_push(vq, chain.head, 0);
+	return (int)COST(packet.len);
+broken:
+	virtqueue_push(vq, chain.head, 0);
+	return -EPROTO;
+}
+
+static void tx_serve(struct virtio_vsock *vsock)
+{
+	virtio_device_serve(&vsock->dev, VIRTIO_VSOCK_TX, TURN_MAX, tx_next);
+	stop_if_broken(vsock);
+}
+
+/* --- both --- */
+
+/* Gives the guest what there is for it. When that has made room for answers,
+ * its packets may come again: after other devices had a turn, as a driver may
+ * fill both rings for ever. */
+static void serve(struct virtio_vsock *vsock)
+{
+	rx_serve(vsock);
+	while (vsock->tx_blocked && vsock_mux_may_receive(vsock->mux)) {
+		vsock->tx_blocked = false;
+		if (virtio_device_again(&vsock->dev, VIRTIO_VSOCK_TX))
+			return;
+		tx_serve(vsock);
+		rx_serve(vsock);
+	}
+}
+
+static void notify(struct virtio_device *dev, unsigned queue)
+{
+	struct virtio_vsock *vsock = from_dev(dev);
+
+	if (queue == VIRTIO_VSOCK_TX && !vsock->tx_blocked)
+		tx_serve(vsock);
+	if (queue != VIRTIO_VSOCK_EVENT)
+		serve(vsock);
+}
+
+static void wake(void *ctx)
+{
+	serve(ctx);
+}
+
+static int activate(struct virtio_device *dev)
+{
+	struct virtio_vsock *vsock = from_dev(dev);
+
+	if (dev->queues[VIRTIO_VSOCK_RX].state.ready &&
+	    dev->queues[VIRTIO_VSOCK_TX].state.ready)
+		vsock_mux_start(vsock->mux);
+	return 0;
+}
+
+static void queue_stop(struct virtio_device *dev, unsigned queue)
+{
+	struct virtio_vsock *vsock = from_dev(dev);
+
+	if (queue == VIRTIO_VSOCK_EVENT)
+		return;
+	vsock_mux_stop(vsock->mux);
+	vsock->tx_blocked = false;
+}
+
+static const struct virtio_device_ops vsock_ops = {
+	.device_id = VIRTIO_ID_VSOCK,
+	.activate = activate,
+	.notify = notify,
+	.queue_stop = queue_stop,
+};
+
+struct virtio_device *
+virtio_vsock_create(const struct virtio_vsock_options *options,
+		    const struct guest_mem *mem, struct event_loop *loop,
+		    struct error *err)
+{
+	struct virtio_vsock *vsock = calloc(1, sizeof(*vsock));
+	struct vsock_mux_options mux_options = {
+		.loop = loop,
+		.listen_fd = options->listen_fd,
+		.path = options->path,
+		.guest_cid = options->guest_cid,
+		.patience_ms = options->patience_ms ? options->patience_ms
+						    : PATIENCE_MS,
+		.wake = wake,
+		.ctx = vsock,
+	};
+	le64_t cid = le64(options->guest_cid);
+
+	if (!vsock) {
+		error_set(err, ERROR_IO, ENOMEM, "vsock");
+		return NULL;
+	}
+	mux_options.lock = &vsock->dev.lock;
+	vsock->mux = vsock_mux_create(&mux_options, err);
+	if (!vsock->mux) {
+		free(vsock);
+		return NULL;
+	}
+	virtio_device_init(&vsock->dev, &vsock_ops, mem, loop, 1ULL << F_STREAM,
+			   3, VIRTIO_VSOCK_QUEUE_SIZE);
+	memcpy(&vsock->config.guest_cid, &cid, sizeof(cid));
+	vsock->dev.config = &vsock->config;
+	vsock->dev.config_size = sizeof(vsock->config);
+	return &vsock->dev;
+}
+
+void virtio_vsock_destroy(struct virtio_device *dev)
+{
+	if (!dev)
+		return;
+	vsock_mux_destroy(from_dev(dev)->mux);
+	virtio_device_destroy(dev);
+	free(from_dev(dev));
+}

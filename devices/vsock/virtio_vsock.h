@@ -1,0 +1,38 @@
+/* Socket device (virtio 1.2, section 5.10): stream sockets between guest and
+ * host, which sees them as Unix sockets (vsock_mux.h).
+ *
+ * Bytes go between sockets and guest memory without a copy in between. Both
+ * directions run in the event loop, in bounded turns. A reset by the driver
+ * ends all connections. The event queue stays unused: its one event says that
+ * all connections were lost while the driver was up, and that does not happen.
+ * For the same reason a snapshot has nothing to keep but the queues.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/event_loop.h"
+#include "base/guest_mem.h"
+#include "devices/virtio/virtio_device.h"
+
+#define VIRTIO_VSOCK_QUEUE_SIZE 256
+#define VIRTIO_VSOCK_RX 0 /* queue numbers, 5.10.2 */
+#define VIRTIO_VSOCK_TX 1
+#define VIRTIO_VSOCK_EVENT 2
+
+struct virtio_vsock_options {
+	int listen_fd;	      /* of vsock_socket.h; outlives the device */
+	const char *path;     /* outlives the device */
+	uint32_t guest_cid;   /* VSOCK_GUEST_CID_MIN to _MAX */
+	unsigned patience_ms; /* the time limits of vsock_mux.h; 0: 20 s */
+};
+
+/* mem and loop outlive the device. NULL with err set. */
+struct virtio_device *
+virtio_vsock_create(const struct virtio_vsock_options *options,
+		    const struct guest_mem *mem, struct event_loop *loop,
+		    struct error *err);
+
+/* The transport is gone, which has reset the device. NULL is fine. */
+void virtio_vsock_destroy(struct virtio_device *dev);

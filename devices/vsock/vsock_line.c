@@ -1,0 +1,55 @@
+#include "devices/vsock/vsock_line.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+static const char word[] = "CONNECT ";
+
+/* The text ends with a line break. */
+static int parse(const struct vsock_line *line, uint32_t *port)
+{
+	const char *at = line->text + sizeof(word) - 1;
+	uint64_t value = 0;
+
+	if (line->len < sizeof(word) ||
+	    strncasecmp(line->text, word, sizeof(word) - 1) != 0 || *at < '0' ||
+	    *at > '9')
+		return -EPROTO;
+	for (; *at >= '0' && *at <= '9'; at++) {
+		value = 10 * value + (uint64_t)(*at - '0');
+		if (value > UINT32_MAX)
+			return -EPROTO;
+	}
+	if (*at == '\r')
+		at++;
+	if (*at != '\n')
+		return -EPROTO;
+	*port = (uint32_t)value;
+	return 1;
+}
+
+int vsock_line_read(struct vsock_line *line, int fd, uint32_t *port)
+{
+	while (line->len < sizeof(line->text)) {
+		char *at = line->text + line->len;
+		ssize_t got = recv(fd, at, sizeof(line->text) - line->len,
+				   MSG_PEEK | MSG_DONTWAIT);
+		const char *end;
+
+		if (got < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		if (got == 0)
+			return -EPROTO;
+		end = memchr(at, '\n', (size_t)got);
+		if (end)
+			got = end + 1 - at;
+		if (recv(fd, at, (size_t)got, MSG_DONTWAIT) != got)
+			return -EIO;
+		line->len += (unsigned)got;
+		if (end)
+			return parse(line, port);
+	}
+	return -EPROTO;
+}

@@ -1,0 +1,397 @@
+#include "devices/vsock/vsock_mux.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/container_of.h"
+#include "base/log.h"
+
+#define ACCEPT_TURN 16 /* connections, before other devices have a turn */
+
+/* When a connection cannot be accepted for want of descriptors or memory, this
+ * long until the next try. */
+#define ACCEPT_PAUSE_MS 500
+
+/* An RST packet, as in a header. */
+struct reply {
+	uint32_t src_cid;
+	uint32_t src_port;
+	uint32_t dst_port;
+	uint16_t type;
+};
+
+struct vsock_mux {
+	struct vsock_mux_options options;
+	bool running;
+	struct event_source listener; /* active while one may be accepted */
+	bool listener_paused;
+	struct event_source timer;
+	bool timer_set;
+	uint32_t next_port;
+	unsigned reply_first;
+	unsigned reply_count;
+	struct reply replies[VSOCK_REPLIES_MAX];
+	struct vsock_table table;
+};
+
+/* --- whatever happens --- */
+
+static void set_timer(struct vsock_mux *mux, int64_t ms)
+{
+	struct itimerspec timer = {
+		.it_value.tv_sec = ms / 1000,
+		.it_value.tv_nsec = ms % 1000 * 1000000 + 1, /* 0 is never */
+	};
+
+	mux->timer_set = timerfd_settime(mux->timer.fd, 0, &timer, NULL) == 0;
+}
+
+static void watch_listener(struct vsock_mux *mux)
+{
+	int ret = 0;
+
+	if (!mux->running || mux->listener_paused ||
+	    mux->table.half_open >= VSOCK_HALF_OPEN_MAX)
+		event_loop_remove(mux->options.loop, &mux->listener);
+	else
+		ret = event_loop_add(mux->options.loop, &mux->listener,
+				     EPOLLIN);
+	if (ret)
+		log_guest(LOG_ERROR, "vsock: %s", strerror(-ret));
+}
+
+/* After anything has happened to a connection. */
+static void settle(struct vsock_mux *mux, struct vsock_entry *entry)
+{
+	vsock_table_settle(entry);
+	if (!mux->timer_set && !TAILQ_EMPTY(&mux->table.waiting))
+		set_timer(mux, mux->options.patience_ms);
+	watch_listener(mux);
+}
+
+static void wake(struct vsock_mux *mux)
+{
+	if (vsock_mux_has_packet(mux))
+		mux->options.wake(mux->options.ctx);
+}
+
+/* --- connections of the host's --- */
+
+/* A port that no connection to this port of the guest has. There are more than
+ * a million times as many as connections. */
+static uint32_t choose_port(struct vsock_mux *mux, uint32_t peer_port)
+{
+	uint32_t port;
+
+	do {
+		port = mux->next_port;
+		mux->next_port = port == VSOCK_PORT_LAST ? VSOCK_PORT_FIRST
+							 : port + 1;
+	} while (vsock_table_find(&mux->table, port, peer_port));
+	return port;
+}
+
+static void read_line(struct vsock_mux *mux, struct vsock_entry *entry)
+{
+	struct vsock_connection *c = &entry->c;
+	uint32_t port;
+	int ret = vsock_line_read(&c->line, c->socket->fd, &port);
+
+	if (ret < 0) {
+		vsock_connection_end(c);
+	} else if (ret > 0) {
+		vsock_table_name(entry, choose_port(mux, port), port);
+		c->state = VSOCK_REQUESTED;
+		c->opening = VIRTIO_VSOCK_OP_REQUEST;
+	}
+}
+
+static void socket_ready(struct event_source *source, uint32_t events)
+{
+	struct vsock_entry *entry =
+		container_of(source, struct vsock_entry, socket);
+	struct vsock_mux *mux =
+		container_of(entry->table, struct vsock_mux, table);
+
+	if (entry->c.state == VSOCK_LINE)
+		read_line(mux, entry);
+	else
+		vsock_connection_ready(&entry->c, events);
+	settle(mux, entry);
+	wake(mux);
+}
+
+static void listener_ready(struct event_source *source, uint32_t events)
+{
+	struct vsock_mux *mux =
+		container_of(source, struct vsock_mux, listener);
+
+	(void)events;
+	for (unsigned turn = ACCEPT_TURN; turn > 0 && source->active; turn--) {
+		int fd = accept4(source->fd, NULL, NULL,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct vsock_entry *entry;
+
+		if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED ||
+			       errno == EINTR))
+			return;
+		if (fd < 0) {
+			log_guest(LOG_WARN, "vsock: accept: %s",
+				  strerror(errno));
+			mux->listener_paused = true;
+			watch_listener(mux);
+			set_timer(mux, ACCEPT_PAUSE_MS);
+			return;
+		}
+		entry = vsock_table_add(&mux->table, fd, VSOCK_LINE);
+		if (entry)
+			settle(mux, entry);
+	}
+}
+
+static void timer_ready(struct event_source *source, uint32_t events)
+{
+	struct vsock_mux *mux = container_of(source, struct vsock_mux, timer);
+	int64_t now = vsock_table_now();
+	struct vsock_entry *entry;
+	uint64_t count;
+
+	(void)events;
+	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	mux->listener_paused = false;
+	mux->timer_set = false;
+	while ((entry = TAILQ_FIRST(&mux->table.waiting)) &&
+	       entry->deadline <= now) {
+		vsock_connection_time_out(&entry->c);
+		settle(mux, entry);
+	}
+	if (entry)
+		set_timer(mux, entry->deadline - now);
+	watch_listener(mux);
+	wake(mux);
+}
+
+/* --- packets of the guest's --- */
+
+/* A socket that leads to the host's program for this port, or -1. What does
+ * not accept at once is taken for nobody. */
+static int connect_host(const struct vsock_mux *mux, uint32_t port)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u",
+		     mux->options.path, port) >= (int)sizeof(address.sun_path))
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		log_guest(LOG_WARN, "vsock: socket: %s", strerror(errno));
+		return -1;
+	}
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* 5.10.6.5: how a packet is answered that belongs to no connection. */
+static void reply_reset(struct vsock_mux *mux,
+			const struct vsock_packet *packet)
+{
+	unsigned at = (mux->reply_first + mux->reply_count) % VSOCK_REPLIES_MAX;
+
+	if (packet->op == VIRTIO_VSOCK_OP_RST)
+		return;
+	mux->replies[at] = (struct reply){
+		.src_cid = (uint32_t)packet->dst_cid,
+		.src_port = packet->dst_port,
+		.dst_port = packet->src_port,
+		.type = packet->type,
+	};
+	mux->reply_count++;
+}
+
+static struct vsock_entry *open_for_guest(struct vsock_mux *mux,
+					  const struct vsock_packet *packet)
+{
+	struct vsock_entry *entry;
+	int fd;
+
+	if (mux->table.count == VSOCK_CONNECTIONS_MAX)
+		return NULL;
+	fd = connect_host(mux, packet->dst_port);
+	if (fd < 0)
+		return NULL;
+	entry = vsock_table_add(&mux->table, fd, VSOCK_OPEN);
+	if (!entry)
+		return NULL;
+	vsock_table_name(entry, packet->dst_port, packet->src_port);
+	vsock_connection_credit(&entry->c, packet);
+	entry->c.opening = VIRTIO_VSOCK_OP_RESPONSE;
+	return entry;
+}
+
+bool vsock_mux_may_receive(const struct vsock_mux *mux)
+{
+	return mux->reply_count < VSOCK_REPLIES_MAX;
+}
+
+void vsock_mux_receive(struct vsock_mux *mux, const struct vsock_packet *packet,
+		       const struct iov_cursor *payload)
+{
+	struct vsock_entry *entry;
+
+	/* Who sends as somebody else, or to an address that cannot be, gets no
+	 * answer, as on any network. */
+	if (!mux->running || packet->src_cid != mux->options.guest_cid ||
+	    packet->dst_cid > UINT32_MAX)
+		return;
+	if (packet->dst_cid != VSOCK_HOST_CID ||
+	    packet->type != VIRTIO_VSOCK_TYPE_STREAM) {
+		reply_reset(mux, packet);
+		return;
+	}
+	entry = vsock_table_find(&mux->table, packet->dst_port,
+				 packet->src_port);
+	if (entry)
+		vsock_connection_receive(&entry->c, packet, payload);
+	else if (packet->op == VIRTIO_VSOCK_OP_REQUEST)
+		entry = open_for_guest(mux, packet);
+	if (entry)
+		settle(mux, entry);
+	else
+		reply_reset(mux, packet);
+}
+
+/* --- packets for the guest --- */
+
+bool vsock_mux_has_packet(const struct vsock_mux *mux)
+{
+	return mux->reply_count || !TAILQ_EMPTY(&mux->table.ready);
+}
+
+static void take_reply(struct vsock_mux *mux, struct vsock_packet *packet)
+{
+	const struct reply *reply = &mux->replies[mux->reply_first];
+
+	*packet = (struct vsock_packet){
+		.src_cid = reply->src_cid,
+		.dst_cid = mux->options.guest_cid,
+		.src_port = reply->src_port,
+		.dst_port = reply->dst_port,
+		.type = reply->type,
+		.op = VIRTIO_VSOCK_OP_RST,
+	};
+	mux->reply_first = (mux->reply_first + 1) % VSOCK_REPLIES_MAX;
+	mux->reply_count--;
+}
+
+bool vsock_mux_next(struct vsock_mux *mux, struct vsock_packet *packet,
+		    struct iov_cursor payload)
+{
+	struct vsock_entry *entry;
+	bool made = false;
+
+	if (mux->reply_count) {
+		take_reply(mux, packet);
+		return true;
+	}
+	while (!made && (entry = vsock_table_next(&mux->table))) {
+		made = vsock_connection_next(&entry->c, packet, payload);
+		settle(mux, entry);
+	}
+	if (made) {
+		packet->src_cid = VSOCK_HOST_CID;
+		packet->dst_cid = mux->options.guest_cid;
+	}
+	return made;
+}
+
+/* --- life --- */
+
+void vsock_mux_start(struct vsock_mux *mux)
+{
+	mux->running = true;
+	watch_listener(mux);
+}
+
+void vsock_mux_stop(struct vsock_mux *mux)
+{
+	struct vsock_entry *entry = TAILQ_FIRST(&mux->table.live);
+
+	mux->running = false;
+	watch_listener(mux);
+	while (entry) {
+		struct vsock_entry *next = TAILQ_NEXT(entry, all);
+
+		vsock_connection_forget_guest(&entry->c);
+		settle(mux, entry);
+		entry = next;
+	}
+	mux->reply_count = 0;
+}
+
+static int open_timer(struct vsock_mux *mux)
+{
+	int ret;
+
+	mux->timer.fd =
+		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (mux->timer.fd < 0)
+		return -errno;
+	ret = event_loop_add(mux->options.loop, &mux->timer, EPOLLIN);
+	if (ret)
+		close(mux->timer.fd);
+	return ret;
+}
+
+struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
+				   struct error *err)
+{
+	struct vsock_mux *mux = calloc(1, sizeof(*mux));
+	int ret = mux ? 0 : -ENOMEM;
+
+	if (mux) {
+		mux->options = *options;
+		mux->next_port = VSOCK_PORT_FIRST;
+		mux->listener.fd = options->listen_fd;
+		mux->listener.ready = listener_ready;
+		mux->listener.lock = options->lock;
+		mux->timer.ready = timer_ready;
+		mux->timer.lock = options->lock;
+		vsock_table_init(&mux->table, options->loop, options->lock,
+				 socket_ready, options->patience_ms);
+		ret = open_timer(mux);
+	}
+	if (ret == 0)
+		return mux;
+	free(mux);
+	error_set(err, ERROR_IO, -ret, "vsock");
+	return NULL;
+}
+
+void vsock_mux_destroy(struct vsock_mux *mux)
+{
+	struct vsock_entry *entry;
+
+	if (!mux)
+		return;
+	vsock_mux_stop(mux);
+	/* what still drains */
+	while ((entry = TAILQ_FIRST(&mux->table.live))) {
+		vsock_connection_end(&entry->c);
+		settle(mux, entry);
+	}
+	vsock_table_free(&mux->table);
+	event_loop_remove(mux->options.loop, &mux->timer);
+	close(mux->timer.fd);
+	free(mux);
+}

@@ -1,0 +1,139 @@
+#include "devices/vsock/vsock_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define LOCK_TRIES 100 /* of 10 ms */
+
+static struct sockaddr_un address_of(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	return address;
+}
+
+static int open_stream(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+/* Of several VMs that start at once one may replace a stale socket, and none
+ * takes another's for stale that is about to listen. The lock is the folder's,
+ * as it leaves nothing behind; where it cannot be had, none is held. */
+static int lock_folder(const char *path)
+{
+	autofree char *copy = strdup(path);
+	autoclose int fd =
+		copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+		     : -1;
+
+	for (int i = 0; i < LOCK_TRIES && fd >= 0; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			break;
+		usleep(10000);
+	}
+	return take_fd(&fd);
+}
+
+/* Removes what stands in the way if it is a socket of nobody. */
+static int remove_stale(const char *path, struct error *err)
+{
+	struct sockaddr_un address = address_of(path);
+	autoclose int fd = -1;
+	struct stat st;
+
+	if (lstat(path, &st))
+		return error_set(err, ERROR_IO, errno, "vsock %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return error_set(err, ERROR_IO, 0,
+				 "vsock %s: exists, and is not a socket", path);
+	fd = open_stream();
+	if (fd < 0)
+		return error_set(err, ERROR_IO, errno, "vsock %s", path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+	    errno == EAGAIN || errno == EPROTOTYPE)
+		return error_set(err, ERROR_IO, 0,
+				 "vsock %s: another process has this socket",
+				 path);
+	if (errno != ECONNREFUSED || unlink(path))
+		return error_set(err, ERROR_IO, errno, "vsock %s", path);
+	return 0;
+}
+
+/* Binds and listens; then *st tells which file that is. */
+static int open_locked(const char *path, struct stat *st, struct error *err)
+{
+	struct sockaddr_un address = address_of(path);
+	autoclose int fd = open_stream();
+	int ret;
+
+	if (fd < 0)
+		return error_set(err, ERROR_IO, errno, "vsock %s", path);
+	ret = bind(fd, (struct sockaddr *)&address, sizeof(address));
+	if (ret && errno == EADDRINUSE) {
+		if (remove_stale(path, err))
+			return -1;
+		ret = bind(fd, (struct sockaddr *)&address, sizeof(address));
+	}
+	if (ret)
+		return error_set(err, ERROR_IO, errno, "vsock %s", path);
+	if (listen(fd, SOMAXCONN) || lstat(path, st)) {
+		int errnum = errno;
+
+		unlink(path);
+		return error_set(err, ERROR_IO, errnum, "vsock %s", path);
+	}
+	return take_fd(&fd);
+}
+
+int vsock_socket_open(struct vsock_socket *socket, const char *path,
+		      struct error *err)
+{
+	int lock = lock_folder(path);
+	struct stat st;
+	int fd = open_locked(path, &st, err);
+
+	cleanup_close(&lock);
+	if (fd < 0)
+		return -1;
+	*socket = (struct vsock_socket){
+		.fd = fd,
+		.path = path,
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+	};
+	return 0;
+}
+
+bool vsock_socket_is(const struct vsock_socket *socket, const struct stat *st)
+{
+	return socket->fd >= 0 && st->st_dev == socket->dev &&
+	       st->st_ino == socket->ino;
+}
+
+void vsock_socket_remove(const struct vsock_socket *socket)
+{
+	struct stat st;
+
+	if (socket->fd >= 0 && lstat(socket->path, &st) == 0 &&
+	    vsock_socket_is(socket, &st))
+		unlink(socket->path);
+}
+
+void vsock_socket_close(struct vsock_socket *socket)
+{
+	if (socket->fd < 0)
+		return;
+	vsock_socket_remove(socket);
+	close(take_fd(&socket->fd));
+}

@@ -1,0 +1,281 @@
+/* The arm64 machine: a GIC of KVM's, a 16550A, a GPIO controller for the power
+ * button, and virtio-mmio, described by a device tree. vCPUs are in cpu.c, the
+ * interrupt controller in gic.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "boot/arm64/fdt.h"
+#include "vmm/machine/arch.h"
+#include "vmm/machine/arm64/caches.h"
+#include "vmm/machine/arm64/cpu.h"
+#include "vmm/machine/arm64/gic.h"
+#include "vmm/machine/arm64/layout.h"
+#include "vmm/machine/kvm.h"
+#include "vmm/machine/vm.h"
+
+#define TREE_SIZE_MAX (64 * 1024) /* 64 CPUs and 17 devices take 20 KiB */
+#define TREE_ALIGN 4096		  /* FDT_ALIGN would do */
+
+const char arch_kernel_name[] = "Image";
+const char arch_images_suffix[] = "/arm64";
+
+void arch_settle_config(struct vm_config *config)
+{
+	(void)config;
+}
+
+int arch_layout(const struct vm_config *config, struct vm_layout *layout,
+		struct error *err)
+{
+	*layout = (struct vm_layout){ .ram_count = 1 };
+	layout->ram[0].base = MEMORY_BASE;
+	layout->ram[0].size = config->memory.size;
+	if (layout_place_pmems(config, layout, layout_memory_end(layout), err))
+		return -1;
+	if (layout_list_slots(config, layout, err))
+		return -1;
+	for (unsigned i = 0; i < layout->slot_count; i++) {
+		struct device_slot *slot = &layout->slots[i];
+
+		slot->base = VIRTIO_BASE + i * VIRTIO_MMIO_WINDOW;
+		slot->size = VIRTIO_MMIO_WINDOW;
+		slot->gsi = VIRTIO_SPI + i;
+	}
+	return 0;
+}
+
+void arch_print_cmdline(const struct vm_config *config,
+			const struct vm_layout *layout, FILE *out)
+{
+	(void)layout;
+	fputs("panic=-1 reboot=panic_warm 8250.nr_uarts=1 swiotlb=noforce",
+	      out);
+	if (!config->console.none)
+		fputs(" console=ttyS0", out);
+}
+
+/* Guests get as many address bits as they need: the fewer, the fewer levels
+ * have the tables that KVM walks. */
+int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
+		 unsigned long *type, struct error *err)
+{
+	uint64_t end = layout_memory_end(layout);
+	unsigned bits = 64 - (unsigned)__builtin_clzll(end - 1);
+	int most = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+
+	if (bits < 32)
+		bits = 32; /* the least that KVM takes */
+	*type = most > 0 ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
+	if (most <= 0)
+		most = 40;
+	if (bits > (unsigned)most)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu GiB do not fit into this "
+				 "processor's %d-bit guest addresses",
+				 (unsigned long long)end >> 30, most);
+	return 0;
+}
+
+int arch_create_irqchip(struct vm *vm, struct error *err)
+{
+	vm->arch.gic_fd = -1; /* before anything can fail */
+	return gic_create(vm, err);
+}
+
+/* The GIC notes an edge by itself, which needs no end. */
+void arch_raise_irq(int vm_fd, uint32_t gsi)
+{
+	kvm_set_irq(vm_fd,
+		    KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT |
+			    (GIC_SPI_FIRST + gsi),
+		    true);
+}
+
+int arch_create_devices(struct vm *vm, struct error *err)
+{
+	const struct bus_range ranges[] = {
+		{ .name = "serial port",
+		  .base = SERIAL_BASE,
+		  .size = SERIAL_WINDOW,
+		  .ops = &serial_bus_ops,
+		  .dev = &vm->serial,
+		  .lock = &vm->serial.lock },
+		{ .name = "power registers",
+		  .base = POWER_BASE,
+		  .size = POWER_WINDOW,
+		  .ops = &power_bus_ops,
+		  .dev = &vm->power,
+		  .lock = &vm->power.lock },
+		{ .name = "GPIO controller",
+		  .base = GPIO_BASE,
+		  .size = PL061_WINDOW,
+		  .ops = &pl061_bus_ops,
+		  .dev = &vm->arch.gpio,
+		  .lock = &vm->arch.gpio.lock },
+	};
+
+	pl061_init(&vm->arch.gpio, (struct irq_line){ .fd = -1 });
+	vm->arch.has_gpio = true;
+	vm->serial.irq = vm_irq_line(vm, SERIAL_SPI);
+	vm->arch.gpio.irq = vm_irq_line(vm, GPIO_SPI);
+	if (gic_start(vm, err) || cpu_start_timers(vm, err))
+		return -1;
+	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++)
+		if (bus_add(&vm->mmio, &ranges[i], err))
+			return -1;
+	return 0;
+}
+
+static void describe_devices(const struct vm *vm, struct fdt_config *fdt,
+			     struct fdt_virtio *virtio)
+{
+	const struct vm_layout *layout = vm->layout;
+
+	fdt->has_serial = !vm->config->console.none;
+	fdt->serial.gpa = SERIAL_BASE;
+	fdt->serial.size = SERIAL_WINDOW;
+	fdt->serial.spi = SERIAL_SPI;
+	fdt->gpio.gpa = GPIO_BASE;
+	fdt->gpio.size = PL061_WINDOW;
+	fdt->gpio.spi = GPIO_SPI;
+	fdt->gpio_button_line = GPIO_POWER_BUTTON;
+	for (unsigned i = 0; i < layout->slot_count; i++)
+		virtio[i] = (struct fdt_virtio){
+			.gpa = layout->slots[i].base,
+			.size = layout->slots[i].size,
+			.spi = layout->slots[i].gsi,
+		};
+	fdt->virtio = virtio;
+	fdt->virtio_count = layout->slot_count;
+}
+
+static int dump_tree(const struct vm *vm, const void *bytes, size_t size,
+		     struct error *err)
+{
+	const char *path = vm->config->arch.dump_dtb;
+	autoclose int fd = -1;
+
+	if (!path)
+		return 0;
+	if (resources_refuse_own_file(vm->resources, vm->config, path, err))
+		return error_wrap(err, "dump-dtb");
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC,
+		  0644);
+	if (fd < 0 || write(fd, bytes, size) != (ssize_t)size)
+		return error_set(err, ERROR_IO, errno, "dump-dtb %s", path);
+	return 0;
+}
+
+/* Right behind the kernel, in memory that it brings in anyway. */
+static int load_tree(const struct vm *vm, const struct kernel_image *kernel,
+		     const struct fdt_config *fdt, uint64_t *gpa,
+		     struct error *err)
+{
+	uint64_t end;
+	void *tree;
+	int size;
+
+	*gpa = (kernel->end + TREE_ALIGN - 1) & ~(uint64_t)(TREE_ALIGN - 1);
+	end = *gpa + TREE_SIZE_MAX;
+	tree = guest_range(&vm->ram, *gpa, TREE_SIZE_MAX);
+	if (!tree || (fdt->initrd.size && end > fdt->initrd.gpa))
+		return error_set(err, ERROR_IMAGE, 0,
+				 "memory: no room for a device tree above the "
+				 "kernel");
+	size = fdt_build(fdt, tree, TREE_SIZE_MAX, err);
+	return size < 0 ? -1 : dump_tree(vm, tree, (size_t)size, err);
+}
+
+int arch_load(struct vm *vm, const char *cmdline, struct error *err)
+{
+	struct resources *res = vm->resources;
+	struct fdt_virtio virtio[LAYOUT_SLOTS_MAX];
+	struct fdt_cache caches[CACHES_MAX];
+	struct kernel_image kernel;
+	struct fdt_config fdt = {
+		.cmdline = cmdline,
+		.mem = &vm->ram,
+		.ram_count = vm->layout->ram_count,
+		.cpu_count = (unsigned)vm->config->cpus,
+		.mpidrs = vm->arch.mpidrs,
+		.caches = caches,
+		.cache_count = caches_read(caches),
+		.psci_1_0 = true,
+		.pmu = vm->config->arch.pmu,
+	};
+	uint64_t tree = 0;
+
+	if (kernel_load(&res->kernel, &vm->ram, KERNEL_AUTO, &kernel, err))
+		return error_wrap(err, "kernel");
+	if (res->initrd.fd >= 0 &&
+	    initrd_load(&res->initrd, &vm->ram, &kernel, &fdt.initrd, err))
+		return error_wrap(err, "initrd");
+	gic_describe(vm, &fdt);
+	describe_devices(vm, &fdt, virtio);
+	if (getrandom(fdt.rng_seed, sizeof(fdt.rng_seed), GRND_NONBLOCK) < 0 ||
+	    getrandom(&fdt.kaslr_seed, sizeof(fdt.kaslr_seed), GRND_NONBLOCK) <
+		    0)
+		return error_set(err, ERROR_IO, errno, "getrandom");
+	if (load_tree(vm, &kernel, &fdt, &tree, err))
+		return -1;
+	return cpu_set_entry(&vm->vcpus[0], kernel.entry, tree, err);
+}
+
+void arch_destroy(struct vm *vm)
+{
+	cpu_destroy(vm);
+	if (vm->arch.has_gpio)
+		pl061_destroy(&vm->arch.gpio);
+	cleanup_close(&vm->arch.gic_fd);
+}
+
+static void on_system_event(struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	struct vm *vm = vcpu->vm;
+
+	switch (run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		vm_stop(vm, VM_STOP_POWEROFF, power_exit_code(&vm->power),
+			"the guest powered off");
+		return;
+	case KVM_SYSTEM_EVENT_RESET:
+		if (run->system_event.ndata > 0 &&
+		    (run->system_event.data[0] &
+		     KVM_SYSTEM_EVENT_RESET_FLAG_PSCI_RESET2))
+			vm->arch.warm_reset = true;
+		vm_stop(vm, VM_STOP_REBOOT, 0, "the guest reset the machine");
+		return;
+	}
+	vm_stop(vm, VM_STOP_ERROR, ERROR_GUEST_PANIC,
+		"vCPU %u: the guest crashed (system event %u)", vcpu->index,
+		run->system_event.type);
+}
+
+bool arch_handle_exit(struct vcpu *vcpu)
+{
+	if (vcpu->run->exit_reason != KVM_EXIT_SYSTEM_EVENT)
+		return false;
+	on_system_event(vcpu);
+	return true;
+}
+
+bool arch_press_power_button(struct vm *vm)
+{
+	pl061_press(&vm->arch.gpio, GPIO_POWER_BUTTON);
+	return true;
+}
+
+/* reboot=panic_warm, without which no Linux asks for a warm reset. */
+bool arch_reset_was_panic(const struct vm *vm)
+{
+	return vm->arch.warm_reset;
+}

@@ -1,0 +1,20 @@
+/* What an arm64 machine keeps in struct vm. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/platform/arm64/pl061.h"
+#include "vmm/config/config.h"
+
+struct arch_state {
+	int gic_fd;
+	unsigned gic_version;
+	struct pl061 gpio;
+	bool has_gpio; /* gpio is initialised */
+	void *steal;   /* page of stolen time, STEAL_SIZE bytes; NULL: none */
+	uint64_t mpidrs[CONFIG_CPUS_MAX];
+	/* the guest asked for a warm reset (PSCI SYSTEM_RESET2) */
+	atomic_bool warm_reset;
+};

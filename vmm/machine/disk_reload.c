@@ -1,0 +1,424 @@
+#include "vmm/machine/disk_reload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/container_of.h"
+#include "base/log.h"
+#include "base/wake.h"
+#include "devices/block/virtio_blk.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/vm.h"
+
+#define STACK_SIZE (128 * 1024) /* an error and a line of the log, twice */
+
+#define CONSOLES 2 /* the serial port's, and virtio's */
+
+enum finding { FOUND_NOTHING, FOUND_SIZE, FOUND_OTHER };
+
+/* One disk: all that the thread needs, its own. */
+struct disk_view {
+	char *path; /* NULL: a server's, which looks after it */
+	char *id;
+	bool readonly;
+	bool direct;
+	uint32_t block_size;
+	int fd; /* another one of the file that it is now; -1: none */
+
+	enum finding finding;
+	uint64_t size;
+	struct disk fresh;
+};
+
+/* Belongs to the thread and to its VM, until one of them is done with it. */
+struct disk_look {
+	pthread_mutex_t lock; /* of the next two */
+	bool finished;
+	bool abandoned;
+	int found_fd;		  /* signalled when finished */
+	char *consoles[CONSOLES]; /* their files; NULL: none */
+	unsigned count;
+	struct disk_view views[CONFIG_DISKS_MAX];
+};
+
+static void look_free(struct disk_look *look)
+{
+	for (unsigned i = 0; i < look->count; i++) {
+		struct disk_view *view = &look->views[i];
+
+		free(view->path);
+		free(view->id);
+		cleanup_close(&view->fd);
+		if (view->finding == FOUND_OTHER)
+			close(view->fresh.fd);
+	}
+	cleanup_close(&look->found_fd);
+	for (unsigned i = 0; i < CONSOLES; i++)
+		free(look->consoles[i]);
+	pthread_mutex_destroy(&look->lock);
+	free(look);
+}
+
+/* --- the thread --- */
+
+/* What resources_open() and disk_open() would refuse, and one's own lock
+ * cannot tell. */
+static int refuse_own_file(const struct disk_look *look,
+			   const struct disk_view *view, const struct stat *st,
+			   struct error *err)
+{
+	for (unsigned i = 0; i < look->count; i++) {
+		const struct disk_view *other = &look->views[i];
+		bool same = resources_is_open_as(st, other->fd) ||
+			    (other->finding == FOUND_OTHER &&
+			     resources_is_open_as(st, other->fresh.fd));
+
+		if (other != view && same &&
+		    !(view->readonly && other->readonly))
+			return error_set(err, ERROR_USAGE, 0,
+					 "disk %s: is %s already, and shared "
+					 "only if both are readonly",
+					 view->path, other->id);
+	}
+	for (unsigned i = 0; i < CONSOLES; i++) {
+		const char *file = look->consoles[i];
+		struct stat console;
+
+		if (file && stat(file, &console) == 0 &&
+		    console.st_dev == st->st_dev &&
+		    console.st_ino == st->st_ino)
+			return error_set(err, ERROR_USAGE, 0,
+					 "disk %s: is the console's file",
+					 view->path);
+	}
+	return 0;
+}
+
+static int look_at(const struct disk_look *look, struct disk_view *view,
+		   struct error *err)
+{
+	const struct disk_options wanted = {
+		.path = view->path,
+		.readonly = view->readonly,
+		.direct = view->direct,
+	};
+	struct stat st;
+
+	if (stat(view->path, &st))
+		return error_set(err, ERROR_IO, errno, "disk %s", view->path);
+	if (resources_is_open_as(&st, view->fd)) {
+		if (disk_measure(view->fd, view->path, view->block_size,
+				 &view->size, err))
+			return -1;
+		view->finding = FOUND_SIZE;
+		return 0;
+	}
+	if (refuse_own_file(look, view, &st, err) ||
+	    disk_open(&wanted, &view->fresh, err))
+		return -1;
+	view->finding = FOUND_OTHER;
+	return 0;
+}
+
+static void stays(const char *id, const struct error *err)
+{
+	log_warn("%s: %s; it stays as it was", id, err->text);
+}
+
+static void *look_main(void *arg)
+{
+	struct disk_look *look = arg;
+	uint64_t one = 1;
+	bool abandoned;
+
+	for (unsigned i = 0; i < look->count; i++) {
+		struct disk_view *view = &look->views[i];
+		struct error err;
+
+		if (view->path && look_at(look, view, &err))
+			stays(view->id, &err);
+	}
+	/* lest these keep the locks of files that are let go of */
+	for (unsigned i = 0; i < look->count; i++)
+		if (look->views[i].path)
+			close(take_fd(&look->views[i].fd));
+	pthread_mutex_lock(&look->lock);
+	look->finished = true;
+	abandoned = look->abandoned;
+	if (!abandoned && write(look->found_fd, &one, sizeof(one)) < 0)
+		log_error("disks: %s", strerror(errno));
+	pthread_mutex_unlock(&look->lock);
+	if (abandoned)
+		look_free(look);
+	return NULL;
+}
+
+/* Detached, with all signals blocked. */
+static int start_thread(void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, old;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	ret = pthread_create(&thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+/* --- applying --- */
+
+static void *close_main(void *arg)
+{
+	autofree int *fd = arg;
+
+	close(*fd);
+	return NULL;
+}
+
+/* Where there is much in a device's page cache, the last close takes time. */
+static void close_elsewhere(int fd)
+{
+	int *copy = malloc(sizeof(*copy));
+
+	if (copy) {
+		*copy = fd;
+		if (start_thread(close_main, copy) == 0)
+			return;
+		free(copy);
+	}
+	close(fd);
+}
+
+/* With the lock held: another round, if one was asked for meanwhile. */
+static void finish_round(struct disk_reload *reload)
+{
+	if (reload->swapping || reload->look || !reload->again)
+		return;
+	reload->again = false;
+	kill(getpid(), DISK_RELOAD_SIGNAL);
+}
+
+/* A device has let go of its old file. */
+static void on_swapped(void *ctx)
+{
+	struct disk_swap *swap = ctx;
+	struct vm *vm = swap->vm;
+	struct disk_reload *reload = &vm->reload;
+	unsigned index = (unsigned)(swap - reload->swaps);
+	struct disk *disk = &vm->resources->disks[index];
+	int old = disk->fd;
+
+	*disk = swap->fresh;
+	close_elsewhere(old);
+	log_info("%s: disk %s: another file", vm->config->disks[index].id,
+		 vm->config->disks[index].path);
+	pthread_mutex_lock(&reload->lock);
+	reload->swapping--;
+	finish_round(reload);
+	pthread_mutex_unlock(&reload->lock);
+}
+
+static void apply_size(struct vm *vm, unsigned index, uint64_t size)
+{
+	struct virtio_device *dev = machine_disk(vm, index);
+	const struct config_disk *config = &vm->config->disks[index];
+
+	if (size == vm->resources->disks[index].size)
+		return;
+	log_info("%s: disk %s: %llu bytes", config->id, config->path,
+		 (unsigned long long)size);
+	vm->resources->disks[index].size = size;
+	pthread_mutex_lock(&dev->lock);
+	virtio_blk_resize(dev, size);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static void apply_file(struct vm *vm, unsigned index, struct disk *fresh)
+{
+	struct virtio_device *dev = machine_disk(vm, index);
+	const struct config_disk *config = &vm->config->disks[index];
+	struct disk_reload *reload = &vm->reload;
+	struct disk_swap *swap = &reload->swaps[index];
+	struct error err;
+	int ret;
+
+	*swap = (struct disk_swap){ .vm = vm, .fresh = *fresh };
+	pthread_mutex_lock(&reload->lock);
+	reload->swapping++;
+	pthread_mutex_unlock(&reload->lock);
+	pthread_mutex_lock(&dev->lock);
+	ret = virtio_blk_swap(dev, fresh, on_swapped, swap, &err);
+	pthread_mutex_unlock(&dev->lock);
+	if (ret == 0)
+		return;
+	error_wrap(&err, "disk %s", config->path);
+	stays(config->id, &err);
+	close(fresh->fd);
+	pthread_mutex_lock(&reload->lock);
+	reload->swapping--;
+	pthread_mutex_unlock(&reload->lock);
+}
+
+static void on_found(struct event_source *source, uint32_t events)
+{
+	struct disk_reload *reload =
+		container_of(source, struct disk_reload, found);
+	struct vm *vm = container_of(reload, struct vm, reload);
+	struct disk_look *look = reload->look;
+
+	(void)events;
+	event_loop_remove(vm->loop, source);
+	/* the thread has written, but may not have let go of the lock */
+	pthread_mutex_lock(&look->lock);
+	pthread_mutex_unlock(&look->lock);
+	for (unsigned i = 0; i < look->count; i++) {
+		struct disk_view *view = &look->views[i];
+
+		if (view->finding == FOUND_SIZE)
+			apply_size(vm, i, view->size);
+		if (view->finding == FOUND_OTHER)
+			apply_file(vm, i, &view->fresh);
+		view->finding = FOUND_NOTHING; /* the device's from now on */
+	}
+	look_free(look);
+	pthread_mutex_lock(&reload->lock);
+	reload->look = NULL;
+	finish_round(reload);
+	pthread_mutex_unlock(&reload->lock);
+}
+
+/* --- starting and stopping --- */
+
+static bool fill_view(struct disk_view *view, const struct config_disk *config,
+		      const struct disk *disk)
+{
+	*view = (struct disk_view){
+		.readonly = config->readonly,
+		.direct = config->direct,
+		.block_size = disk->block_size,
+		.fd = -1,
+	};
+	view->id = strdup(config->id);
+	if (config->vhost_user)
+		return view->id;
+	view->path = strdup(config->path);
+	view->fd = fcntl(disk->fd, F_DUPFD_CLOEXEC, 0);
+	return view->id && view->path && view->fd >= 0;
+}
+
+static bool fill_consoles(struct disk_look *look,
+			  const struct vm_config *config)
+{
+	const char *const files[CONSOLES] = { config->console.file,
+					      config->hvc.file };
+
+	for (unsigned i = 0; i < CONSOLES; i++) {
+		look->consoles[i] = files[i] ? strdup(files[i]) : NULL;
+		if (files[i] && !look->consoles[i])
+			return false;
+	}
+	return true;
+}
+
+static struct disk_look *look_create(const struct vm *vm)
+{
+	struct disk_look *look = calloc(1, sizeof(*look));
+
+	if (!look)
+		return NULL;
+	pthread_mutex_init(&look->lock, NULL);
+	look->found_fd = wake_open();
+	for (unsigned i = 0; i < vm->config->disk_count; i++) {
+		look->count++;
+		if (!fill_view(&look->views[i], &vm->config->disks[i],
+			       &vm->resources->disks[i]))
+			goto fail;
+	}
+	if (look->found_fd >= 0 && fill_consoles(look, vm->config))
+		return look;
+fail:
+	look_free(look);
+	return NULL;
+}
+
+static int start_looking(struct vm *vm)
+{
+	struct disk_reload *reload = &vm->reload;
+	struct disk_look *look = look_create(vm);
+
+	if (!look)
+		return -1;
+	reload->found = (struct event_source){
+		.fd = look->found_fd,
+		.ready = on_found,
+	};
+	if (event_loop_add(vm->loop, &reload->found, EPOLLIN) ||
+	    start_thread(look_main, look)) {
+		event_loop_remove(vm->loop, &reload->found);
+		look_free(look);
+		return -1;
+	}
+	reload->look = look;
+	return 0;
+}
+
+void disk_reload_start(struct vm *vm)
+{
+	struct disk_reload *reload = &vm->reload;
+	bool busy;
+
+	pthread_mutex_lock(&reload->lock);
+	busy = reload->look || reload->swapping;
+	if (busy)
+		reload->again = true;
+	pthread_mutex_unlock(&reload->lock);
+	if (!busy && start_looking(vm))
+		log_warn(
+			"disks: out of memory, threads or descriptors; they "
+			"stay as they were");
+}
+
+void disk_reload_stop(struct vm *vm)
+{
+	struct disk_reload *reload = &vm->reload;
+	struct disk_look *look = reload->look;
+	bool finished;
+
+	if (!look)
+		return;
+	event_loop_remove(vm->loop, &reload->found);
+	pthread_mutex_lock(&look->lock);
+	look->abandoned = true;
+	finished = look->finished;
+	pthread_mutex_unlock(&look->lock);
+	if (finished)
+		look_free(look);
+	pthread_mutex_lock(&reload->lock);
+	reload->look = NULL;
+	reload->again = true;
+	finish_round(reload);
+	pthread_mutex_unlock(&reload->lock);
+}
+
+void disk_reload_init(struct disk_reload *reload)
+{
+	pthread_mutex_init(&reload->lock, NULL);
+}
+
+void disk_reload_destroy(struct disk_reload *reload)
+{
+	pthread_mutex_destroy(&reload->lock);
+}

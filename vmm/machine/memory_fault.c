@@ -1,0 +1,56 @@
+#include "vmm/machine/memory_fault.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vmm/host/terminal.h"
+#include "vmm/machine/vm.h"
+
+/* A signal handler knows no other way. */
+static const struct vm *_Atomic watched;
+
+static bool is_guests(const struct guest_mem *mem, const uint8_t *page)
+{
+	for (unsigned i = 0; i < mem->count; i++)
+		if (page >= mem->regions[i].host &&
+		    page < mem->regions[i].host + mem->regions[i].size)
+			return true;
+	return false;
+}
+
+/* It comes for what a device does with guest memory, which is within no
+ * function that could not be called here again. */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+	const struct vm *vm = watched;
+
+	(void)context;
+	terminal_restore();
+	if (!vm || !is_guests(&vm->mem, info->si_addr)) {
+		signal(number, SIG_DFL);
+		raise(number);
+		return;
+	}
+	log_error(
+		"memory: a page of the guest's cannot be had: its file was "
+		"made shorter, or its file system is full");
+	resources_remove_files(vm->resources);
+	_exit(ERROR_IO);
+}
+
+void memory_fault_watch(const struct vm *vm)
+{
+	struct sigaction action = { .sa_sigaction = on_fault,
+				    .sa_flags = SA_SIGINFO };
+
+	watched = vm;
+	sigaction(SIGBUS, &action, NULL);
+}
+
+void memory_fault_unwatch(void)
+{
+	signal(SIGBUS, SIG_DFL);
+	watched = NULL;
+}

@@ -1,0 +1,326 @@
+/* The x86-64 machine: an I/O APIC platform without legacy timers, described
+ * by ACPI (hardware-reduced) or an MP table. Registers, CPUID and MSRs are in
+ * cpu.c. */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "boot/x86_64/acpi.h"
+#include "boot/x86_64/mptable.h"
+#include "vmm/machine/arch.h"
+#include "vmm/machine/kvm.h"
+#include "vmm/machine/vm.h"
+#include "vmm/machine/x86_64/cpu.h"
+
+#define GIB (1ULL << 30)
+#define HOLE_START (3 * GIB) /* of 32-bit addresses, for MMIO */
+#define HOLE_END (4 * GIB)
+#define VIRTIO_BASE 0xd0000000ULL
+
+/* In the hole, clear of the APICs: what Intel hosts without unrestricted
+ * guest mode need for real mode. */
+#define TSS_ADDRESS 0xfffbd000ULL
+#define IDENTITY_MAP_ADDRESS 0xfffbc000ULL
+
+#define COM1_GSI 4
+#define POWER_GSI 9
+
+/* Warm reset code at 40:72, which Linux sets for a panic only when told
+ * reboot=panic_warm; so the machine knows a panic from a reboot without any
+ * driver in the guest. */
+#define RESET_CODE_ADDRESS 0x472
+#define RESET_CODE_WARM 0x1234
+
+/* What the I/O APIC's 24 inputs have left for virtio. First those that KVM does
+ * not lead to the PIC, too, which would take part in each interrupt. */
+static const uint8_t virtio_gsis[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6,
+				       7,  8,  10, 11, 12, 13, 14, 15, 3 };
+_Static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
+	       "an interrupt for every slot");
+
+/* boot/ describes to the guest what devices/ and the configuration make, and
+ * neither sees the other. This file sees all. */
+_Static_assert(ACPI_CPUS_MAX >= CONFIG_CPUS_MAX &&
+		       MPTABLE_CPUS_MAX >= CONFIG_CPUS_MAX,
+	       "tables for as many CPUs as can be asked for");
+_Static_assert(ACPI_VIRTIO_MAX >= LAYOUT_SLOTS_MAX,
+	       "an ACPI device for every slot");
+#define SAME(ours, theirs) \
+	_Static_assert((int)(ours) == (int)(theirs), #ours " is " #theirs)
+SAME(ACPI_COM1_PORTS, SERIAL_WINDOW);
+SAME(ACPI_POWER_SLEEP_CONTROL, POWER_SLEEP_CONTROL);
+SAME(ACPI_POWER_SLEEP_STATUS, POWER_SLEEP_STATUS);
+SAME(ACPI_POWER_RESET, POWER_RESET);
+SAME(ACPI_POWER_EVENT, POWER_EVENTS);
+SAME(ACPI_POWER_OFF_TYPE, POWER_SLP_TYP_OFF);
+SAME(ACPI_RESET_VALUE, POWER_RESET_VALUE);
+SAME(ACPI_EVENT_POWER_BUTTON, POWER_EVENT_BUTTON);
+
+const char arch_kernel_name[] = "vmlinux";
+const char arch_images_suffix[] = "";
+
+/* A kernel whose version string or build salt has the word "mptable", as
+ * onggi's tuned kernel does, gets an MP table, any other ACPI. One that cannot
+ * be read is left to kernel_load(), which says why. */
+void arch_settle_config(struct vm_config *config)
+{
+	autoclose int fd =
+		open(config->kernel, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct boot_file file = { .fd = fd, .name = config->kernel };
+	char build[128];
+	struct stat st;
+
+	if (config->arch.tables != TABLES_AUTO)
+		return;
+	config->arch.tables = TABLES_ACPI;
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return;
+	file.size = (uint64_t)st.st_size;
+	kernel_read_build(&file, build, sizeof(build));
+	if (strstr(build, "mptable"))
+		config->arch.tables = TABLES_MPTABLE;
+}
+
+static bool uses_acpi(const struct vm_config *config)
+{
+	return config->arch.tables != TABLES_MPTABLE;
+}
+
+int arch_layout(const struct vm_config *config, struct vm_layout *layout,
+		struct error *err)
+{
+	uint64_t size = config->memory.size;
+	uint64_t low = size < HOLE_START ? size : HOLE_START;
+	unsigned eax, ebx, ecx, edx;
+	unsigned address_bits = 36;
+	uint64_t end;
+
+	*layout = (struct vm_layout){ .ram_count = 1 };
+	layout->ram[0].size = low;
+	if (size > low) {
+		layout->ram_count = 2;
+		layout->ram[1].base = HOLE_END;
+		layout->ram[1].size = size - low;
+	}
+	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
+		address_bits = eax & 0xff;
+	if (layout_place_pmems(config, layout, HOLE_END + (size - low), err))
+		return -1;
+	end = layout_memory_end(layout);
+	if (end > 1ULL << address_bits)
+		return error_set(err, ERROR_USAGE, 0,
+				 "memory: %llu GiB do not fit into this "
+				 "processor's %u-bit physical addresses",
+				 (unsigned long long)end >> 30, address_bits);
+	if (layout_list_slots(config, layout, err))
+		return -1;
+	for (unsigned i = 0; i < layout->slot_count; i++) {
+		struct device_slot *slot = &layout->slots[i];
+
+		slot->base = VIRTIO_BASE + i * VIRTIO_MMIO_WINDOW;
+		slot->size = VIRTIO_MMIO_WINDOW;
+		slot->gsi = virtio_gsis[i];
+	}
+	return 0;
+}
+
+void arch_print_cmdline(const struct vm_config *config,
+			const struct vm_layout *layout, FILE *out)
+{
+	/* noreplace-smp: with one vCPU Linux would take its lock prefixes out,
+	 * at 7,000 places, which it does one mapping at a time */
+	fputs("panic=-1 reboot=panic_warm 8250.nr_uarts=1 i8042.noaux "
+	      "i8042.nomux i8042.dumbkbd swiotlb=noforce noreplace-smp",
+	      out);
+	if (!config->console.none)
+		fputs(" console=ttyS0", out);
+	if (uses_acpi(config))
+		return;
+	fputs(" acpi=off pci=off", out);
+	for (unsigned i = 0; i < layout->slot_count; i++)
+		fprintf(out, " virtio_mmio.device=%lluK@%#llx:%u",
+			(unsigned long long)layout->slots[i].size >> 10,
+			(unsigned long long)layout->slots[i].base,
+			layout->slots[i].gsi);
+}
+
+int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
+		 unsigned long *type, struct error *err)
+{
+	(void)kvm_fd;
+	(void)layout;
+	(void)err;
+	*type = 0;
+	return 0;
+}
+
+int arch_create_irqchip(struct vm *vm, struct error *err)
+{
+	uint64_t identity_map = IDENTITY_MAP_ADDRESS;
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) ||
+	    ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map))
+		return error_set(err, ERROR_KVM, errno, "KVM_SET_TSS_ADDR");
+	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0))
+		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_IRQCHIP");
+	if (vm->config->arch.pit && ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
+		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_PIT2");
+	return 0;
+}
+
+static void on_i8042_reset(void *ctx)
+{
+	vm_stop(ctx, VM_STOP_REBOOT, 0, "keyboard controller reset");
+}
+
+void arch_raise_irq(int vm_fd, uint32_t gsi)
+{
+	kvm_set_irq(vm_fd, gsi, true);
+	kvm_set_irq(vm_fd, gsi, false);
+}
+
+int arch_create_devices(struct vm *vm, struct error *err)
+{
+	const struct bus_range serial = {
+		.name = "serial port",
+		.base = ACPI_COM1_PORT,
+		.size = SERIAL_WINDOW,
+		.ops = &serial_bus_ops,
+		.dev = &vm->serial,
+		.lock = &vm->serial.lock,
+	};
+	const struct bus_range power = {
+		.name = "power registers",
+		.base = ACPI_POWER_PORT,
+		.size = POWER_WINDOW,
+		.ops = &power_bus_ops,
+		.dev = &vm->power,
+		.lock = &vm->power.lock,
+	};
+	const struct bus_range i8042 = {
+		.name = "i8042",
+		.base = I8042_PORT,
+		.size = I8042_WINDOW,
+		.ops = &i8042_bus_ops,
+		.dev = &vm->arch.i8042,
+	};
+
+	vm->arch.i8042 = (struct i8042){ .reset = on_i8042_reset, .ctx = vm };
+	vm->serial.irq = vm_irq_line(vm, COM1_GSI);
+	vm->power.irq = vm_irq_line(vm, POWER_GSI);
+	if (bus_add(&vm->arch.pio, &serial, err) ||
+	    bus_add(&vm->arch.pio, &power, err) ||
+	    bus_add(&vm->arch.pio, &i8042, err))
+		return -1;
+	return 0;
+}
+
+static int build_acpi(struct vm *vm, uint64_t *rsdp, struct error *err)
+{
+	struct acpi_config config = {
+		.cpu_count = (unsigned)vm->config->cpus,
+		.virtio_count = vm->layout->slot_count,
+		.serial = !vm->config->console.none,
+		.serial_gsi = COM1_GSI,
+		.power_port = ACPI_POWER_PORT,
+		.event_gsi = POWER_GSI,
+	};
+
+	for (unsigned i = 0; i < vm->layout->slot_count; i++) {
+		const struct device_slot *slot = &vm->layout->slots[i];
+
+		config.virtio[i] = (struct acpi_virtio){
+			.gpa = slot->base,
+			.size = slot->size,
+			.gsi = slot->gsi,
+		};
+	}
+	return acpi_build(&vm->ram, &config, rsdp, err);
+}
+
+int arch_load(struct vm *vm, const char *cmdline, struct error *err)
+{
+	static const enum kernel_protocol protocols[] = {
+		[BOOT_AUTO] = KERNEL_AUTO,
+		[BOOT_PVH] = KERNEL_PVH,
+		[BOOT_LINUX64] = KERNEL_LINUX64,
+	};
+	struct resources *res = vm->resources;
+	struct kernel_image kernel;
+	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = cmdline };
+	struct x86_64_entry entry;
+
+	if (kernel_load(&res->kernel, &vm->ram,
+			protocols[vm->config->arch.boot], &kernel, err))
+		return error_wrap(err, "kernel");
+	vm->kernel_pages = kernel.mapped;
+	if (res->initrd.fd >= 0 &&
+	    initrd_load(&res->initrd, &vm->ram, &kernel, &boot.initrd, err))
+		return error_wrap(err, "initrd");
+	if (uses_acpi(vm->config)) {
+		if (build_acpi(vm, &boot.rsdp, err))
+			return -1;
+	} else if (mptable_build(&vm->ram, (unsigned)vm->config->cpus, err)) {
+		return -1;
+	}
+	if (x86_64_setup_boot(&vm->ram, &boot, &entry, err))
+		return -1;
+	return cpu_set_registers(&vm->vcpus[0], &entry, err);
+}
+
+static void handle_io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (run->io.direction == KVM_EXIT_IO_IN)
+			bus_read(&vcpu->vm->arch.pio, run->io.port, data,
+				 run->io.size);
+		else
+			bus_write(&vcpu->vm->arch.pio, run->io.port, data,
+				  run->io.size);
+	}
+}
+
+bool arch_handle_exit(struct vcpu *vcpu)
+{
+	char where[160];
+
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_IO:
+		handle_io(vcpu);
+		return true;
+	case KVM_EXIT_SHUTDOWN:
+		arch_describe_vcpu(vcpu, where, sizeof(where));
+		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_TRIPLE_FAULT,
+			"vCPU %u: triple fault: %s", vcpu->index, where);
+		return true;
+	}
+	return false;
+}
+
+/* ACPI's; the MP table knows of nothing the like. */
+bool arch_press_power_button(struct vm *vm)
+{
+	if (!uses_acpi(vm->config))
+		return false;
+	power_press_button(&vm->power);
+	return true;
+}
+
+bool arch_reset_was_panic(const struct vm *vm)
+{
+	uint16_t code;
+
+	return guest_read(&vm->ram, RESET_CODE_ADDRESS, &code, sizeof(code)) ==
+		       0 &&
+	       code == RESET_CODE_WARM;
+}
