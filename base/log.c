@@ -4,9 +4,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 static enum log_level log_threshold = LOG_WARN;
@@ -77,19 +77,18 @@ void log_write_limited(struct log_limit *limit, enum log_level level,
 		       const char *fmt, ...)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	struct timespec now;
+	int64_t now_s = clock_ns() / 1000000000;
 	unsigned dropped = 0;
 	bool print;
 	va_list args;
 
 	if (level > log_threshold)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	pthread_mutex_lock(&lock);
 	if (limit->printed == 0 ||
-	    now.tv_sec - limit->window_start_s >= LOG_INTERVAL_S) {
+	    now_s - limit->window_start_s >= LOG_INTERVAL_S) {
 		dropped = limit->dropped;
-		*limit = (struct log_limit){ .window_start_s = now.tv_sec };
+		*limit = (struct log_limit){ .window_start_s = now_s };
 	}
 	print = limit->printed < LOG_BURST;
 	if (print)

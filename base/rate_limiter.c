@@ -1,13 +1,7 @@
 #include "base/rate_limiter.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
-
+#include "base/clock.h"
 #include "base/container_of.h"
-#include "base/log.h"
 
 #define SECOND 1000000000LL
 #define DEFAULT_BURST (SECOND / 10)
@@ -19,14 +13,6 @@
 /* The longest way to full: keeps sums of times in range, and a limit that was
  * set by mistake from stopping a guest for good. */
 #define LONGEST (3600 * SECOND)
-
-static int64_t monotonic_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * SECOND + now.tv_nsec;
-}
 
 /* --- buckets --- */
 
@@ -81,73 +67,38 @@ static int64_t slice_of(const struct rate_bucket *bucket)
 
 /* --- the limiter --- */
 
-static void timer_ready(struct event_source *source, uint32_t events)
+static void on_timer(struct timer *timer)
 {
 	struct rate_limiter *limiter =
-		container_of(source, struct rate_limiter, timer);
-	uint64_t count;
+		container_of(timer, struct rate_limiter, timer);
 
-	(void)events;
-	/* it may have been stopped since it rang */
-	if (read(source->fd, &count, sizeof(count)) < 0)
-		return;
 	limiter->waiting = false;
 	limiter->ready(limiter);
 }
 
-void rate_limiter_init(struct rate_limiter *limiter,
-		       const struct rate_limits *limits,
-		       struct event_loop *loop, pthread_mutex_t *lock,
-		       void (*ready)(struct rate_limiter *limiter))
+int rate_limiter_init(struct rate_limiter *limiter,
+		      const struct rate_limits *limits, struct event_loop *loop,
+		      pthread_mutex_t *lock,
+		      void (*ready)(struct rate_limiter *limiter))
 {
-	int64_t now = monotonic_clock();
+	int64_t now = clock_ns();
 
 	*limiter = (struct rate_limiter){
 		.enabled = limits->bytes.rate || limits->ops.rate,
-		.clock = monotonic_clock,
-		.loop = loop,
-		.timer = { .fd = -1, .ready = timer_ready, .lock = lock },
+		.clock = clock_ns,
+		.timer = TIMER_CLOSED,
 		.ready = ready,
 	};
 	bucket_init(&limiter->bytes, &limits->bytes, now);
 	bucket_init(&limiter->ops, &limits->ops, now);
+	if (!limiter->enabled)
+		return 0;
+	return timer_open(&limiter->timer, loop, lock, on_timer);
 }
 
 void rate_limiter_destroy(struct rate_limiter *limiter)
 {
-	if (limiter->timer.fd < 0)
-		return;
-	event_loop_remove(limiter->loop, &limiter->timer);
-	close(limiter->timer.fd);
-	limiter->timer.fd = -1;
-}
-
-static int timer_open(struct rate_limiter *limiter)
-{
-	int ret;
-
-	if (limiter->timer.fd >= 0)
-		return 0;
-	limiter->timer.fd =
-		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (limiter->timer.fd < 0)
-		return -errno;
-	ret = event_loop_add(limiter->loop, &limiter->timer, EPOLLIN);
-	if (ret)
-		rate_limiter_destroy(limiter);
-	return ret;
-}
-
-static int timer_set(struct rate_limiter *limiter, int64_t ns)
-{
-	struct itimerspec when = {
-		.it_value = { .tv_sec = ns / SECOND, .tv_nsec = ns % SECOND },
-	};
-	int ret = timer_open(limiter);
-
-	if (ret == 0 && timerfd_settime(limiter->timer.fd, 0, &when, NULL))
-		ret = -errno;
-	return ret;
+	timer_close(&limiter->timer);
 }
 
 bool rate_limiter_may(struct rate_limiter *limiter)
@@ -155,21 +106,18 @@ bool rate_limiter_may(struct rate_limiter *limiter)
 	int64_t now = limiter->clock();
 	int64_t bytes = bucket_wait(&limiter->bytes, now);
 	int64_t ops = bucket_wait(&limiter->ops, now);
-	int ret;
 
 	if (bytes <= 0 && ops <= 0)
 		return true;
 	if (limiter->waiting)
 		return false;
 	if (bytes > ops)
-		ret = timer_set(limiter, bytes + slice_of(&limiter->bytes));
+		timer_set_ns(&limiter->timer,
+			     bytes + slice_of(&limiter->bytes));
 	else
-		ret = timer_set(limiter, ops + slice_of(&limiter->ops));
-	if (ret)
-		log_guest(LOG_WARN, "rate limit: no timer, so no limit: %s",
-			  strerror(-ret));
-	limiter->waiting = ret == 0;
-	return !limiter->waiting;
+		timer_set_ns(&limiter->timer, ops + slice_of(&limiter->ops));
+	limiter->waiting = true;
+	return false;
 }
 
 void rate_limiter_take(struct rate_limiter *limiter, uint64_t bytes,
@@ -183,10 +131,8 @@ void rate_limiter_take(struct rate_limiter *limiter, uint64_t bytes,
 
 void rate_limiter_cancel(struct rate_limiter *limiter)
 {
-	static const struct itimerspec never;
-
 	if (!limiter->waiting)
 		return;
 	limiter->waiting = false;
-	timerfd_settime(limiter->timer.fd, 0, &never, NULL);
+	timer_stop(&limiter->timer);
 }

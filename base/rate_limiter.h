@@ -12,14 +12,15 @@
  *	rate_limiter_take(limiter, bytes, 1);
  *
  * Under the mutex of the device, which embeds one. Costs nothing where no
- * limit is set, and no descriptor before a limit was first hit.
+ * limit is set. The timer of a limit that is set is opened with it, so that a
+ * guest that uses up descriptors keeps its limits.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/event_loop.h"
+#include "base/timer.h"
 
 struct rate_limit {
 	uint64_t rate;	/* a second; 0: no limit */
@@ -44,21 +45,20 @@ struct rate_limiter {
 	bool waiting; /* rate_limiter_may() said no, and ready() is to come */
 	struct rate_bucket bytes, ops;
 	int64_t (*clock)(void); /* nanoseconds, never backwards; tests set it */
-	struct event_loop *loop;
-	struct event_source timer; /* fd -1 until a limit was first hit */
+	struct timer timer;	/* open if there is a limit */
 	void (*ready)(struct rate_limiter *limiter);
 };
 
 /* Starts with full buckets. ready() is called from the loop, under lock, once
- * for all requests that were told to wait since it was last called. */
-void rate_limiter_init(struct rate_limiter *limiter,
-		       const struct rate_limits *limits,
-		       struct event_loop *loop, pthread_mutex_t *lock,
-		       void (*ready)(struct rate_limiter *limiter));
+ * for all requests that were told to wait since it was last called. 0 or
+ * -errno; either way the limiter may be destroyed. */
+int rate_limiter_init(struct rate_limiter *limiter,
+		      const struct rate_limits *limits, struct event_loop *loop,
+		      pthread_mutex_t *lock,
+		      void (*ready)(struct rate_limiter *limiter));
 void rate_limiter_destroy(struct rate_limiter *limiter);
 
-/* Whether a request may pass now; if not, ready() will be called. Where the
- * descriptor for that cannot be had, everything may. */
+/* Whether a request may pass now; if not, ready() will be called. */
 bool rate_limiter_may(struct rate_limiter *limiter);
 
 /* Takes what passes, in debt or not. */

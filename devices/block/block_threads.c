@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/container_of.h"
+#include "base/thread.h"
 #include "base/wake.h"
-
-#define STACK_SIZE (64 * 1024)
 
 struct request_list {
 	struct block_request *head, **tail;
@@ -189,23 +187,6 @@ static const struct block_engine_ops threads_ops = {
 	.destroy = threads_destroy,
 };
 
-/* With all signals blocked, so that they reach threads that expect them. */
-static int start_worker(struct block_threads *threads)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	ret = pthread_create(&threads->worker, &attr, worker_main, threads);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret;
-}
-
 struct block_engine *
 block_threads_create(const struct block_engine_config *config,
 		     struct error *err)
@@ -225,7 +206,7 @@ block_threads_create(const struct block_engine_config *config,
 	pthread_mutex_init(&threads->lock, NULL);
 	pthread_cond_init(&threads->work, NULL);
 	pthread_cond_init(&threads->finished, NULL);
-	ret = start_worker(threads);
+	ret = thread_start(&threads->worker, "disk", worker_main, threads);
 	if (ret) {
 		error_set(err, ERROR_IO, ret, "disk thread");
 		threads_free(threads);

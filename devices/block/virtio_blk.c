@@ -214,14 +214,17 @@ virtio_blk_create(const struct virtio_blk_options *options,
 	virtio_device_init(&blk->dev, &blk_ops, mem, loop, blk_features(blk),
 			   blk->queues, VIRTIO_BLK_QUEUE_SIZE);
 	blk_config_fill(blk);
-	rate_limiter_init(&blk->limiter, &options->limits, loop, &blk->dev.lock,
-			  limit_is_over);
+	ret = rate_limiter_init(&blk->limiter, &options->limits, loop,
+				&blk->dev.lock, limit_is_over);
 	blk->completions = (struct event_source){
 		.fd = wake_open(),
 		.ready = completions_ready,
 		.lock = &blk->dev.lock,
 	};
-	ret = blk->completions.fd < 0 ? -errno : blk_slots_init(&blk->slots);
+	if (ret == 0 && blk->completions.fd < 0)
+		ret = -errno;
+	if (ret == 0)
+		ret = blk_slots_init(&blk->slots);
 	if (ret == 0)
 		ret = event_loop_add(loop, &blk->completions, EPOLLIN);
 	if (ret)

@@ -590,6 +590,7 @@ virtio_net_create(const struct virtio_net_options *options,
 {
 	struct virtio_net *net = calloc(
 		1, sizeof(*net) + options->pairs * sizeof(net->pairs[0]));
+	int rx, tx;
 
 	if (!net) {
 		error_set(err, ERROR_IO, ENOMEM, "virtio-net");
@@ -597,10 +598,15 @@ virtio_net_create(const struct virtio_net_options *options,
 	}
 	virtio_device_init(&net->dev, &net_ops, mem, loop, features_of(options),
 			   2 * options->pairs + 1, VIRTIO_NET_QUEUE_SIZE);
-	rate_limiter_init(&net->rx_limiter, &options->rx_limits, loop,
-			  &net->dev.lock, rx_limit_is_over);
-	rate_limiter_init(&net->tx_limiter, &options->tx_limits, loop,
-			  &net->dev.lock, tx_limit_is_over);
+	rx = rate_limiter_init(&net->rx_limiter, &options->rx_limits, loop,
+			       &net->dev.lock, rx_limit_is_over);
+	tx = rate_limiter_init(&net->tx_limiter, &options->tx_limits, loop,
+			       &net->dev.lock, tx_limit_is_over);
+	if (rx || tx) {
+		error_set(err, ERROR_IO, rx ? -rx : -tx, "virtio-net");
+		virtio_net_destroy(&net->dev);
+		return NULL;
+	}
 	net->mtu = options->mtu;
 	net->state.plugged = true;
 	net->pair_count = options->pairs;

@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
 #include "devices/vhost_user/vhost_user_requests.h"
@@ -465,23 +465,15 @@ static void timer_ready(struct event_source *source, uint32_t events)
 
 /* --- waiting --- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* Until nothing is owed any more. */
 static int settle(struct vhost_user *conn)
 {
-	int64_t end = now_ms() + conn->timeout_ms;
+	int64_t end = clock_ms() + conn->timeout_ms;
 
 	while (conn->state != DOWN && conn->requests.count) {
 		struct pollfd in = { .fd = conn->requests.fd,
 				     .events = POLLIN };
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_ms();
 
 		if (left <= 0)
 			return fail(conn, "the back-end does not answer");

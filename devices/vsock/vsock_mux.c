@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
 
@@ -158,7 +159,7 @@ static void listener_ready(struct event_source *source, uint32_t events)
 static void timer_ready(struct event_source *source, uint32_t events)
 {
 	struct vsock_mux *mux = container_of(source, struct vsock_mux, timer);
-	int64_t now = vsock_table_now();
+	int64_t now = clock_ms();
 	struct vsock_entry *entry;
 	uint64_t count;
 

@@ -1,8 +1,9 @@
 #include "devices/vsock/vsock_table.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 void vsock_table_init(struct vsock_table *table, struct event_loop *loop,
 		      pthread_mutex_t *lock, vsock_ready *ready_event,
@@ -120,14 +121,6 @@ static void forget_name(struct vsock_entry *entry)
 
 /* --- the queues --- */
 
-int64_t vsock_table_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 static void set_ready(struct vsock_entry *entry, bool ready)
 {
 	struct vsock_table *table = entry->table;
@@ -159,7 +152,7 @@ static void set_waiting(struct vsock_entry *entry, bool waiting)
 		return;
 	entry->is_waiting = waiting;
 	if (waiting) {
-		entry->deadline = vsock_table_now() + table->patience_ms;
+		entry->deadline = clock_ms() + table->patience_ms;
 		TAILQ_INSERT_TAIL(&table->waiting, entry, waiting);
 	} else {
 		TAILQ_REMOVE(&table->waiting, entry, waiting);

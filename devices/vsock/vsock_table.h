@@ -83,6 +83,3 @@ void vsock_table_settle(struct vsock_entry *entry);
 /* Takes the first one out of the queue of those that have packets; it comes
  * back as the last when it is settled. NULL when there is none. */
 struct vsock_entry *vsock_table_next(struct vsock_table *table);
-
-/* Milliseconds of the clock that deadlines are told by. */
-int64_t vsock_table_now(void);

@@ -12,10 +12,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/log.h"
@@ -513,17 +513,9 @@ int console_attach(struct console *console, const struct console_port *port,
 
 #define FLUSH_TIMEOUT_MS 10000
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 void console_flush(struct console *console, int interrupt_fd)
 {
-	int64_t end = now_ms() + FLUSH_TIMEOUT_MS, left;
+	int64_t end = clock_ms() + FLUSH_TIMEOUT_MS, left;
 	struct pollfd fds[] = {
 		{ .fd = console ? console->out : -1, .events = POLLOUT },
 		{ .fd = interrupt_fd, .events = POLLIN },
@@ -531,7 +523,7 @@ void console_flush(struct console *console, int interrupt_fd)
 
 	/* the port may hold more than one write takes, and a guest of more than
 	 * one vCPU may have left any amount there */
-	while (console && console->waiting && (left = end - now_ms()) > 0 &&
+	while (console && console->waiting && (left = end - clock_ms()) > 0 &&
 	       poll(fds, ARRAY_SIZE(fds), (int)left) > 0 && !fds[1].revents)
 		drain(console);
 }

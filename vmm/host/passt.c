@@ -15,10 +15,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
 #include "devices/net/net_stream.h"
@@ -386,22 +386,14 @@ void passt_unwatch(struct passt *passt)
 
 /* --- vhost-user --- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* Without its connection it ends, and knows why better than who speaks to it;
  * one that lives on may say more without end. */
 static void explain(struct passt *passt, struct error *err)
 {
 	struct pollfd in = { .fd = passt->messages.fd, .events = POLLIN };
-	int64_t end = now_ms() + END_MS, left;
+	int64_t end = clock_ms() + END_MS, left;
 
-	while ((left = end - now_ms()) > 0 && poll(&in, 1, (int)left) > 0)
+	while ((left = end - clock_ms()) > 0 && poll(&in, 1, (int)left) > 0)
 		if (!read_messages(passt)) {
 			error_set(err, ERROR_IO, 0, NAME ": %s",
 				  last_words(passt));

@@ -1,19 +1,11 @@
 #include "vmm/host/timeline.h"
 
-#include <time.h>
-
-static int64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
+#include "base/clock.h"
 
 void timeline_start(struct timeline *timeline)
 {
 	timeline->exec_ns =
-		now_ns(CLOCK_MONOTONIC) - now_ns(CLOCK_PROCESS_CPUTIME_ID);
+		clock_ns() - clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 void timeline_mark(struct timeline *timeline, enum timeline_stage stage)
@@ -23,7 +15,7 @@ void timeline_mark(struct timeline *timeline, enum timeline_stage stage)
 	if (atomic_load_explicit(&timeline->at_ns[stage], memory_order_relaxed))
 		return;
 	atomic_compare_exchange_strong(&timeline->at_ns[stage], &unset,
-				       now_ns(CLOCK_MONOTONIC));
+				       clock_ns());
 }
 
 void timeline_print(struct timeline *timeline, FILE *out)

@@ -11,12 +11,11 @@
 #include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/wake.h"
 #include "devices/block/virtio_blk.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/vm.h"
-
-#define STACK_SIZE (128 * 1024) /* an error and a line of the log, twice */
 
 #define CONSOLES 2 /* the serial port's, and virtio's */
 
@@ -159,25 +158,6 @@ static void *look_main(void *arg)
 	return NULL;
 }
 
-/* Detached, with all signals blocked. */
-static int start_thread(void *(*run)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	ret = pthread_create(&thread, &attr, run, arg);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret;
-}
-
 /* --- applying --- */
 
 static void *close_main(void *arg)
@@ -195,7 +175,7 @@ static void close_elsewhere(int fd)
 
 	if (copy) {
 		*copy = fd;
-		if (start_thread(close_main, copy) == 0)
+		if (thread_start_detached("disk close", close_main, copy) == 0)
 			return;
 		free(copy);
 	}
@@ -366,7 +346,7 @@ static int start_looking(struct vm *vm)
 		.ready = on_found,
 	};
 	if (event_loop_add(vm->loop, &reload->found, EPOLLIN) ||
-	    start_thread(look_main, look)) {
+	    thread_start_detached("disk reload", look_main, look)) {
 		event_loop_remove(vm->loop, &reload->found);
 		look_free(look);
 		return -1;

@@ -1,11 +1,9 @@
 #include "vmm/machine/iothread.h"
 
 #include <string.h>
-#include <sys/prctl.h>
 
+#include "base/thread.h"
 #include "vmm/machine/vm.h"
-
-#define STACK_SIZE (128 * 1024)
 
 struct event_loop *iothread_loop(struct vm *vm, const char *name,
 				 struct error *err)
@@ -32,29 +30,24 @@ static void *iothread_main(void *arg)
 {
 	struct iothread *iothread = arg;
 
-	prctl(PR_SET_NAME, iothread->name);
 	event_loop_run(iothread->loop);
 	return NULL;
 }
 
 int iothreads_start(struct vm *vm, struct error *err)
 {
-	pthread_attr_t attr;
 	int ret = 0;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	for (unsigned i = 0; i < vm->iothread_count && !ret; i++) {
 		struct iothread *iothread = &vm->iothreads[i];
 
-		ret = pthread_create(&iothread->thread, &attr, iothread_main,
-				     iothread);
+		ret = thread_start(&iothread->thread, iothread->name,
+				   iothread_main, iothread);
 		iothread->started = ret == 0;
 		if (ret)
 			error_set(err, ERROR_IO, ret, "iothread %s",
 				  iothread->name);
 	}
-	pthread_attr_destroy(&attr);
 	return ret ? -1 : 0;
 }
 

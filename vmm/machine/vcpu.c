@@ -2,20 +2,18 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "vmm/machine/arch.h"
 #include "vmm/machine/vm.h"
 
 /* Its only purpose is to interrupt KVM_RUN. */
 #define KICK_SIGNAL SIGUSR1
-
-/* A vCPU thread's deepest path is a block request served in place. */
-#define STACK_SIZE (128 * 1024)
 
 static void ignore_kick(int signal)
 {
@@ -97,10 +95,11 @@ static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vm *vm = vcpu->vm;
-	char name[16];
+	sigset_t kick;
 
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	prctl(PR_SET_NAME, name);
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	timeline_mark(vm->timeline, TIMELINE_FIRST_RUN);
 	vm_enter_vcpu(vm);
 	while (!vm_stopping(vm)) {
@@ -124,14 +123,12 @@ static void *vcpu_thread(void *arg)
 int vcpu_start(struct vcpu *vcpu, struct error *err)
 {
 	struct sigaction action = { .sa_handler = ignore_kick };
-	pthread_attr_t attr;
+	char name[16];
 	int ret;
 
 	sigaction(KICK_SIGNAL, &action, NULL);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	ret = pthread_create(&vcpu->thread, &attr, vcpu_thread, vcpu);
-	pthread_attr_destroy(&attr);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	ret = thread_start(&vcpu->thread, name, vcpu_thread, vcpu);
 	if (ret)
 		return error_set(err, ERROR_IO, ret, "start vCPU %u",
 				 vcpu->index);
