@@ -66,7 +66,7 @@ static int create_disk(struct vm *vm, unsigned index, struct vm_device *device,
 	if (!device->dev)
 		return error_wrap(err, "%s", disk->id);
 	if (disk->iothread) /* which is there to take work off the vCPUs */
-		device->dev->kick_inline = false;
+		virtio_device_kick_in_loop(device->dev);
 	return 0;
 }
 
