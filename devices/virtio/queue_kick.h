@@ -28,8 +28,8 @@ int queue_kick_open(struct queue_kick *kick);
 void queue_kick_close(struct queue_kick *kick);
 
 /* From now on kicks arrive in the event loop or, where fd is not -1, at that
- * eventfd. Where the transport cannot do that, this logs why, and kicks still
- * arrive at virtio_device_kick(). */
+ * eventfd; if they do already, nothing changes. Where the transport cannot do
+ * that, this logs why, and kicks still arrive at virtio_device_kick(). */
 void queue_kick_attach(struct queue_kick *kick, int fd);
 
 /* Kicks arrive at another eventfd than before, if they arrive at one at all.

@@ -61,6 +61,26 @@ struct virtio_device_ops {
 	void (*config_read)(struct virtio_device *dev, size_t offset,
 			    size_t size);
 
+	/* The device is held (virtio_state.h), and shall have nothing of the
+	 * guest's in flight on return: what was popped is pushed, after a wait
+	 * if need be, or given back to its ring. NULL where there is never
+	 * anything in flight between two calls. */
+	void (*quiesce)(struct virtio_device *dev);
+
+	/* The device goes on with what its state says. Queues are started, if
+	 * the driver is up; all of them are served once this has returned. With
+	 * dev->loaded, the state came from another process. -errno makes the
+	 * device ask for a reset. May be NULL. */
+	int (*resume)(struct virtio_device *dev);
+
+	/* Whether the device can have this state, which may come from anybody
+	 * and is aligned to 8 bytes. What depends on features is for resume()
+	 * to check. NULL where every value will do. */
+	bool (*state_valid)(const struct virtio_device *dev, const void *state);
+
+	/* Why the device cannot be saved, for a message; NULL: it can. */
+	const char *unsaved;
+
 	/* What the device's own kick_inline starts as. */
 	bool kick_inline;
 
@@ -103,6 +123,11 @@ struct virtio_device {
 	uint32_t config_generation;
 	const void *config; /* configuration space; the device's */
 	size_t config_size;
+	void *state; /* the device's own, saved in a snapshot; NULL: none */
+	size_t state_size;
+
+	unsigned holds; /* of virtio_state.h; nothing is served while there are */
+	bool loaded;	/* the state was, and the device has not gone on yet */
 
 	unsigned queue_count;
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
@@ -136,8 +161,8 @@ static inline bool virtio_has_feature(const struct virtio_device *dev,
 	return dev->driver_features >> bit & 1;
 }
 
-/* Whether the driver is up and has not broken anything: queues may be served
- * and buffers pushed. */
+/* Whether queues may be served: the driver is up and has not broken anything,
+ * and nobody holds the device. */
 bool virtio_device_up(const struct virtio_device *dev);
 
 /* Calls ops->notify for a queue that may be served; does nothing for another

@@ -28,6 +28,15 @@ void virtio_device_write_features(struct virtio_device *dev, uint32_t word,
  * reset. dev->status is what the driver reads. */
 void virtio_device_write_status(struct virtio_device *dev, uint32_t value);
 
+/* Whether the driver may have taken these features. */
+bool virtio_device_features_ok(const struct virtio_device *dev,
+			       uint64_t features);
+
+/* Starts ready queues, calls begin(), one of the device's ops or NULL, and
+ * attaches kicks. Where that fails, the device asks for a reset. */
+void virtio_device_start(struct virtio_device *dev,
+			 int (*begin)(struct virtio_device *dev));
+
 /* NULL where the device has no such queue. */
 struct virtqueue *virtio_device_queue(struct virtio_device *dev,
 				      uint32_t queue);

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -30,7 +31,7 @@ struct chain {
 	struct iovec iov[CHAIN_IOV_MAX];
 };
 
-/* All that a queue must keep across a snapshot. */
+/* State saved in a snapshot. */
 struct virtqueue_state {
 	uint64_t desc; /* guest physical addresses of the three rings */
 	uint64_t avail;
@@ -42,6 +43,7 @@ struct virtqueue_state {
 	uint16_t last_interrupt; /* next_used when the driver was last told */
 	uint16_t pad[3];
 };
+static_assert(sizeof(struct virtqueue_state) == 40, "saved in snapshots");
 
 struct virtqueue {
 	struct virtqueue_state state;
