@@ -89,7 +89,7 @@ static int resume(struct virtio_device *dev)
 	return from_dev(dev)->resume_result;
 }
 
-static bool state_valid(const struct virtio_device *dev, const void *state)
+static bool state_valid(struct virtio_device *dev, const void *state)
 {
 	(void)dev;
 	return ((const struct mock_state *)state)->value != MOCK_STATE_BAD;

@@ -56,13 +56,12 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 }
 
 /* A slot for the next request of a queue; NULL when it has to wait where it is:
- * for a slot, a limit or another disk. */
+ * for a slot or a limit. */
 static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 {
 	struct blk_request *req = NULL;
 
-	if (!blk->swap.pending &&
-	    (!blk->limiter.enabled || rate_limiter_may(&blk->limiter)))
+	if (!blk->limiter.enabled || rate_limiter_may(&blk->limiter))
 		req = blk_slots_get(&blk->slots);
 	if (!req) {
 		blk->waiting |= 1u << queue;
@@ -126,7 +125,7 @@ static void interrupt(struct virtio_blk *blk)
 
 /* Has queues that had to wait served again, each in a turn of its own. The one
  * that was served last comes last, so that none lives off the others. */
-static void resume(struct virtio_blk *blk)
+static void serve_waiting(struct virtio_blk *blk)
 {
 	uint32_t waiting = blk->waiting;
 
@@ -143,13 +142,13 @@ static void resume(struct virtio_blk *blk)
 static void go_on(struct virtio_blk *blk)
 {
 	interrupt(blk);
-	if (blk->waiting && !blk->limiter.waiting && !blk->swap.pending)
-		resume(blk);
+	if (blk->waiting && !blk->limiter.waiting)
+		serve_waiting(blk);
 }
 
 static void limit_is_over(struct rate_limiter *limiter)
 {
-	resume(container_of(limiter, struct virtio_blk, limiter));
+	serve_waiting(container_of(limiter, struct virtio_blk, limiter));
 }
 
 static void completions_ready(struct event_source *source, uint32_t events)
@@ -181,10 +180,43 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 		wake(blk->completions.fd);
 }
 
+/* Ends an exchange, too: its flush is nothing that another device could wait
+ * for. */
+static void quiesce(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	while (blk->inflight || blk->swap.pending) {
+		blk_drain_all(blk);
+		blk_swap_go_on(blk);
+	}
+	interrupt(blk);
+}
+
+static bool state_valid(struct virtio_device *dev, const void *state)
+{
+	const struct virtio_blk_state *s = state;
+
+	return blk_config_can_have(blk_from_dev(dev), s->block_size);
+}
+
+/* The disk may have another size than where the state was saved. */
+static int resume(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	if (dev->loaded)
+		blk_config_set_block_size(blk, blk->state.block_size);
+	return 0;
+}
+
 static const struct virtio_device_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
 	.notify = notify,
 	.queue_stop = queue_stop,
+	.quiesce = quiesce,
+	.resume = resume,
+	.state_valid = state_valid,
 	.kick_inline = true,
 	.batched = true,
 };

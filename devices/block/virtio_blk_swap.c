@@ -1,15 +1,16 @@
 /* A new size, or another disk, under a running driver.
  *
- * For the latter no request is taken from the rings any more; when what is
- * under way has come back, and the old disk has all that was written to it,
- * the new one takes its place and the rings are served again. The driver
- * notices a pause and perhaps a new capacity.
+ * For the latter the device is held, so that no request is taken from the rings
+ * any more. When what is under way has come back, and the old disk has all that
+ * was written to it, the new one takes its place and the device goes on. The
+ * driver notices a pause and perhaps a new capacity.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "devices/block/virtio_blk_device.h"
+#include "devices/virtio/virtio_state.h"
 
 /* The driver's blocks stay what they are, whatever the disk's own. */
 static void set_size(struct virtio_blk *blk, uint64_t size)
@@ -69,6 +70,7 @@ void blk_swap_go_on(struct virtio_blk *blk)
 	}
 	exchange(blk);
 	set_size(blk, blk->disk.size);
+	virtio_device_resume(&blk->dev);
 }
 
 void blk_swap_flush_done(struct virtio_blk *blk)
@@ -110,6 +112,7 @@ int virtio_blk_swap(struct virtio_device *dev, const struct disk *disk,
 		.swapped = swapped,
 		.ctx = ctx,
 	};
+	virtio_device_hold(dev);
 	blk_swap_go_on(blk);
 	return 0;
 }

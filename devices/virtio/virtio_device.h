@@ -76,7 +76,7 @@ struct virtio_device_ops {
 	/* Whether the device can have this state, which may come from anybody
 	 * and is aligned to 8 bytes. What depends on features is for resume()
 	 * to check. NULL where every value will do. */
-	bool (*state_valid)(const struct virtio_device *dev, const void *state);
+	bool (*state_valid)(struct virtio_device *dev, const void *state);
 
 	/* Why the device cannot be saved, for a message; NULL: it can. */
 	const char *unsaved;
