@@ -135,7 +135,7 @@ static void collect(struct state_harness *h, unsigned queue)
 	} while (h->d.queues[queue].used_seen != fake_used_idx(&h->d, queue));
 }
 
-static void collect_all(struct state_harness *h)
+void state_collect(struct state_harness *h)
 {
 	fake_run_loop(&h->d);
 	for (unsigned i = 0; i < h->d.dev->queue_count; i++)
@@ -233,7 +233,7 @@ static void run(struct state_harness *h)
 	for (unsigned step = 0; step < STEPS; step++) {
 		h->device->step(h);
 		if (state_random(h, 2))
-			collect_all(h);
+			state_collect(h);
 		if (state_random(h, 16) == 0)
 			pause_device(h);
 		if (state_random(h, 16) == 0)
@@ -242,7 +242,7 @@ static void run(struct state_harness *h)
 	if (h->device->settle)
 		h->device->settle(h);
 	for (unsigned ms = 0; ms < SETTLE_MS && !is_done(h); ms++) {
-		collect_all(h);
+		state_collect(h);
 		if (!is_done(h))
 			usleep(1000);
 	}

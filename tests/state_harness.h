@@ -69,4 +69,7 @@ void state_give(struct state_harness *h, unsigned queue,
 		struct state_chain *chain, const uint32_t *lens, unsigned outs,
 		unsigned ins);
 
+/* The event loop runs once, and the driver takes what it was interrupted for. */
+void state_collect(struct state_harness *h);
+
 void *state_ptr(struct state_harness *h, const struct state_chain *chain);

@@ -1,5 +1,6 @@
 #include "devices/console/virtio_console.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
@@ -17,7 +18,7 @@
 
 #define RX_TURN 64 /* buffers filled before others have a turn */
 
-/* What a snapshot keeps besides the device and its queues. */
+/* State saved in a snapshot. */
 struct virtio_console_state {
 	uint64_t tx_done; /* bytes of the next chain that have gone out */
 	struct virtio_console_config config;
@@ -25,6 +26,7 @@ struct virtio_console_state {
 	uint8_t rx_starved; /* receive() refused; call room() */
 	uint8_t pad[2];
 };
+static_assert(sizeof(struct virtio_console_state) == 24, "saved in snapshots");
 
 struct virtio_console {
 	struct virtio_device dev;
@@ -224,7 +226,9 @@ static void notify(struct virtio_device *dev, unsigned queue)
 		rx_serve(console);
 		return;
 	}
-	rx_open(console);
+	/* a kick for nothing, as after a pause, does not say that it printed */
+	if (virtqueue_waiting(&dev->queues[queue]))
+		rx_open(console);
 	if (!console->blocked)
 		virtio_device_serve(dev, queue, TX_TURN, tx_next);
 }
@@ -276,6 +280,8 @@ virtio_console_create(const struct virtio_console_options *options,
 				 features, 2, VIRTIO_CONSOLE_QUEUE_SIZE);
 	console->dev.config = &console->state.config;
 	console->dev.config_size = sizeof(console->state.config);
+	console->dev.state = &console->state;
+	console->dev.state_size = sizeof(console->state);
 	console->backend = options->backend;
 	console->backend_ctx = options->backend_ctx;
 	if (ret == 0)
