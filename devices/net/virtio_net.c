@@ -225,7 +225,6 @@ static void quiesce(struct virtio_device *dev)
 
 		net_rx_window_give_back(&pair->rx, net_rx_queue(pair));
 		pair->rx_given = 0;
-		pair->tx_blocked = false;
 		net_pair_settle(pair);
 	}
 }

@@ -54,6 +54,7 @@ static struct virtio_device *create(struct state_harness *h)
 	const struct virtio_net_options options = {
 		.backends = { &t->tap.backend },
 		.pairs = 1,
+		.rx_limits.ops = { 20000, 5 },
 		.tx_limits.ops = { 20000, 5 },
 	};
 	struct error err;
