@@ -3,9 +3,9 @@
  *
  * Bytes go between sockets and guest memory without a copy in between. Both
  * directions run in the event loop, in bounded turns. A reset by the driver
- * ends all connections. The event queue stays unused: its one event says that
- * all connections were lost while the driver was up, and that does not happen.
- * For the same reason a snapshot has nothing to keep but the queues.
+ * ends all connections. So does a move to another process, as sockets cannot be
+ * saved: the driver hears of that by the event queue, once it has a buffer
+ * there (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET). A pause leaves them open.
  */
 #pragma once
 
