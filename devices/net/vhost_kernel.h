@@ -49,6 +49,11 @@ struct vhost_kernel_ring {
 int vhost_kernel_set_ring(const struct vhost_kernel *kernel, unsigned index,
 			  const struct vhost_kernel_ring *ring);
 
+/* Of a ring that nobody serves any more: *base is the available entry that
+ * comes next. */
+int vhost_kernel_get_base(const struct vhost_kernel *kernel, unsigned index,
+			  uint16_t *base);
+
 /* Of a network device: from now on the ring's frames come from this tap, or go
  * there. With -1, the kernel has let go of ring and buffers on return. */
 int vhost_kernel_set_tap(const struct vhost_kernel *kernel, unsigned index,

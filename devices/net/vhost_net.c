@@ -141,7 +141,7 @@ static int hand_over(struct vhost_net *net, unsigned queue)
 {
 	const struct virtqueue *vq = &net->dev.queues[queue];
 	struct vhost_net_queue *q = &net->queues[queue];
-	int ret = open_queue(q);
+	int ret = q->kick < 0 ? open_queue(q) : 0;
 	const struct vhost_kernel_ring ring = {
 		.size = vq->state.size,
 		.base = vq->state.next_avail,
@@ -215,12 +215,40 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	close_queue(&net->queues[queue]);
 }
 
+/* Takes back where the kernel stood in each ring. Its last calls may not have
+ * come. */
+static void quiesce(struct virtio_device *dev)
+{
+	struct vhost_net *net = from_dev(dev);
+
+	for (unsigned i = 0; i < QUEUES; i++) {
+		struct virtqueue *vq = &dev->queues[i];
+		uint16_t base;
+
+		if (!net->queues[i].served)
+			continue;
+		take_back(net, i);
+		if (vhost_kernel_get_base(net->kernel, i, &base))
+			virtio_device_broken(dev, "a ring does not come back");
+		else
+			virtqueue_seek(vq, base, virtqueue_used_idx(vq));
+		virtio_device_interrupt_always(dev, i);
+	}
+}
+
+static int resume(struct virtio_device *dev)
+{
+	return virtio_device_up(dev) ? activate(dev) : 0;
+}
+
 static const struct virtio_device_ops net_ops = {
 	.device_id = VIRTIO_ID_NET,
 	.activate = activate,
 	.notify = notify,
 	.kick_fd = kick_fd,
 	.queue_stop = queue_stop,
+	.quiesce = quiesce,
+	.resume = resume,
 };
 
 /* --- life --- */
