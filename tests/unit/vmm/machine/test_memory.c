@@ -6,13 +6,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/machine/discard.h"
-#include "vmm/machine/vm.h"
+#include "vmm/machine/memory.h"
 
 #define PAGES 16
 
 struct fixture {
-	struct vm vm;
+	struct memory guest;
 	size_t page; /* the host's, in bytes */
 	uint8_t *memory;
 	int file; /* as many pages, filled with 'k' */
@@ -23,7 +22,7 @@ static int setup(void **state)
 	static struct fixture f;
 
 	memset(&f, 0, sizeof(f));
-	f.vm.memory_fd = -1;
+	f.guest.fd = -1;
 	f.page = (size_t)sysconf(_SC_PAGESIZE);
 	f.memory = mmap(NULL, PAGES * f.page, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -58,7 +57,7 @@ static void map_kernel(struct fixture *f, unsigned first, unsigned count)
 			      MAP_PRIVATE | MAP_FIXED, f->file, 0),
 			 host);
 	memset(host, 'p', f->page);
-	f->vm.kernel_pages = (struct load_mapping){ host, count * f->page };
+	f->guest.kernel_pages = (struct load_mapping){ host, count * f->page };
 }
 
 /* expected: a character per page; '0' for zeros. */
@@ -92,8 +91,9 @@ static void pages_go_back_and_read_as_zeros(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(resident(f), PAGES);
-	assert_int_equal(
-		vm_discard(&f->vm, f->memory + 2 * f->page, 5 * f->page), 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 2 * f->page,
+					5 * f->page),
+			 0);
 	assert_int_equal(resident(f), PAGES - 5);
 	assert_pages(f, "gg00000ggggggggg");
 }
@@ -102,15 +102,17 @@ static void parts_of_pages_stay(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(vm_discard(&f->vm, f->memory + 2 * f->page - 1,
-				    2 * f->page + 2),
+	assert_int_equal(memory_discard(&f->guest, f->memory + 2 * f->page - 1,
+					2 * f->page + 2),
 			 0);
 	assert_pages(f, "gg00gggggggggggg");
 	/* ranges without a whole page, of a part of one or two */
-	assert_int_equal(vm_discard(&f->vm, f->memory + 1, f->page - 1), 0);
-	assert_int_equal(vm_discard(&f->vm, f->memory + 1, f->page), 0);
-	assert_int_equal(vm_discard(&f->vm, f->memory + 6 * f->page, 1), 0);
-	assert_int_equal(vm_discard(&f->vm, f->memory, 0), 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 1, f->page - 1),
+			 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 1, f->page), 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 6 * f->page, 1),
+			 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory, 0), 0);
 	assert_pages(f, "gg00gggggggggggg");
 }
 
@@ -119,16 +121,19 @@ static void pages_of_the_kernels_file_stay(void **state)
 	struct fixture *f = *state;
 
 	map_kernel(f, 4, 6);
-	assert_int_equal(vm_discard(&f->vm, f->memory + 2 * f->page,
-				    10 * f->page + f->page / 2),
+	assert_int_equal(memory_discard(&f->guest, f->memory + 2 * f->page,
+					10 * f->page + f->page / 2),
 			 0);
 	assert_pages(f, "gg00pkkkkk00gggg");
-	assert_int_equal(
-		vm_discard(&f->vm, f->memory + 3 * f->page, 3 * f->page), 0);
-	assert_int_equal(
-		vm_discard(&f->vm, f->memory + 5 * f->page, 2 * f->page), 0);
-	assert_int_equal(
-		vm_discard(&f->vm, f->memory + 9 * f->page, 4 * f->page), 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 3 * f->page,
+					3 * f->page),
+			 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 5 * f->page,
+					2 * f->page),
+			 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 9 * f->page,
+					4 * f->page),
+			 0);
 	assert_pages(f, "gg00pkkkkk000ggg");
 }
 
@@ -137,9 +142,10 @@ static void all_around_the_kernels_file_goes(void **state)
 	struct fixture *f = *state;
 
 	map_kernel(f, 4, 6);
-	assert_int_equal(vm_discard(&f->vm, f->memory, 4 * f->page), 0);
-	assert_int_equal(
-		vm_discard(&f->vm, f->memory + 10 * f->page, 6 * f->page), 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory, 4 * f->page), 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 10 * f->page,
+					6 * f->page),
+			 0);
 	assert_pages(f, "0000pkkkkk000000");
 }
 
@@ -150,24 +156,25 @@ static void shared_pages_go_back_for_all_who_map_them(void **state)
 	size_t len = PAGES * f->page;
 	uint8_t *elsewhere;
 
-	f->vm.memory_fd = memfd_create("memory", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(f->vm.memory_fd, (off_t)len), 0);
+	f->guest.fd = memfd_create("memory", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(f->guest.fd, (off_t)len), 0);
 	assert_ptr_equal(mmap(f->memory, len, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_FIXED, f->vm.memory_fd, 0),
+			      MAP_SHARED | MAP_FIXED, f->guest.fd, 0),
 			 f->memory);
-	elsewhere = mmap(NULL, len, PROT_READ, MAP_SHARED, f->vm.memory_fd, 0);
+	elsewhere = mmap(NULL, len, PROT_READ, MAP_SHARED, f->guest.fd, 0);
 	assert_ptr_not_equal(elsewhere, MAP_FAILED);
 	memset(f->memory, 'e', len);
 	if (madvise(f->memory, f->page, MADV_REMOVE) == 0 &&
 	    elsewhere[0] == 'e')
 		skip(); /* an emulator, which takes it for a hint */
 	memset(f->memory, 'g', len);
-	assert_int_equal(
-		vm_discard(&f->vm, f->memory + 2 * f->page, 5 * f->page), 0);
+	assert_int_equal(memory_discard(&f->guest, f->memory + 2 * f->page,
+					5 * f->page),
+			 0);
 	assert_pages(f, "gg00000ggggggggg");
 	assert_memory_equal(elsewhere, f->memory, len);
 	munmap(elsewhere, len);
-	close(f->vm.memory_fd);
+	close(f->guest.fd);
 }
 
 static void what_the_host_refuses_is_told(void **state)
@@ -179,7 +186,7 @@ static void what_the_host_refuses_is_told(void **state)
 	assert_int_equal(munmap(last, f->page), 0);
 	if (madvise(last, f->page, MADV_DONTNEED) == 0)
 		skip(); /* an emulator, which takes it for a hint */
-	assert_int_equal(vm_discard(&f->vm, last, f->page), -ENOMEM);
+	assert_int_equal(memory_discard(&f->guest, last, f->page), -ENOMEM);
 }
 
 int main(void)
