@@ -5,7 +5,6 @@
 #include "vmm/machine/arch.h"
 #include "vmm/machine/consoles.h"
 #include "vmm/machine/kvm.h"
-#include "vmm/machine/stages.h"
 
 static int open_boot_files(void *ctx, struct error *err)
 {
@@ -115,7 +114,7 @@ static int open_dump(void *ctx, struct error *err)
 
 /* With the same pidfile another VM may be running, whose console's file this
  * one must not touch: the pidfile comes first. */
-static const struct stage stages[] = {
+const struct stage resources_stages[RESOURCES_STAGES] = {
 	{ "kernel and initrd", open_boot_files, close_boot_files },
 	{ "devices", open_devices, close_devices },
 	{ "lease of the kernel", lease_kernel, NULL },
@@ -126,9 +125,8 @@ static const struct stage stages[] = {
 	{ "dump", open_dump, NULL },
 };
 
-int resources_open(struct resources *resources, const struct vm_config *config,
-		   const struct vm_layout *layout, struct timeline *timeline,
-		   struct error *err)
+void resources_init(struct resources *resources, const struct vm_config *config,
+		    const struct vm_layout *layout, struct timeline *timeline)
 {
 	*resources = (struct resources){
 		.config = config,
@@ -138,11 +136,19 @@ int resources_open(struct resources *resources, const struct vm_config *config,
 		.huge_fd = -1,
 	};
 	devices_init(&resources->devices, layout);
-	return stages_create(stages, ARRAY_SIZE(stages), resources, err);
+}
+
+int resources_open(struct resources *resources, const struct vm_config *config,
+		   const struct vm_layout *layout, struct timeline *timeline,
+		   struct error *err)
+{
+	resources_init(resources, config, layout, timeline);
+	return stages_create(resources_stages, RESOURCES_STAGES, resources,
+			     err);
 }
 
 void resources_close(struct resources *resources)
 {
-	stages_destroy(stages, ARRAY_SIZE(stages), resources);
+	stages_destroy(resources_stages, RESOURCES_STAGES, resources);
 	cleanup_close(&resources->huge_fd);
 }
