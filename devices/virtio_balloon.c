@@ -6,13 +6,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #define INFLATE_QUEUE 0 /* 5.5.2 */
 #define DEFLATE_QUEUE 1
@@ -63,7 +62,7 @@ struct balloon {
 	/* The driver's one buffer of statistics is kept until the next are due
 	 * (5.5.6.3). */
 	unsigned stats_every;
-	struct event_source stats_timer;
+	struct timer stats_timer; /* open where there are statistics */
 	bool stats_held;
 	bool stats_asked;
 	uint16_t stats_head;
@@ -255,34 +254,18 @@ static int stats_next(struct virtio_device *dev, struct virtqueue *vq)
 	return CHAIN_COST;
 }
 
-static void ask_for_stats(struct event_source *source, uint32_t events)
+static void ask_for_stats(struct timer *timer)
 {
 	struct balloon *balloon =
-		container_of(source, struct balloon, stats_timer);
+		container_of(timer, struct balloon, stats_timer);
 	struct virtio_device *dev = &balloon->dev;
-	uint64_t ticks;
 
-	(void)events;
-	if (read(source->fd, &ticks, sizeof(ticks)) != sizeof(ticks) ||
-	    !virtio_device_up(dev) || !balloon->stats_held)
+	if (!virtio_device_up(dev) || !balloon->stats_held)
 		return;
 	balloon->stats_held = false;
 	balloon->stats_asked = true;
 	virtqueue_push(&dev->queues[STATS_QUEUE], balloon->stats_head, 0);
 	virtio_device_interrupt(dev, STATS_QUEUE);
-}
-
-static int start_stats_timer(struct balloon *balloon)
-{
-	struct itimerspec every = {
-		.it_value.tv_sec = balloon->stats_every,
-		.it_interval.tv_sec = balloon->stats_every,
-	};
-
-	if (timerfd_settime(balloon->stats_timer.fd, 0, &every, NULL))
-		return -errno;
-	return event_loop_add(balloon->dev.loop, &balloon->stats_timer,
-			      EPOLLIN);
 }
 
 /* --- the driver --- */
@@ -323,20 +306,18 @@ static void notify(struct virtio_device *dev, unsigned queue)
 static int activate(struct virtio_device *dev)
 {
 	struct balloon *balloon = from_dev(dev);
-	int ret = 0;
 
 	balloon->state.config.actual = 0;
 	balloon->state.stats = (struct balloon_stats){ 0 };
 	balloon->state.reporting_queue = find_reporting_queue(dev);
 	if (has_stats(dev) && dev->queues[STATS_QUEUE].state.ready)
-		ret = start_stats_timer(balloon);
-	if (ret)
-		return ret;
+		timer_set_interval_s(&balloon->stats_timer,
+				     balloon->stats_every);
 	/* Linux gives the first statistics, and kicks, before the device may
 	 * look at them */
 	for (unsigned i = 0; i < dev->queue_count; i++)
-		if (dev->queues[i].state.ready && !virtio_device_again(dev, i))
-			notify(dev, i);
+		if (dev->queues[i].state.ready)
+			virtio_device_again(dev, i);
 	return 0;
 }
 
@@ -350,7 +331,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 		balloon->inflate.busy = false;
 	if (queue != STATS_QUEUE)
 		return;
-	event_loop_remove(dev->loop, &balloon->stats_timer);
+	timer_stop(&balloon->stats_timer);
 	balloon->stats_held = false;
 	balloon->stats_asked = false;
 }
@@ -390,8 +371,7 @@ int virtio_balloon_set_target(struct virtio_device *dev, uint64_t bytes)
 	pthread_mutex_lock(&dev->lock);
 	balloon->state.config.num_pages =
 		htole32((uint32_t)(bytes >> PAGE_SHIFT));
-	if (virtio_device_up(dev))
-		virtio_device_config_changed(dev);
+	virtio_device_config_changed(dev);
 	pthread_mutex_unlock(&dev->lock);
 	return 0;
 }
@@ -435,26 +415,21 @@ virtio_balloon_create(const struct virtio_balloon_options *options,
 		error_set(err, ERROR_IO, ENOMEM, "balloon");
 		return NULL;
 	}
-	virtio_device_init(&balloon->dev, &balloon_ops, mem, loop,
-			   offered(options), QUEUES, VIRTIO_BALLOON_QUEUE_SIZE);
+	ret = virtio_device_init(&balloon->dev, &balloon_ops, mem, loop,
+				 offered(options), QUEUES,
+				 VIRTIO_BALLOON_QUEUE_SIZE);
 	balloon->dev.config = &balloon->state.config;
 	balloon->dev.config_size = sizeof(balloon->state.config);
 	balloon->state.reporting_queue = QUEUES;
 	balloon->discard = options->discard;
 	balloon->ctx = options->ctx;
 	balloon->stats_every = options->stats_every;
-	balloon->stats_timer = (struct event_source){
-		.fd = -1,
-		.ready = ask_for_stats,
-		.lock = &balloon->dev.lock,
-	};
-	ret = virtio_balloon_set_target(&balloon->dev, options->target);
-	if (ret == 0 && options->stats_every) {
-		balloon->stats_timer.fd = timerfd_create(
-			CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-		if (balloon->stats_timer.fd < 0)
-			ret = -errno;
-	}
+	balloon->stats_timer = TIMER_CLOSED;
+	if (ret == 0)
+		ret = virtio_balloon_set_target(&balloon->dev, options->target);
+	if (ret == 0 && options->stats_every)
+		ret = timer_open(&balloon->stats_timer, loop,
+				 &balloon->dev.lock, ask_for_stats);
 	if (ret == 0)
 		return &balloon->dev;
 	error_set(err, ERROR_IO, -ret, "balloon");
@@ -466,8 +441,7 @@ void virtio_balloon_destroy(struct virtio_device *dev)
 {
 	if (!dev)
 		return;
-	if (from_dev(dev)->stats_timer.fd >= 0)
-		close(from_dev(dev)->stats_timer.fd);
+	timer_close(&from_dev(dev)->stats_timer);
 	virtio_device_destroy(dev);
 	free(from_dev(dev));
 }

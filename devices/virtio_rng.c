@@ -61,13 +61,18 @@ struct virtio_device *virtio_rng_create(const struct guest_mem *mem,
 					struct error *err)
 {
 	struct virtio_device *dev = calloc(1, sizeof(*dev));
+	int ret;
 
 	if (!dev) {
 		error_set(err, ERROR_IO, ENOMEM, "rng");
 		return NULL;
 	}
-	virtio_device_init(dev, &rng_ops, mem, loop, 0, 1, QUEUE_SIZE);
-	return dev;
+	ret = virtio_device_init(dev, &rng_ops, mem, loop, 0, 1, QUEUE_SIZE);
+	if (ret == 0)
+		return dev;
+	error_set(err, ERROR_IO, -ret, "rng");
+	virtio_rng_destroy(dev);
+	return NULL;
 }
 
 void virtio_rng_destroy(struct virtio_device *dev)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/le_types.h"
+#include "devices/virtio/virtio_negotiation.h"
 
 static void must(bool ok, const char *what)
 {
@@ -60,10 +61,21 @@ void fake_attach(struct fake_driver *d, struct virtio_device *dev)
 	must(bus_add(&d->bus, &range, &err) == 0, "bus");
 }
 
+void fake_attach_mock(struct fake_driver *d, struct virtio_device *dev,
+		      struct mock_transport *transport)
+{
+	d->dev = dev;
+	d->mock = transport;
+	mock_transport_attach(transport, dev);
+}
+
 void fake_detach(struct fake_driver *d)
 {
 	virtio_mmio_destroy(d->mmio);
 	d->mmio = NULL;
+	if (d->mock)
+		virtio_device_detach(d->dev);
+	d->mock = NULL;
 	d->bus.count = 0;
 }
 
@@ -113,27 +125,65 @@ uint64_t fake_config(struct fake_driver *d, uint64_t offset, unsigned size)
 	return le64_get(value);
 }
 
+static uint32_t read_status(struct fake_driver *d)
+{
+	return d->mmio ? fake_read(d, VIRTIO_MMIO_STATUS) : d->dev->status;
+}
+
+static void write_status(struct fake_driver *d, uint32_t value)
+{
+	if (d->mmio)
+		fake_write(d, VIRTIO_MMIO_STATUS, value);
+	else
+		virtio_device_write_status(d->dev, value);
+}
+
+static void write_features(struct fake_driver *d, uint32_t word, uint32_t value)
+{
+	if (!d->mmio) {
+		virtio_device_write_features(d->dev, word, value);
+		return;
+	}
+	fake_write(d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, word);
+	fake_write(d, VIRTIO_MMIO_DRIVER_FEATURES, value);
+}
+
 bool fake_negotiate(struct fake_driver *d, uint64_t features)
 {
 	uint32_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
 	features |= 1ULL << VIRTIO_F_VERSION_1;
-	fake_write(d, VIRTIO_MMIO_STATUS, 0);
-	fake_write(d, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
-	fake_write(d, VIRTIO_MMIO_STATUS, status);
-	for (uint32_t half = 0; half < 2; half++) {
-		fake_write(d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, half);
-		fake_write(d, VIRTIO_MMIO_DRIVER_FEATURES,
-			   (uint32_t)(features >> 32 * half));
-	}
-	fake_write(d, VIRTIO_MMIO_STATUS, status | VIRTIO_CONFIG_S_FEATURES_OK);
-	return fake_read(d, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_FEATURES_OK;
+	write_status(d, 0);
+	write_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	write_status(d, status);
+	for (uint32_t word = 0; word < 2; word++)
+		write_features(d, word, (uint32_t)(features >> 32 * word));
+	write_status(d, status | VIRTIO_CONFIG_S_FEATURES_OK);
+	return read_status(d) & VIRTIO_CONFIG_S_FEATURES_OK;
+}
+
+static void call_announce_queue(struct fake_driver *d, unsigned queue)
+{
+	const struct fake_queue *q = &d->queues[queue];
+	struct virtqueue_state *layout =
+		virtio_device_queue_layout(d->dev, queue);
+
+	must(layout, "no queue");
+	layout->size = q->size;
+	layout->desc = q->desc;
+	layout->avail = q->avail;
+	layout->used = q->used;
+	virtio_device_write_ready(d->dev, queue, true);
 }
 
 void fake_announce_queue(struct fake_driver *d, unsigned queue)
 {
 	const struct fake_queue *q = &d->queues[queue];
 
+	if (!d->mmio) {
+		call_announce_queue(d, queue);
+		return;
+	}
 	fake_write(d, VIRTIO_MMIO_QUEUE_SEL, queue);
 	fake_write(d, VIRTIO_MMIO_QUEUE_NUM, q->size);
 	fake_write(d, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)q->desc);
@@ -160,9 +210,7 @@ void fake_setup_queue(struct fake_driver *d, unsigned queue, uint16_t size)
 
 void fake_driver_ok(struct fake_driver *d)
 {
-	fake_write(d, VIRTIO_MMIO_STATUS,
-		   fake_read(d, VIRTIO_MMIO_STATUS) |
-			   VIRTIO_CONFIG_S_DRIVER_OK);
+	write_status(d, read_status(d) | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 void fake_start(struct fake_driver *d, uint64_t features, uint16_t size)
@@ -175,7 +223,7 @@ void fake_start(struct fake_driver *d, uint64_t features, uint16_t size)
 
 bool fake_needs_reset(struct fake_driver *d)
 {
-	return fake_read(d, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET;
+	return read_status(d) & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
 void fake_desc(struct fake_driver *d, uint64_t table, unsigned index,
@@ -243,7 +291,10 @@ uint16_t fake_add(struct fake_driver *d, unsigned queue,
 
 void fake_kick(struct fake_driver *d, unsigned queue)
 {
-	fake_write(d, VIRTIO_MMIO_QUEUE_NOTIFY, queue);
+	if (d->mmio)
+		fake_write(d, VIRTIO_MMIO_QUEUE_NOTIFY, queue);
+	else
+		virtio_device_kick(d->dev, queue);
 }
 
 uint16_t fake_used_idx(struct fake_driver *d, unsigned queue)

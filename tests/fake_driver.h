@@ -1,7 +1,8 @@
-/* The guest side of a virtio-mmio device, in plain memory: for unit tests and
- * fuzzers. Registers go over a bus, as from a vCPU; rings and buffers lie in
- * malloc'd "RAM". Kicks are register writes; the event loop runs when a test
- * says so. One thread. Failures of the host abort.
+/* The guest side of a virtio device, in plain memory: for unit tests and
+ * fuzzers. Behind virtio-mmio, registers go over a bus, as from a vCPU; behind
+ * the mock transport, the device is called. Rings and buffers lie in malloc'd
+ * "RAM". Kicks are register writes; the event loop runs when a test says so.
+ * One thread. Failures of the host abort.
  */
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "base/guest_mem.h"
 #include "devices/virtio/virtio_device.h"
 #include "devices/virtio/virtio_mmio.h"
+#include "tests/mock_transport.h"
 
 #define FAKE_RAM_BASE 0x100000ULL /* guest physical address */
 #define FAKE_RAM_SIZE (1u << 20)
@@ -39,7 +41,8 @@ struct fake_driver {
 	struct bus bus;
 	int irq_fd;
 	struct virtio_device *dev;
-	struct virtio_mmio *mmio;
+	struct virtio_mmio *mmio; /* the transport: one of these two */
+	struct mock_transport *mock;
 	struct fake_queue queues[VIRTIO_QUEUES_MAX];
 };
 
@@ -49,8 +52,10 @@ struct fake_buffer {
 };
 
 void fake_init(struct fake_driver *d);
-/* Puts dev behind a transport. */
+/* Puts dev behind virtio-mmio, or behind the mock transport. */
 void fake_attach(struct fake_driver *d, struct virtio_device *dev);
+void fake_attach_mock(struct fake_driver *d, struct virtio_device *dev,
+		      struct mock_transport *transport);
 /* Takes the transport away; the device is the caller's to destroy. */
 void fake_detach(struct fake_driver *d);
 void fake_fini(struct fake_driver *d);
@@ -59,7 +64,7 @@ void fake_fini(struct fake_driver *d);
 uint64_t fake_alloc(struct fake_driver *d, size_t size, size_t align);
 void *fake_ptr(struct fake_driver *d, uint64_t gpa);
 
-/* Registers, by offset (VIRTIO_MMIO_*). */
+/* Registers of virtio-mmio, by offset (VIRTIO_MMIO_*). */
 uint32_t fake_read(struct fake_driver *d, uint64_t offset);
 void fake_write(struct fake_driver *d, uint64_t offset, uint32_t value);
 uint64_t fake_config(struct fake_driver *d, uint64_t offset, unsigned size);

@@ -1,6 +1,7 @@
 #include "tests/mock_device.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/container_of.h"
@@ -87,16 +88,23 @@ static const struct virtio_device_ops mock_ops = {
 	.kick_fd = kick_fd,
 };
 
-void mock_init(struct mock_device *mock, const struct guest_mem *mem,
-	       struct event_loop *loop)
+void mock_init_as(struct mock_device *mock, const struct virtio_device_ops *ops,
+		  const struct guest_mem *mem, struct event_loop *loop)
 {
 	memset(mock, 0, sizeof(*mock));
-	virtio_device_init(&mock->dev, &mock_ops, mem, loop,
-			   1ULL << MOCK_FEATURE, 2, MOCK_QUEUE_MAX);
+	if (virtio_device_init(&mock->dev, ops, mem, loop, 1ULL << MOCK_FEATURE,
+			       2, MOCK_QUEUE_MAX))
+		abort();
 	for (unsigned i = 0; i < MOCK_CONFIG; i++)
 		mock->config[i] = (uint8_t)(i + 1);
 	mock->dev.config = mock->config;
 	mock->dev.config_size = MOCK_CONFIG;
 	mock->kick_fd = -1;
 	mock->drain = true;
+}
+
+void mock_init(struct mock_device *mock, const struct guest_mem *mem,
+	       struct event_loop *loop)
+{
+	mock_init_as(mock, &mock_ops, mem, loop);
 }

@@ -22,3 +22,7 @@ struct mock_device {
 
 void mock_init(struct mock_device *mock, const struct guest_mem *mem,
 	       struct event_loop *loop);
+
+/* The same with other ops. */
+void mock_init_as(struct mock_device *mock, const struct virtio_device_ops *ops,
+		  const struct guest_mem *mem, struct event_loop *loop);

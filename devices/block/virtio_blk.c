@@ -134,9 +134,8 @@ static void resume(struct virtio_blk *blk)
 	for (unsigned i = 1; i <= blk->queues; i++) {
 		unsigned queue = (blk->served + i) % blk->queues;
 
-		if (waiting >> queue & 1 &&
-		    !virtio_device_again(&blk->dev, queue))
-			virtio_device_notify(&blk->dev, queue);
+		if (waiting >> queue & 1)
+			virtio_device_again(&blk->dev, queue);
 	}
 }
 
@@ -192,16 +191,42 @@ static const struct virtio_device_ops blk_ops = {
 
 /* --- set-up --- */
 
+/* Whatever this returns, virtio_blk_destroy() takes what it leaves. */
+static int open_all(struct virtio_blk *blk,
+		    const struct virtio_blk_options *options,
+		    const struct guest_mem *mem, struct event_loop *loop)
+{
+	int ret = virtio_device_init(&blk->dev, &blk_ops, mem, loop,
+				     blk_features(blk), blk->queues,
+				     VIRTIO_BLK_QUEUE_SIZE);
+	int limiter = rate_limiter_init(&blk->limiter, &options->limits, loop,
+					&blk->dev.lock, limit_is_over);
+
+	blk->completions = (struct event_source){
+		.fd = wake_open(),
+		.ready = completions_ready,
+		.lock = &blk->dev.lock,
+	};
+	if (blk->completions.fd < 0)
+		return -errno;
+	if (ret || limiter)
+		return ret ? ret : limiter;
+	ret = blk_slots_init(&blk->slots);
+	return ret ? ret : event_loop_add(loop, &blk->completions, EPOLLIN);
+}
+
 struct virtio_device *
 virtio_blk_create(const struct virtio_blk_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err)
 {
 	struct virtio_blk *blk = calloc(1, sizeof(*blk));
-	int ret = -ENOMEM;
+	int ret;
 
-	if (!blk)
-		goto fail;
+	if (!blk) {
+		error_set(err, ERROR_IO, ENOMEM, "virtio-blk");
+		return NULL;
+	}
 	blk->disk = *options->disk;
 	blk->queues = options->queues;
 	blk->unsafe = options->unsafe;
@@ -211,29 +236,12 @@ virtio_blk_create(const struct virtio_blk_options *options,
 	if (options->serial)
 		memcpy(blk->serial, options->serial,
 		       strnlen(options->serial, sizeof(blk->serial)));
-	virtio_device_init(&blk->dev, &blk_ops, mem, loop, blk_features(blk),
-			   blk->queues, VIRTIO_BLK_QUEUE_SIZE);
+	ret = open_all(blk, options, mem, loop);
 	blk_config_fill(blk);
-	ret = rate_limiter_init(&blk->limiter, &options->limits, loop,
-				&blk->dev.lock, limit_is_over);
-	blk->completions = (struct event_source){
-		.fd = wake_open(),
-		.ready = completions_ready,
-		.lock = &blk->dev.lock,
-	};
-	if (ret == 0 && blk->completions.fd < 0)
-		ret = -errno;
 	if (ret == 0)
-		ret = blk_slots_init(&blk->slots);
-	if (ret == 0)
-		ret = event_loop_add(loop, &blk->completions, EPOLLIN);
-	if (ret)
-		goto fail;
-	return &blk->dev;
-fail:
+		return &blk->dev;
 	error_set(err, ERROR_IO, -ret, "virtio-blk");
-	if (blk)
-		virtio_blk_destroy(&blk->dev);
+	virtio_blk_destroy(&blk->dev);
 	return NULL;
 }
 

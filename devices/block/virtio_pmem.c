@@ -245,8 +245,8 @@ virtio_pmem_create(const struct virtio_pmem_options *options,
 						     : block_engine_create;
 	memcpy(&pmem->config.start, &start, sizeof(start));
 	memcpy(&pmem->config.size, &size, sizeof(size));
-	virtio_device_init(&pmem->dev, &pmem_ops, mem, loop, 0, 1,
-			   VIRTIO_PMEM_QUEUE_SIZE);
+	ret = virtio_device_init(&pmem->dev, &pmem_ops, mem, loop, 0, 1,
+				 VIRTIO_PMEM_QUEUE_SIZE);
 	pmem->dev.config = &pmem->config;
 	pmem->dev.config_size = sizeof(pmem->config);
 	pmem->completions = (struct event_source){
@@ -254,9 +254,10 @@ virtio_pmem_create(const struct virtio_pmem_options *options,
 		.ready = completions_ready,
 		.lock = &pmem->dev.lock,
 	};
-	ret = pmem->completions.fd < 0
-		      ? -errno
-		      : event_loop_add(loop, &pmem->completions, EPOLLIN);
+	if (pmem->completions.fd < 0)
+		ret = -errno;
+	if (ret == 0)
+		ret = event_loop_add(loop, &pmem->completions, EPOLLIN);
 	if (ret) {
 		error_set(err, ERROR_IO, -ret, "virtio-pmem");
 		virtio_pmem_destroy(&pmem->dev);

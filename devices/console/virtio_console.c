@@ -127,8 +127,10 @@ static int rx_next(struct virtio_console *console, const uint8_t *data,
 	int ret;
 
 	/* another vCPU may give new ones for ever */
-	if (!console->rx_turn && virtio_device_again(dev, VIRTIO_CONSOLE_RX))
+	if (!console->rx_turn) {
+		virtio_device_again(dev, VIRTIO_CONSOLE_RX);
 		return 0;
+	}
 	ret = virtqueue_pop(vq, &chain);
 	if (ret == 0 && virtqueue_kicks_enable(vq))
 		ret = virtqueue_pop(vq, &chain);
@@ -139,8 +141,7 @@ static int rx_next(struct virtio_console *console, const uint8_t *data,
 	cursor = iov_cursor(chain.iov, chain.in_count);
 	done = iov_write(&cursor, data, len);
 	virtqueue_push(vq, chain.head, (uint32_t)done);
-	if (console->rx_turn)
-		console->rx_turn--;
+	console->rx_turn--;
 	return (int)done;
 }
 
@@ -188,8 +189,7 @@ static void rx_open(struct virtio_console *console)
 
 static void tell_size(struct virtio_console *console)
 {
-	if (virtio_device_up(&console->dev) &&
-	    virtio_has_feature(&console->dev, VIRTIO_CONSOLE_F_SIZE))
+	if (virtio_has_feature(&console->dev, VIRTIO_CONSOLE_F_SIZE))
 		virtio_device_config_changed(&console->dev);
 }
 
@@ -266,18 +266,23 @@ virtio_console_create(const struct virtio_console_options *options,
 	struct virtio_console *console = calloc(1, sizeof(*console));
 	const uint64_t features = 1ULL << VIRTIO_CONSOLE_F_SIZE |
 				  1ULL << VIRTIO_CONSOLE_F_EMERG_WRITE;
+	int ret;
 
 	if (!console) {
 		error_set(err, ERROR_IO, ENOMEM, "virtio console");
 		return NULL;
 	}
-	virtio_device_init(&console->dev, &console_ops, mem, loop, features, 2,
-			   VIRTIO_CONSOLE_QUEUE_SIZE);
+	ret = virtio_device_init(&console->dev, &console_ops, mem, loop,
+				 features, 2, VIRTIO_CONSOLE_QUEUE_SIZE);
 	console->dev.config = &console->state.config;
 	console->dev.config_size = sizeof(console->state.config);
 	console->backend = options->backend;
 	console->backend_ctx = options->backend_ctx;
-	return &console->dev;
+	if (ret == 0)
+		return &console->dev;
+	error_set(err, ERROR_IO, -ret, "virtio console");
+	virtio_console_destroy(&console->dev);
+	return NULL;
 }
 
 void virtio_console_destroy(struct virtio_device *dev)

@@ -79,7 +79,8 @@ static void call_ready(struct event_source *source, uint32_t events)
 
 	(void)events;
 	if (virtio_device_up(dev))
-		dev->transport_ops->queue_interrupt(dev->transport);
+		virtio_device_interrupt_always(dev,
+					       (unsigned)(q - q->net->queues));
 }
 
 /* Somebody deleted the interface. */
@@ -253,6 +254,7 @@ struct virtio_device *vhost_net_create(const struct vhost_net_options *options,
 				       struct error *err)
 {
 	struct vhost_net *net = calloc(1, sizeof(*net));
+	int ret;
 
 	if (!net) {
 		error_set(err, ERROR_IO, ENOMEM, "vhost-net");
@@ -260,15 +262,19 @@ struct virtio_device *vhost_net_create(const struct vhost_net_options *options,
 	}
 	net->kernel = options->kernel;
 	net->backend = options->backend;
-	virtio_device_init(&net->dev, &net_ops, mem, loop, 0, QUEUES,
-			   VHOST_NET_QUEUE_SIZE);
+	ret = virtio_device_init(&net->dev, &net_ops, mem, loop, 0, QUEUES,
+				 VHOST_NET_QUEUE_SIZE);
 	net->dev.features = (options->kernel->features & PASSED) |
 			    options->backend->features |
 			    net_config_features(options->mtu);
 	for (unsigned i = 0; i < QUEUES; i++)
 		init_queue(net, i);
 	init_config(net, options);
-	return &net->dev;
+	if (ret == 0)
+		return &net->dev;
+	error_set(err, ERROR_IO, -ret, "vhost-net");
+	vhost_net_destroy(&net->dev);
+	return NULL;
 }
 
 void vhost_net_destroy(struct virtio_device *dev)

@@ -31,8 +31,7 @@ static struct virtio_net_config *config_of(struct vhost_user_device *vd)
 
 static void link_changed(struct vhost_user_device *vd, bool up)
 {
-	if (net_config_set_link(config_of(vd), up) &&
-	    virtio_device_up(&vd->dev))
+	if (net_config_set_link(config_of(vd), up))
 		virtio_device_config_changed(&vd->dev);
 }
 

@@ -292,10 +292,12 @@ static uint32_t events_wanted(struct net_pair *pair)
 		return events;
 	if (pair->tx_blocked)
 		events |= EPOLLOUT;
+	if (!rx_ready(pair))
+		return events;
 	/* no descriptor tells of a frame that was fetched already */
-	if (rx_ready(pair) &&
-	    !(backend->next &&
-	      virtio_device_again(dev, 2 * pair->index + VIRTIO_NET_RX)))
+	if (backend->next)
+		virtio_device_again(dev, 2 * pair->index + VIRTIO_NET_RX);
+	else
 		events |= EPOLLIN;
 	return events;
 }
@@ -324,8 +326,7 @@ static void watch(struct net_pair *pair)
 
 static void update_link(struct virtio_net *net)
 {
-	if (net_config_set_link(&net->config, link_is_up(net)) &&
-	    (net->dev.status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (net_config_set_link(&net->config, link_is_up(net)))
 		virtio_device_config_changed(&net->dev);
 }
 
@@ -590,20 +591,23 @@ virtio_net_create(const struct virtio_net_options *options,
 {
 	struct virtio_net *net = calloc(
 		1, sizeof(*net) + options->pairs * sizeof(net->pairs[0]));
-	int rx, tx;
+	int ret, rx, tx;
 
 	if (!net) {
 		error_set(err, ERROR_IO, ENOMEM, "virtio-net");
 		return NULL;
 	}
-	virtio_device_init(&net->dev, &net_ops, mem, loop, features_of(options),
-			   2 * options->pairs + 1, VIRTIO_NET_QUEUE_SIZE);
+	ret = virtio_device_init(&net->dev, &net_ops, mem, loop,
+				 features_of(options), 2 * options->pairs + 1,
+				 VIRTIO_NET_QUEUE_SIZE);
 	rx = rate_limiter_init(&net->rx_limiter, &options->rx_limits, loop,
 			       &net->dev.lock, rx_limit_is_over);
 	tx = rate_limiter_init(&net->tx_limiter, &options->tx_limits, loop,
 			       &net->dev.lock, tx_limit_is_over);
-	if (rx || tx) {
-		error_set(err, ERROR_IO, rx ? -rx : -tx, "virtio-net");
+	if (ret == 0)
+		ret = rx ? rx : tx;
+	if (ret) {
+		error_set(err, ERROR_IO, -ret, "virtio-net");
 		virtio_net_destroy(&net->dev);
 		return NULL;
 	}

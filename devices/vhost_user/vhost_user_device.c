@@ -142,8 +142,7 @@ static int renew_queue(struct vhost_queue *q)
 
 	unwatch_queue(q);
 	if (open_eventfds(q) == 0) {
-		vd->dev.transport_ops->kick_fd_changed(vd->dev.transport,
-						       index_of(q));
+		virtio_device_kick_fd_changed(&vd->dev, index_of(q));
 		close(kick);
 		close(call);
 	} else {
@@ -191,7 +190,7 @@ static int take_back(struct vhost_user_device *vd, unsigned queue)
 	if (ret == 0)
 		ret = renew_queue(q);
 	/* the last call of the back-end may not have come */
-	vd->dev.transport_ops->queue_interrupt(vd->dev.transport);
+	virtio_device_interrupt_always(&vd->dev, queue);
 	if (ret == 0)
 		serve_ours(vd, queue);
 	return ret;
@@ -220,7 +219,7 @@ static void call_ready(struct event_source *source, uint32_t events)
 	(void)events;
 	if (!vd->ops->in_order && q->theirs)
 		ring_watch_update(&q->watch, &vd->dev.queues[index_of(q)]);
-	vd->dev.transport_ops->queue_interrupt(vd->dev.transport);
+	virtio_device_interrupt_always(&vd->dev, index_of(q));
 }
 
 /* Requests may be there already, for which no kick will come. */
@@ -310,8 +309,7 @@ static void take_config(struct vhost_user_device *vd)
 		return;
 	memcpy(before, vd->config, sizeof(before));
 	vd->ops->take_config(vd);
-	if (memcmp(before, vd->config, sizeof(before)) != 0 &&
-	    virtio_device_up(&vd->dev))
+	if (memcmp(before, vd->config, sizeof(before)) != 0)
 		virtio_device_config_changed(&vd->dev);
 }
 
@@ -420,16 +418,17 @@ void vhost_user_device_write_config(struct vhost_user_device *vd, size_t offset,
 		lost_by_us(vd);
 }
 
-static void init(struct vhost_user_device *vd,
-		 const struct vhost_user_device_options *options,
-		 const struct guest_mem *mem, struct event_loop *loop)
+static int init(struct vhost_user_device *vd,
+		const struct vhost_user_device_options *options,
+		const struct guest_mem *mem, struct event_loop *loop)
 {
 	const struct vhost_user_offer *offer = vhost_user_offer(options->conn);
+	int ret;
 
 	vd->ops = options->ops;
 	vd->conn = options->conn;
-	virtio_device_init(&vd->dev, options->device_ops, mem, loop, 0,
-			   options->queue_count, options->queue_size);
+	ret = virtio_device_init(&vd->dev, options->device_ops, mem, loop, 0,
+				 options->queue_count, options->queue_size);
 	vd->needed = offer->features &
 		     (options->features | RING_FEATURES |
 		      1ULL << VIRTIO_F_VERSION_1) &
@@ -450,6 +449,7 @@ static void init(struct vhost_user_device *vd,
 		};
 	if (vd->ops->take_config)
 		vd->ops->take_config(vd);
+	return ret;
 }
 
 struct vhost_user_device *
@@ -461,9 +461,10 @@ vhost_user_device_create(const struct vhost_user_device_options *options,
 	int ret = -ENOMEM;
 
 	if (vd) {
-		init(vd, options, mem, loop);
-		ret = vhost_user_attach(vd->conn, loop, &vd->dev.lock,
-					&conn_events, vd);
+		ret = init(vd, options, mem, loop);
+		if (ret == 0)
+			ret = vhost_user_attach(vd->conn, loop, &vd->dev.lock,
+						&conn_events, vd);
 	}
 	if (ret == 0)
 		return vd;

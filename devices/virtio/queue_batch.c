@@ -1,11 +1,7 @@
 #include "devices/virtio/queue_batch.h"
 
-#include <string.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
 #include "base/container_of.h"
-#include "base/log.h"
+#include "devices/virtio/virtio_device.h"
 
 #define BATCH_MAX 32
 
@@ -30,53 +26,27 @@ static void set_length(struct queue_batch *batch, unsigned length)
 	batch->longer = false;
 }
 
-static bool timer_set(struct queue_batch *batch)
-{
-	struct itimerspec when = {
-		.it_value.tv_nsec =
-			WAIT_FIRST_NS + WAIT_NS * queue_of(batch)->batch,
-	};
-
-	return timerfd_settime(batch->timer.fd, 0, &when, NULL) == 0;
-}
-
-static bool timer_open(struct queue_batch *batch)
-{
-	if (batch->timer.fd >= 0)
-		return true;
-	batch->timer.fd =
-		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (batch->timer.fd >= 0 &&
-	    event_loop_add(batch->dev->loop, &batch->timer, EPOLLIN) == 0)
-		return true;
-	queue_batch_close(batch);
-	return false;
-}
-
 static void serve(struct queue_batch *batch)
 {
+	unsigned length;
+
 	virtio_device_notify(batch->dev, batch->queue);
-	if (queue_of(batch)->batch == 1)
-		return;
-	/* The driver must not be left waiting for ever, nor a broken one be
-	 * waited for. */
-	if (!virtio_device_up(batch->dev) || !timer_set(batch)) {
+	length = queue_of(batch)->batch;
+	/* A broken driver is not waited for; any other one must not be left
+	 * waiting for ever. */
+	if (!virtio_device_up(batch->dev))
 		set_length(batch, 1);
-		virtio_device_notify(batch->dev, batch->queue);
-	}
+	else if (length > 1)
+		timer_set_ns(&batch->timer, WAIT_FIRST_NS + WAIT_NS * length);
 }
 
-static void timer_ready(struct event_source *source, uint32_t events)
+static void wait_is_over(struct timer *timer)
 {
 	struct queue_batch *batch =
-		container_of(source, struct queue_batch, timer);
+		container_of(timer, struct queue_batch, timer);
 	struct virtqueue *vq = queue_of(batch);
 	unsigned waiting = virtqueue_waiting(vq);
-	uint64_t count;
 
-	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
-		return; /* a kick came first */
 	if (!waiting) {
 		/* idle: the next one is not to wait, but may begin a burst */
 		set_length(batch, 1);
@@ -92,11 +62,22 @@ void queue_batch_init(struct queue_batch *batch, struct virtio_device *dev,
 		      unsigned queue)
 {
 	*batch = (struct queue_batch){
-		.timer = { .fd = -1, .ready = timer_ready, .lock = &dev->lock },
+		.timer = TIMER_CLOSED,
 		.dev = dev,
 		.queue = queue,
 		.interval = INTERVAL_MIN,
 	};
+}
+
+int queue_batch_open(struct queue_batch *batch)
+{
+	return timer_open(&batch->timer, batch->dev->loop, &batch->dev->lock,
+			  wait_is_over);
+}
+
+void queue_batch_close(struct queue_batch *batch)
+{
+	timer_close(&batch->timer);
 }
 
 static bool may_grow(const struct virtqueue *vq)
@@ -113,19 +94,19 @@ void queue_batch_kick(struct queue_batch *batch)
 	if (batch->longer && batch->interval > INTERVAL_MIN)
 		batch->interval /= 2;
 	batch->longer = false;
-	if (may_grow(vq) && ++batch->kicks >= batch->interval &&
-	    timer_open(batch)) {
+	if (may_grow(vq) && ++batch->kicks >= batch->interval) {
 		set_length(batch, 2 * vq->batch);
 		batch->longer = true;
 	}
 	serve(batch);
 }
 
-void queue_batch_close(struct queue_batch *batch)
+void queue_batch_stop(struct queue_batch *batch)
 {
-	if (batch->timer.fd < 0)
+	if (batch->timer.source.fd < 0)
 		return;
-	event_loop_remove(batch->dev->loop, &batch->timer);
-	close(batch->timer.fd);
-	queue_batch_init(batch, batch->dev, batch->queue);
+	timer_stop(&batch->timer);
+	batch->kicks = 0;
+	batch->interval = INTERVAL_MIN;
+	batch->longer = false;
 }

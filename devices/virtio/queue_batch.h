@@ -9,17 +9,18 @@
  * before it, and batches become longer; a timer ends the wait for those that
  * do not come, and batches become as short as what there was.
  *
- * A transport embeds one per queue. All functions run under the device's
- * mutex.
+ * A device embeds one per queue. All functions run under the device's lock.
  */
 #pragma once
 
 #include <stdbool.h>
 
-#include "devices/virtio/virtio_device.h"
+#include "base/timer.h"
+
+struct virtio_device;
 
 struct queue_batch {
-	struct event_source timer; /* fd is a timerfd, -1 while closed */
+	struct timer timer;
 	struct virtio_device *dev;
 	unsigned queue;
 	unsigned kicks;	   /* since the length of batches changed */
@@ -27,11 +28,16 @@ struct queue_batch {
 	bool longer;	   /* one is tried */
 };
 
+/* Leaves what queue_batch_close() takes. */
 void queue_batch_init(struct queue_batch *batch, struct virtio_device *dev,
 		      unsigned queue);
 
-/* A kick that is a register write. */
+/* 0 or -errno, with nothing left open. */
+int queue_batch_open(struct queue_batch *batch);
+void queue_batch_close(struct queue_batch *batch);
+
+/* A kick that arrived in a vCPU's thread. The batch is open. */
 void queue_batch_kick(struct queue_batch *batch);
 
-/* Back to the state after queue_batch_init(). */
-void queue_batch_close(struct queue_batch *batch);
+/* The queue is about to be reset: the timer does not ring any more. */
+void queue_batch_stop(struct queue_batch *batch);

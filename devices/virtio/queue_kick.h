@@ -1,52 +1,43 @@
 /* Kicks of one virtqueue that arrive in the device's event loop: by an
- * ioeventfd, or because a turn ended with work left over. Or, by an ioeventfd,
- * where somebody else serves the queue.
+ * ioeventfd, or because a turn ended with work left over. The ioeventfd may
+ * also be another one, where somebody else serves the queue.
  *
- * A transport embeds one per queue. All functions run under the device's
- * mutex.
+ * A device embeds one per queue. All functions run under the device's lock.
  */
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
-#include "devices/virtio/virtio_device.h"
+#include "base/event_loop.h"
 
-/* How a transport asks for ioeventfds: writes of the 32-bit value datum to
- * the guest physical address addr signal fd instead of leaving the kernel.
- * 0 or -errno. */
-struct virtio_kick_ops {
-	int (*attach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
-	void (*detach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
-};
+struct virtio_device;
 
 struct queue_kick {
-	struct event_source source; /* fd is an eventfd, -1 while closed */
+	struct event_source source; /* fd is an eventfd; -1: not open */
 	struct virtio_device *dev;
 	unsigned queue;
-	const struct virtio_kick_ops *ops; /* NULL while not attached */
-	void *ctx;
-	int fd; /* what is attached */
-	uint64_t addr;
+	int attached; /* the transport's ioeventfd; -1: none */
 };
 
+/* Leaves what queue_kick_close() takes. */
 void queue_kick_init(struct queue_kick *kick, struct virtio_device *dev,
 		     unsigned queue);
 
-/* From now on kicks at addr arrive in the event loop, or at the device's own
- * eventfd where it has one (fd not -1). Where that cannot be had, it logs why,
- * and the kicks stay register writes. */
-void queue_kick_attach(struct queue_kick *kick,
-		       const struct virtio_kick_ops *ops, void *ctx,
-		       uint64_t addr, int fd);
+/* 0 or -errno, with nothing left open. */
+int queue_kick_open(struct queue_kick *kick);
+void queue_kick_close(struct queue_kick *kick);
 
-/* The device's own eventfd is another one, if kicks arrive at one at all; both
- * are open. */
+/* From now on kicks arrive in the event loop or, where fd is not -1, at that
+ * eventfd. Where the transport cannot do that, this logs why, and kicks still
+ * arrive at virtio_device_kick(). */
+void queue_kick_attach(struct queue_kick *kick, int fd);
+
+/* Kicks arrive at another eventfd than before, if they arrive at one at all.
+ * Both are open. */
 void queue_kick_move(struct queue_kick *kick, int fd);
 
-/* Has the event loop notify the device, as if the driver had kicked. False
- * when there is no descriptor left for it. */
-bool queue_kick_again(struct queue_kick *kick);
+/* Has the event loop notify the device, as if the driver had kicked. */
+void queue_kick_again(struct queue_kick *kick);
 
-/* Undoes attach and again; no notification comes after it. */
-void queue_kick_close(struct queue_kick *kick);
+/* Undoes attach and again: no notification comes after it. */
+void queue_kick_stop(struct queue_kick *kick);

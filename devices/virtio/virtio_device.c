@@ -8,12 +8,23 @@
 #include "base/fair_lock.h"
 #include "base/log.h"
 
-void virtio_device_init(struct virtio_device *dev,
-			const struct virtio_device_ops *ops,
-			const struct guest_mem *mem, struct event_loop *loop,
-			uint64_t features, unsigned queue_count,
-			uint16_t queue_size)
+static int open_queue(struct virtio_device *dev, unsigned queue)
 {
+	int ret = queue_kick_open(&dev->kicks[queue]);
+
+	if (ret == 0 && dev->kick_inline && dev->ops->batched)
+		ret = queue_batch_open(&dev->batches[queue]);
+	return ret;
+}
+
+int virtio_device_init(struct virtio_device *dev,
+		       const struct virtio_device_ops *ops,
+		       const struct guest_mem *mem, struct event_loop *loop,
+		       uint64_t features, unsigned queue_count,
+		       uint16_t queue_size)
+{
+	int ret = 0;
+
 	assert(queue_count <= VIRTIO_QUEUES_MAX);
 	dev->ops = ops;
 	dev->mem = mem;
@@ -23,14 +34,31 @@ void virtio_device_init(struct virtio_device *dev,
 			1ULL << VIRTIO_RING_F_EVENT_IDX |
 			1ULL << VIRTIO_RING_F_INDIRECT_DESC;
 	dev->queue_count = queue_count;
-	for (unsigned i = 0; i < queue_count; i++)
-		virtqueue_init(&dev->queues[i], queue_size);
 	fair_lock_init(&dev->lock);
+	for (unsigned i = 0; i < queue_count; i++) {
+		virtqueue_init(&dev->queues[i], queue_size);
+		queue_kick_init(&dev->kicks[i], dev, i);
+		queue_batch_init(&dev->batches[i], dev, i);
+	}
+	for (unsigned i = 0; i < queue_count && ret == 0; i++)
+		ret = open_queue(dev, i);
+	return ret;
 }
 
 void virtio_device_destroy(struct virtio_device *dev)
 {
+	for (unsigned i = 0; i < dev->queue_count; i++) {
+		queue_kick_close(&dev->kicks[i]);
+		queue_batch_close(&dev->batches[i]);
+	}
 	pthread_mutex_destroy(&dev->lock);
+}
+
+void virtio_device_kick_in_loop(struct virtio_device *dev)
+{
+	dev->kick_inline = false;
+	for (unsigned i = 0; i < dev->queue_count; i++)
+		queue_batch_close(&dev->batches[i]);
 }
 
 bool virtio_device_up(const struct virtio_device *dev)
@@ -57,32 +85,43 @@ void virtio_device_serve(struct virtio_device *dev, unsigned queue,
 
 	do {
 		virtqueue_kicks_disable(vq);
-		while ((ret = next(dev, vq)) > 0) {
+		while ((ret = next(dev, vq)) > 0 && cost + (unsigned)ret < turn)
 			cost += (unsigned)ret;
-			if (cost >= turn && virtio_device_again(dev, queue))
-				goto out;
-		}
 	} while (ret == 0 && virtqueue_kicks_enable(vq));
-	if (ret == -EPROTO)
+	if (ret > 0)
+		virtio_device_again(dev, queue);
+	else if (ret == -EPROTO)
 		virtio_device_broken(dev, "bad ring or request");
-out:
 	virtio_device_interrupt(dev, queue);
 }
 
-bool virtio_device_again(struct virtio_device *dev, unsigned queue)
+void virtio_device_again(struct virtio_device *dev, unsigned queue)
 {
-	return dev->transport_ops->queue_again(dev->transport, queue);
+	queue_kick_again(&dev->kicks[queue]);
 }
 
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue)
 {
 	if (virtqueue_needs_interrupt(&dev->queues[queue]))
-		dev->transport_ops->queue_interrupt(dev->transport);
+		virtio_device_interrupt_always(dev, queue);
+}
+
+void virtio_device_interrupt_always(struct virtio_device *dev, unsigned queue)
+{
+	dev->transport_ops->interrupt(dev->transport, queue);
+}
+
+void virtio_device_kick_fd_changed(struct virtio_device *dev, unsigned queue)
+{
+	queue_kick_move(&dev->kicks[queue], dev->ops->kick_fd(dev, queue));
 }
 
 void virtio_device_config_changed(struct virtio_device *dev)
 {
-	dev->transport_ops->config_interrupt(dev->transport);
+	dev->config_generation++;
+	/* 2.1.2: no notification before the driver is up */
+	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		dev->transport_ops->config_changed(dev->transport);
 }
 
 void virtio_device_broken(struct virtio_device *dev, const char *why)

@@ -1,11 +1,15 @@
-/* What a virtio device is to its transport, and the transport to it
- * (virtio 1.2, chapter 2).
+/* A virtio device as its model sees it (virtio 1.2, chapter 2).
  *
- * A device model embeds a struct virtio_device and gives it const ops; it
- * does not know on which transport it sits. The transport owns negotiation
- * and registers; it calls the ops under the device's mutex, from a vCPU
- * thread or the device's event loop. The device tells the driver about used
- * buffers and configuration changes by the two functions at the end.
+ * A device model embeds a struct virtio_device and gives it const ops. It says
+ * "interrupt queue q" or "the configuration changed", and does not know which
+ * transport carries that to the driver. What a driver asks of a device stands
+ * in virtio_negotiation.h, which transports call.
+ *
+ * Threads: every function below, and every one of the ops, is called with the
+ * device's lock held, from a vCPU's thread or the device's event loop. The bus
+ * and the loop take the lock, so that a device model never does. Only
+ * virtio_device_init() and virtio_device_destroy() are called without it:
+ * nobody else knows of the device then.
  */
 #pragma once
 
@@ -16,6 +20,8 @@
 
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
+#include "devices/virtio/queue_batch.h"
+#include "devices/virtio/queue_kick.h"
 #include "devices/virtio/virtqueue.h"
 
 #define VIRTIO_QUEUES_MAX 17 /* eight pairs and control of a network card */
@@ -32,17 +38,17 @@ struct virtio_device_ops {
 	/* The driver kicked this queue, which is ready and started. */
 	void (*notify)(struct virtio_device *dev, unsigned queue);
 
-	/* For queues that another process or the kernel serves: the eventfd of
-	 * a ready queue's kicks, asked for after activate(), the device's own
-	 * until queue_stop(), or until there is another one, of which
-	 * kick_fd_changed() of the transport is told while both are open.
-	 * notify is for kicks that come by other ways. NULL where kicks are for
-	 * notify. */
+	/* For queues that another process or the kernel serves: the eventfd
+	 * that the kicks of a ready queue go to. It is asked for after
+	 * activate(). It stays the device's, which keeps it open until
+	 * queue_stop(), or until virtio_device_kick_fd_changed() has returned.
+	 * Kicks that come by other ways go to notify(). NULL, or -1, where all
+	 * kicks go to notify(). */
 	int (*kick_fd)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver takes a queue back: by itself, or by a reset, which stops
-	 * all of them. On return nothing of the device touches its rings and
-	 * buffers any more; the transport then resets it. May be NULL. */
+	 * all queues. On return nothing of the device touches the queue's rings
+	 * and buffers any more. May be NULL. */
 	void (*queue_stop)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver wrote configuration space; the range lies inside it.
@@ -63,11 +69,20 @@ struct virtio_device_ops {
 	bool batched;
 };
 
+/* What a device asks of its transport. */
 struct virtio_transport_ops {
-	void (*queue_interrupt)(void *transport);
-	void (*config_interrupt)(void *transport);
-	bool (*queue_again)(void *transport, unsigned queue);
-	void (*kick_fd_changed)(void *transport, unsigned queue);
+	/* Buffers of this queue were used. */
+	void (*interrupt)(void *transport, unsigned queue);
+
+	/* The configuration changed. The driver is up. */
+	void (*config_changed)(void *transport);
+
+	/* Has the driver's kicks of this queue signal the eventfd from now on,
+	 * rather than arrive at virtio_device_kick(). fd stays open until
+	 * detach_kick(). A transport that never does that returns 0 as well.
+	 * -errno when the host has no more of what it takes. */
+	int (*attach_kick)(void *transport, unsigned queue, int fd);
+	void (*detach_kick)(void *transport, unsigned queue, int fd);
 };
 
 struct virtio_device {
@@ -76,7 +91,7 @@ struct virtio_device {
 	struct event_loop *loop;
 	pthread_mutex_t lock;
 
-	/* Serve kicks where they arrive, in the vCPU thread, rather than in
+	/* Serve kicks where they arrive, in the vCPU's thread, rather than in
 	 * the event loop by an ioeventfd. For devices that answer most
 	 * requests at once, without blocking, and have no event loop to
 	 * themselves. */
@@ -85,24 +100,35 @@ struct virtio_device {
 	uint64_t features; /* offered; VERSION_1 and the ring ones included */
 	uint64_t driver_features; /* acknowledged, valid after FEATURES_OK */
 	uint32_t status;	  /* virtio 1.2, 2.1 */
-	const void *config;	  /* configuration space; the device's */
+	uint32_t config_generation;
+	const void *config; /* configuration space; the device's */
 	size_t config_size;
 
 	unsigned queue_count;
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
+	struct queue_kick kicks[VIRTIO_QUEUES_MAX];
+	struct queue_batch batches[VIRTIO_QUEUES_MAX];
 
-	const struct virtio_transport_ops *transport_ops;
+	const struct virtio_transport_ops *transport_ops; /* NULL: none */
 	void *transport;
 };
 
 /* features are the device's own; VERSION_1, EVENT_IDX and INDIRECT_DESC are
- * added. mem and loop outlive the device. */
-void virtio_device_init(struct virtio_device *dev,
-			const struct virtio_device_ops *ops,
-			const struct guest_mem *mem, struct event_loop *loop,
-			uint64_t features, unsigned queue_count,
-			uint16_t queue_size);
+ * added. mem and loop outlive the device. Opens all descriptors that queues
+ * ever need. 0, or -errno when there are no more; virtio_device_destroy() takes
+ * either. */
+int virtio_device_init(struct virtio_device *dev,
+		       const struct virtio_device_ops *ops,
+		       const struct guest_mem *mem, struct event_loop *loop,
+		       uint64_t features, unsigned queue_count,
+		       uint16_t queue_size);
+
+/* The transport is gone. */
 void virtio_device_destroy(struct virtio_device *dev);
+
+/* The event loop has only this device to serve, and gets all kicks. Before the
+ * driver is up. */
+void virtio_device_kick_in_loop(struct virtio_device *dev);
 
 static inline bool virtio_has_feature(const struct virtio_device *dev,
 				      unsigned bit)
@@ -114,8 +140,8 @@ static inline bool virtio_has_feature(const struct virtio_device *dev,
  * and buffers pushed. */
 bool virtio_device_up(const struct virtio_device *dev);
 
-/* The driver kicked a queue, whatever it may be: notifies the device if it is
- * up and has such a queue. For transports. */
+/* Calls ops->notify for a queue that may be served; does nothing for another
+ * one. queue: any number. */
 void virtio_device_notify(struct virtio_device *dev, uint32_t queue);
 
 /* Serves a queue until it is empty, and interrupts the driver at the end if it
@@ -130,12 +156,19 @@ void virtio_device_serve(struct virtio_device *dev, unsigned queue,
 				     struct virtqueue *vq));
 
 /* Has ops->notify called for the queue once more, from the event loop, after
- * other devices had their turn. How a device bounds the work of one turn.
- * False when that cannot be had; the device then goes on by itself. */
-bool virtio_device_again(struct virtio_device *dev, unsigned queue);
+ * other devices had their turn. A device bounds the work of one turn by it. */
+void virtio_device_again(struct virtio_device *dev, unsigned queue);
 
 /* Interrupts the driver if it wants to hear of what was pushed to queue. */
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue);
+
+/* Interrupts the driver for a queue that somebody else serves, who has asked
+ * the driver already. */
+void virtio_device_interrupt_always(struct virtio_device *dev, unsigned queue);
+
+/* Kicks go to another eventfd now, which ops->kick_fd returns. The one before
+ * is still open. */
+void virtio_device_kick_fd_changed(struct virtio_device *dev, unsigned queue);
 
 /* Tells the driver that configuration space changed; by an interrupt, if it is
  * up. */

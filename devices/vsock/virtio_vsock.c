@@ -134,12 +134,9 @@ static void tx_serve(struct virtio_vsock *vsock)
 static void serve(struct virtio_vsock *vsock)
 {
 	rx_serve(vsock);
-	while (vsock->tx_blocked && vsock_mux_may_receive(vsock->mux)) {
+	if (vsock->tx_blocked && vsock_mux_may_receive(vsock->mux)) {
 		vsock->tx_blocked = false;
-		if (virtio_device_again(&vsock->dev, VIRTIO_VSOCK_TX))
-			return;
-		tx_serve(vsock);
-		rx_serve(vsock);
+		virtio_device_again(&vsock->dev, VIRTIO_VSOCK_TX);
 	}
 }
 
@@ -202,23 +199,26 @@ virtio_vsock_create(const struct virtio_vsock_options *options,
 		.ctx = vsock,
 	};
 	le64_t cid = le64(options->guest_cid);
+	int ret;
 
 	if (!vsock) {
 		error_set(err, ERROR_IO, ENOMEM, "vsock");
 		return NULL;
 	}
 	mux_options.lock = &vsock->dev.lock;
-	vsock->mux = vsock_mux_create(&mux_options, err);
-	if (!vsock->mux) {
-		free(vsock);
-		return NULL;
-	}
-	virtio_device_init(&vsock->dev, &vsock_ops, mem, loop, 1ULL << F_STREAM,
-			   3, VIRTIO_VSOCK_QUEUE_SIZE);
+	ret = virtio_device_init(&vsock->dev, &vsock_ops, mem, loop,
+				 1ULL << F_STREAM, 3, VIRTIO_VSOCK_QUEUE_SIZE);
 	memcpy(&vsock->config.guest_cid, &cid, sizeof(cid));
 	vsock->dev.config = &vsock->config;
 	vsock->dev.config_size = sizeof(vsock->config);
-	return &vsock->dev;
+	if (ret)
+		error_set(err, ERROR_IO, -ret, "vsock");
+	else
+		vsock->mux = vsock_mux_create(&mux_options, err);
+	if (vsock->mux)
+		return &vsock->dev;
+	virtio_vsock_destroy(&vsock->dev);
+	return NULL;
 }
 
 void virtio_vsock_destroy(struct virtio_device *dev)

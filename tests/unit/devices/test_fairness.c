@@ -133,11 +133,15 @@ static void virtio_devices_let_the_event_loop_in(void **state)
 	static const struct virtio_device_ops ops = { 0 };
 	static const struct guest_mem mem;
 	static struct virtio_device dev;
+	struct error err;
+	struct event_loop *loop = event_loop_create(&err);
 
 	(void)state;
-	virtio_device_init(&dev, &ops, &mem, NULL, 0, 1, 8);
+	assert_int_equal(virtio_device_init(&dev, &ops, &mem, loop, 0, 1, 8),
+			 0);
 	expect_turns(&dev.lock);
 	virtio_device_destroy(&dev);
+	event_loop_destroy(loop);
 }
 
 static void the_serial_port_lets_the_event_loop_in(void **state)

@@ -104,7 +104,7 @@ static struct virtio_device *create_here(struct machine_device *device,
 		return NULL;
 	dev = virtio_blk_create(&options, &machine->memory->all, loop, err);
 	if (dev && disk->iothread) /* which takes work off the vCPUs */
-		dev->kick_inline = false;
+		virtio_device_kick_in_loop(dev);
 	return dev;
 }
 

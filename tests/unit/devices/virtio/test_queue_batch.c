@@ -22,13 +22,17 @@ static void notify(struct virtio_device *dev, unsigned queue)
 
 static const struct virtio_device_ops ops = {
 	.notify = notify,
+	.kick_inline = true,
 	.batched = true,
 };
 
+static int setup_batched(void **state)
+{
+	return setup_as(state, &ops);
+}
+
 static void start(struct fixture *f, uint64_t features)
 {
-	f->mock.dev.ops = &ops;
-	f->mock.dev.kick_inline = true;
 	fake_start(&f->d, features, SIZE);
 }
 
@@ -166,7 +170,8 @@ static void a_ring_that_breaks_while_it_waits(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, setup_batched, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_driver_with_many_collects_them),
 		TEST(a_driver_that_waits_does_so_seldom),

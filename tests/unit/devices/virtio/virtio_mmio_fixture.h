@@ -18,15 +18,23 @@ struct fixture {
 	struct mock_device mock;
 };
 
-static inline int setup(void **state)
+static inline int setup_as(void **state, const struct virtio_device_ops *ops)
 {
 	static struct fixture f;
 
 	fake_init(&f.d);
-	mock_init(&f.mock, &f.d.mem, f.d.loop);
+	if (ops)
+		mock_init_as(&f.mock, ops, &f.d.mem, f.d.loop);
+	else
+		mock_init(&f.mock, &f.d.mem, f.d.loop);
 	fake_attach(&f.d, &f.mock.dev);
 	*state = &f;
 	return 0;
+}
+
+static inline int setup(void **state)
+{
+	return setup_as(state, NULL);
 }
 
 static inline int teardown(void **state)
