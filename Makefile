@@ -2,7 +2,7 @@
 #
 #   make            build/onggi
 #   make run        boot a Debian guest (CMD='...' runs one command in it)
-#   make check      build and run every test
+#   make check      build and run every test (STAGE="lint unit": some of them)
 #   make static     build/onggi-static, one stripped static binary
 #   make install    to PREFIX (/usr/local), under DESTDIR
 #   make images     build all guest images
@@ -150,7 +150,7 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(TEST_SUPPORT) \
 
 check:
 	$(Q)tools/install-packages check
-	$(Q)tests/check
+	$(Q)tests/check $(STAGE)
 
 # --- benchmarks ---
 
