@@ -1,4 +1,4 @@
-"""How tests/check runs its steps."""
+"""How tests are run: the steps of tests/check, and one test by itself."""
 
 import signal
 import subprocess
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from common import onggi, wait_for_file, wait_until
+from common import onggi, run_tool, wait_for_file, wait_until
 
 
 def check(tmp_path, script, **options):
@@ -107,3 +107,33 @@ def is_alive(pid):
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("name, some", [
+    ("", ["usage: make test-one NAME=TEST [ARCH=arm64]"]),
+    ("no_such_test", ["  tests/unit/base/test_bus", "  tests/fuzz/fuzz_config",
+                      "  tests/boot/test_boot.py"]),
+    ("vsock", ["  tests/unit/devices/vsock/test_vsock_mux",
+               "  tests/cli/test_vsock.py", "  tests/boot/test_vsock.py"]),
+    ("test_bus::one", ["  tests/cli/test_make.py"]),
+    ("test_make.py::none",
+     ["  tests/cli/test_make.py::test_a_prefix_may_hold_blanks"])])
+def test_a_name_that_means_no_single_test_lists_some(name, some):
+    result = run_tool("tests/one", name)
+    assert (result.returncode, result.stdout) == (64, "")
+    assert set(some) <= set(result.stderr.splitlines())
+
+
+@pytest.mark.parametrize("name", ["bus", "test_bus", "base/test_bus",
+                                  "tests/unit/base/test_bus"])
+def test_one_unit_test_runs(name):
+    result = run_tool("make", "test-one", f"NAME={name}")
+    assert result.returncode == 0, result.stderr
+    assert "+ build/asan/tests/unit/base/test_bus\n" in result.stdout
+
+
+def test_one_test_of_the_program_runs():
+    node = "tests/cli/test_make.py::test_a_prefix_may_hold_blanks"
+    result = run_tool("tests/one", node.removeprefix("tests/"))
+    assert result.returncode == 0, result.stderr
+    assert f" {node}\n" in result.stdout and "1 passed" in result.stdout
