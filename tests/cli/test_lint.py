@@ -41,3 +41,25 @@ def test_an_exception_must_be_needed(tree):
     assert result.returncode == 1
     assert ("bench/netload.c: is not too long any more: no exception is needed"
             in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("name, include, complaint", [
+    ("devices/block/a.c", "devices/virtio/b.h", ""),
+    ("devices/block/a.c", "devices/block/b.h", ""),
+    ("devices/a.c", "devices/b.h", ""),
+    ("devices/block/a.c", "devices/net/b.h",
+     "devices/block/ does not know devices/net/b.h"),
+    ("devices/block/x86_64/a.h", "devices/b.h",
+     "devices/block/ does not know devices/b.h"),
+    ("devices/a.c", "vmm/host/b.h", "devices/ does not know vmm/host/b.h"),
+    ("base/a.c", "tests/b.h", "base/ does not know tests/b.h"),
+    ("vmm/machine/a.c", "vmm/host/b.h", ""),
+    ("vmm/host/a.c", "vmm/machine/b.h",
+     "vmm/host/ does not know vmm/machine/b.h"),
+    ("vmm/new/a.c", "base/b.h",
+     "its folder has no row in tests/lint/layers.sh")])
+def test_an_arrow_that_is_not_drawn_is_named(tree, name, include, complaint):
+    root = tree(name, f'#include <a/b.h>\n#  include "{include}"\n')
+    lines = run_tool("tests/lint/layers.sh", cwd=root).stdout.splitlines()
+    assert [line for line in lines if line.startswith(name)] == (
+        [f"{name}:2: {complaint}"] if complaint else [])
