@@ -2,6 +2,7 @@
 # The arrows of ARCHITECTURE.md: who may include whom.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/lint/files.sh
 
 bad=0
 
@@ -32,8 +33,7 @@ vmm/machine         base abi devices boot vmm/config vmm/host
 # "FILE:LINE:PATH" for each file that is included by its path.
 list_includes() {
     local include='^[[:space:]]*#[[:space:]]*include[[:space:]]*"'
-    find . \( -path ./build -o -path ./tests -o -path ./.git \) -prune -o \
-        -name '*.[ch]' -printf '%P\n' | xargs grep -HnE "$include[^\"]*/" |
+    list_code | xargs grep -HnE "$include[^\"]*/" |
         sed -E 's/#[^"]*"([^"]*)".*/\1/'
 }
 

@@ -4,6 +4,7 @@
 # listed here with its reason, for as long as it is longer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/lint/files.sh
 
 # FILE or FILE:FUNCTION, and the reason.
 exceptions='
@@ -32,18 +33,13 @@ command -v ctags >/dev/null || {
     exit 1
 }
 
-list_files() {
-    find . \( -path ./build -o -path ./tests -o -path ./.git \) -prune -o \
-        -name '*.[ch]' -printf '%P\n'
-}
-
 # "FILE LINES" or "FILE:FUNCTION LINES" for whatever is too long.
 long_files() {
-    list_files | xargs wc -l | awk '$2 != "total" && $1 >= 400 { print $2, $1 }'
+    list_code | xargs wc -l | awk '$2 != "total" && $1 >= 400 { print $2, $1 }'
 }
 
 long_functions() {
-    list_files | ctags --language-force=C --c-kinds=f --fields=+ne -L - -o - |
+    list_code | ctags --language-force=C --c-kinds=f --fields=+ne -L - -o - |
         awk -F '\t' '/^!/ { next } {
             for (i = 4; i <= NF; i++) {
                 split($i, field, ":")
