@@ -77,7 +77,7 @@ struct config_net {
 	bool user;			   /* behind passt */
 	bool stream;			   /* over a stream socket */
 	char *vhost_user;		   /* the socket of a server */
-	char *publish[CONFIG_PUBLISH_MAX]; /* vmm/publish.h */
+	char *publish[CONFIG_PUBLISH_MAX]; /* publish.h */
 	unsigned publish_count;
 	struct config_mac mac;
 	uint64_t mtu;		      /* bytes; 0: left to the guest */
