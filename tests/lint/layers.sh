@@ -23,6 +23,12 @@ forbid devices 'linux/kvm\.h' "devices/ does not know KVM"
 forbid boot 'linux/kvm\.h' "boot/ does not know KVM"
 forbid vmm 'tests/' "the program does not know its tests"
 
+# Inside vmm/: config -> devices, host -> config, machine -> both, cli -> all.
+forbid vmm/config '(boot|vmm/(host|machine|cli))/|linux/kvm\.h' \
+    "vmm/config/ is plain data and knows devices alone"
+forbid vmm/host 'vmm/(machine|cli)/' "vmm/host/ knows vmm/config/ alone"
+forbid vmm/machine 'vmm/cli/' "vmm/machine/ does not know the commands"
+
 # Families of devices know each other only by virtio/ and vhost_user/.
 for family in block console net platform vsock; do
     siblings=$(printf '%s|' block console net platform vsock | sed "s/$family|//")
@@ -42,7 +48,7 @@ one_user() { # LIBRARY FILE
     bad=1
 }
 one_user liburing.h devices/block/block_uring.c
-one_user jansson.h vmm/config/config_json.c
+one_user jansson.h vmm/config/json.c
 one_user libfdt.h boot/arm64/fdt.c
 one_user zlib.h boot/arm64/unpack.c
 one_user zstd.h boot/arm64/unpack.c

@@ -1,5 +1,5 @@
 /* What the machine asks of an architecture. A folder for each implements it,
- * and says in arch_config.h, arch_fields.h and arch_state.h what it adds to
+ * and says in arch_config.h, arch_options.c and arch_state.h what it adds to
  * configuration and VM; everything else in vmm/ serves all of them. Set-up
  * thread, but where another is named.
  */
