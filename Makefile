@@ -198,8 +198,7 @@ format:
 lint:
 	tests/check lint
 
-FORMATTED := $(filter-out %/arch_fields.h,$(sort $(shell find $(ROOMS) bench \
-	tests -name '*.[ch]')))
+FORMATTED := $(sort $(shell find $(ROOMS) bench tests -name '*.[ch]'))
 
 list-sources:
 	@echo $(SOURCES)

@@ -25,7 +25,7 @@ devices/vsock       base abi devices/virtio devices/vhost_user
 guest-images        abi
 oci                 base abi
 vmm/cli             base abi devices boot vmm/config vmm/host vmm/machine
-vmm/config          base abi devices boot vmm/machine
+vmm/config          base abi devices
 vmm/host            base abi devices boot vmm/config
 vmm/machine         base abi devices boot vmm/config vmm/host
 '
@@ -85,7 +85,7 @@ one_user() { # LIBRARY FILE
     bad=1
 }
 one_user liburing.h devices/block/block_uring.c
-one_user jansson.h vmm/config/config_json.c
+one_user jansson.h vmm/config/json.c
 one_user libfdt.h boot/arm64/fdt.c
 one_user zlib.h boot/arm64/unpack.c
 one_user zstd.h boot/arm64/unpack.c

@@ -17,15 +17,9 @@ devices/vhost_user/vhost_user.c         being divided
 devices/vhost_user/vhost_user_device.c  being divided
 devices/virtio_balloon.c                being divided
 guest-images/init.c                     one program, built from one file
-vmm/config/config.c                     being divided
-vmm/config/config_fields.c              being divided
 vmm/host/console.c                      being divided
 vmm/host/passt.c                        being divided
 vmm/host/virtiofsd.c                    being divided
-vmm/machine/disk_reload.c               being divided
-vmm/machine/resources.c                 being divided
-vmm/machine/resources.c:resources_open  being divided
-vmm/machine/vm.c                        being divided
 '
 
 command -v ctags >/dev/null || {

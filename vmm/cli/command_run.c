@@ -60,6 +60,16 @@ static int run_vm(const struct vm_layout *layout, struct resources *resources,
 	return cause.exit_code;
 }
 
+/* Settles what depends on files of the host, which are read only once the
+ * configuration is known to be good. */
+static int settle_kernel(struct vm_config *config, struct error *err)
+{
+	if (kernel_search(config, err))
+		return -1;
+	arch_settle_config(config);
+	return 0;
+}
+
 static int run(int argc, char **argv, struct vm_config *config,
 	       struct timeline *timeline, struct error *err)
 {
@@ -74,14 +84,14 @@ static int run(int argc, char **argv, struct vm_config *config,
 		print_help();
 		return 0;
 	}
-	if (config_validate(config, err) || arch_layout(config, &layout, err))
+	if (config_settle(config, err) || config_check(config, err) ||
+	    arch_layout(config, &layout, err))
 		return -1;
 	log_set_level((enum log_level)config->log_level);
-	/* from here on a signal must not leave anything behind */
+	/* From here on a signal must not leave anything behind. */
 	signals_block();
-	if (kernel_search(config, err))
+	if (settle_kernel(config, err))
 		return -1;
-	arch_settle_config(config);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);
 	if (config->name)

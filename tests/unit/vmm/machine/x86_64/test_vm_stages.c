@@ -122,7 +122,7 @@ static void configure(struct fixture *f)
 	}
 	config_init(&f->config);
 	if (config_parse(&f->config, argc, argv, &help, &err) ||
-	    config_validate(&f->config, &err) ||
+	    config_settle(&f->config, &err) || config_check(&f->config, &err) ||
 	    arch_layout(&f->config, &f->layout, &err))
 		fail_msg("%s", err.text);
 	arch_settle_config(&f->config);
