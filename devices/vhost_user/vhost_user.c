@@ -647,7 +647,7 @@ int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem)
 	for (unsigned i = 0; i < mem->count; i++) {
 		const struct guest_region *r = &mem->regions[i];
 
-		if (!r->fd)
+		if (r->fd < 0)
 			continue;
 		msg.payload.memory.regions[count] = (struct vhost_msg_region){
 			.gpa = r->gpa,
