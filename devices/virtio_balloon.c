@@ -6,13 +6,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #define INFLATE_QUEUE 0 /* 5.5.2 */
 #define DEFLATE_QUEUE 1
@@ -63,7 +62,7 @@ struct balloon {
 	/* The driver's one buffer of statistics is kept until the next are due
 	 * (5.5.6.3). */
 	unsigned stats_every;
-	struct event_source stats_timer;
+	struct timer stats_timer; /* closed if there are no statistics */
 	bool stats_held;
 	bool stats_asked;
 	uint16_t stats_head;
@@ -255,34 +254,18 @@ static int stats_next(struct virtio_device *dev, struct virtqueue *vq)
 	return CHAIN_COST;
 }
 
-static void ask_for_stats(struct event_source *source, uint32_t events)
+static void ask_for_stats(struct timer *timer)
 {
 	struct balloon *balloon =
-		container_of(source, struct balloon, stats_timer);
+		container_of(timer, struct balloon, stats_timer);
 	struct virtio_device *dev = &balloon->dev;
-	uint64_t ticks;
 
-	(void)events;
-	if (read(source->fd, &ticks, sizeof(ticks)) != sizeof(ticks) ||
-	    !virtio_device_up(dev) || !balloon->stats_held)
+	if (!virtio_device_up(dev) || !balloon->stats_held)
 		return;
 	balloon->stats_held = false;
 	balloon->stats_asked = true;
 	virtqueue_push(&dev->queues[STATS_QUEUE], balloon->stats_head, 0);
 	virtio_device_interrupt(dev, STATS_QUEUE);
-}
-
-static int start_stats_timer(struct balloon *balloon)
-{
-	struct itimerspec every = {
-		.it_value.tv_sec = balloon->stats_every,
-		.it_interval.tv_sec = balloon->stats_every,
-	};
-
-	if (timerfd_settime(balloon->stats_timer.fd, 0, &every, NULL))
-		return -errno;
-	return event_loop_add(balloon->dev.loop, &balloon->stats_timer,
-			      EPOLLIN);
 }
 
 /* --- the driver --- */
@@ -323,15 +306,13 @@ static void notify(struct virtio_device *dev, unsigned queue)
 static int activate(struct virtio_device *dev)
 {
 	struct balloon *balloon = from_dev(dev);
-	int ret = 0;
 
 	balloon->state.config.actual = 0;
 	balloon->state.stats = (struct balloon_stats){ 0 };
 	balloon->state.reporting_queue = find_reporting_queue(dev);
 	if (has_stats(dev) && dev->queues[STATS_QUEUE].state.ready)
-		ret = start_stats_timer(balloon);
-	if (ret)
-		return ret;
+		timer_set_interval_s(&balloon->stats_timer,
+				     balloon->stats_every);
 	/* Linux gives the first statistics, and kicks, before the device may
 	 * look at them */
 	for (unsigned i = 0; i < dev->queue_count; i++)
@@ -350,7 +331,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 		balloon->inflate.busy = false;
 	if (queue != STATS_QUEUE)
 		return;
-	event_loop_remove(dev->loop, &balloon->stats_timer);
+	timer_stop(&balloon->stats_timer);
 	balloon->stats_held = false;
 	balloon->stats_asked = false;
 }
@@ -443,18 +424,11 @@ virtio_balloon_create(const struct virtio_balloon_options *options,
 	balloon->discard = options->discard;
 	balloon->ctx = options->ctx;
 	balloon->stats_every = options->stats_every;
-	balloon->stats_timer = (struct event_source){
-		.fd = -1,
-		.ready = ask_for_stats,
-		.lock = &balloon->dev.lock,
-	};
+	balloon->stats_timer = TIMER_CLOSED;
 	ret = virtio_balloon_set_target(&balloon->dev, options->target);
-	if (ret == 0 && options->stats_every) {
-		balloon->stats_timer.fd = timerfd_create(
-			CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-		if (balloon->stats_timer.fd < 0)
-			ret = -errno;
-	}
+	if (ret == 0 && options->stats_every)
+		ret = timer_open(&balloon->stats_timer, loop,
+				 &balloon->dev.lock, ask_for_stats);
 	if (ret == 0)
 		return &balloon->dev;
 	error_set(err, ERROR_IO, -ret, "balloon");
@@ -466,8 +440,7 @@ void virtio_balloon_destroy(struct virtio_device *dev)
 {
 	if (!dev)
 		return;
-	if (from_dev(dev)->stats_timer.fd >= 0)
-		close(from_dev(dev)->stats_timer.fd);
+	timer_close(&from_dev(dev)->stats_timer);
 	virtio_device_destroy(dev);
 	free(from_dev(dev));
 }

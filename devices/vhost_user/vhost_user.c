@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "devices/vhost_user/vhost_user_requests.h"
 
 /* Answers owed before the driver's writes to configuration space are left
@@ -46,29 +46,28 @@ struct vhost_user {
 	const struct vhost_user_events *events;
 	void *ctx;
 	struct event_source source, back_source;
-	struct event_source timer; /* an answer is overdue, or time to retry */
+	struct timer timer; /* an answer is overdue, or time to retry */
 };
 
 /* --- being attached --- */
 
+/* 0 ms: the timer does not ring. */
 static void set_timer(struct vhost_user *conn, unsigned ms)
 {
-	struct itimerspec spec = {
-		.it_value = { ms / 1000, ms % 1000 * 1000000L },
-	};
-
-	if (conn->loop)
-		timerfd_settime(conn->timer.fd, 0, &spec, NULL);
+	if (conn->loop && ms)
+		timer_set_ns(&conn->timer, ms * 1000000LL);
+	else if (conn->loop)
+		timer_stop(&conn->timer);
 }
 
 /* Watches what there is to watch. */
 static int watch(struct vhost_user *conn)
 {
-	int ret = event_loop_add(conn->loop, &conn->timer, EPOLLIN);
+	int ret = 0;
 
 	conn->source.fd = conn->requests.fd;
 	conn->back_source.fd = conn->back_fd;
-	if (ret == 0 && conn->requests.fd >= 0)
+	if (conn->requests.fd >= 0)
 		ret = event_loop_add(conn->loop, &conn->source, EPOLLIN);
 	if (ret == 0 && conn->back_fd >= 0)
 		ret = event_loop_add(conn->loop, &conn->back_source, EPOLLIN);
@@ -79,7 +78,6 @@ static void unwatch(struct vhost_user *conn)
 {
 	event_loop_remove(conn->loop, &conn->source);
 	event_loop_remove(conn->loop, &conn->back_source);
-	event_loop_remove(conn->loop, &conn->timer);
 }
 
 /* --- the end of a connection --- */
@@ -444,16 +442,11 @@ static void retry(struct vhost_user *conn)
 		hang_up(conn);
 }
 
-static void timer_ready(struct event_source *source, uint32_t events)
+static void timer_ready(struct timer *timer)
 {
-	struct vhost_user *conn =
-		container_of(source, struct vhost_user, timer);
+	struct vhost_user *conn = container_of(timer, struct vhost_user, timer);
 	enum state before = conn->state;
-	uint64_t count;
 
-	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
-		return; /* set anew meanwhile */
 	if (conn->state == DOWN) {
 		if (conn->path)
 			retry(conn);
@@ -585,18 +578,14 @@ int vhost_user_attach(struct vhost_user *conn, struct event_loop *loop,
 		      pthread_mutex_t *lock,
 		      const struct vhost_user_events *events, void *ctx)
 {
-	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	int ret;
+	int ret = timer_open(&conn->timer, loop, lock, timer_ready);
 
-	if (timer < 0)
-		return -errno;
+	if (ret)
+		return ret;
 	conn->source =
 		(struct event_source){ .ready = conn_ready, .lock = lock };
 	conn->back_source =
 		(struct event_source){ .ready = back_ready, .lock = lock };
-	conn->timer = (struct event_source){ .fd = timer,
-					     .ready = timer_ready,
-					     .lock = lock };
 	conn->loop = loop;
 	conn->events = events;
 	conn->ctx = ctx;
@@ -613,7 +602,7 @@ void vhost_user_detach(struct vhost_user *conn)
 	if (!conn->loop)
 		return;
 	unwatch(conn);
-	close(conn->timer.fd);
+	timer_close(&conn->timer);
 	conn->loop = NULL;
 	/* what was begun ends here; the next boot begins anew */
 	if (conn->state == GREETING || conn->requests.count)
@@ -707,6 +696,7 @@ int vhost_user_stop_queue(struct vhost_user *conn, unsigned index,
 	/* Nothing of ours holds up the event loop while this waits with the
 	 * device's mutex. */
 	unwatch(conn);
+	timer_stop(&conn->timer); /* settle() has a time limit of its own */
 	ret = request_state(conn, VHOST_GET_VRING_BASE_MSG, index, 0);
 	if (ret == 0)
 		ret = settle(conn);

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #define ACCEPT_TURN 16 /* connections, before other devices have a turn */
 
@@ -32,7 +32,7 @@ struct vsock_mux {
 	bool running;
 	struct event_source listener; /* active while one may be accepted */
 	bool listener_paused;
-	struct event_source timer;
+	struct timer timer;
 	bool timer_set;
 	uint32_t next_port;
 	unsigned reply_first;
@@ -45,12 +45,8 @@ struct vsock_mux {
 
 static void set_timer(struct vsock_mux *mux, int64_t ms)
 {
-	struct itimerspec timer = {
-		.it_value.tv_sec = ms / 1000,
-		.it_value.tv_nsec = ms % 1000 * 1000000 + 1, /* 0 is never */
-	};
-
-	mux->timer_set = timerfd_settime(mux->timer.fd, 0, &timer, NULL) == 0;
+	timer_set_ns(&mux->timer, ms * 1000000);
+	mux->timer_set = true;
 }
 
 static void watch_listener(struct vsock_mux *mux)
@@ -156,16 +152,12 @@ static void listener_ready(struct event_source *source, uint32_t events)
 	}
 }
 
-static void timer_ready(struct event_source *source, uint32_t events)
+static void timer_ready(struct timer *timer)
 {
-	struct vsock_mux *mux = container_of(source, struct vsock_mux, timer);
+	struct vsock_mux *mux = container_of(timer, struct vsock_mux, timer);
 	int64_t now = clock_ms();
 	struct vsock_entry *entry;
-	uint64_t count;
 
-	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
-		return;
 	mux->listener_paused = false;
 	mux->timer_set = false;
 	while ((entry = TAILQ_FIRST(&mux->table.waiting)) &&
@@ -340,20 +332,6 @@ void vsock_mux_stop(struct vsock_mux *mux)
 	mux->reply_count = 0;
 }
 
-static int open_timer(struct vsock_mux *mux)
-{
-	int ret;
-
-	mux->timer.fd =
-		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (mux->timer.fd < 0)
-		return -errno;
-	ret = event_loop_add(mux->options.loop, &mux->timer, EPOLLIN);
-	if (ret)
-		close(mux->timer.fd);
-	return ret;
-}
-
 struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 				   struct error *err)
 {
@@ -366,11 +344,10 @@ struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 		mux->listener.fd = options->listen_fd;
 		mux->listener.ready = listener_ready;
 		mux->listener.lock = options->lock;
-		mux->timer.ready = timer_ready;
-		mux->timer.lock = options->lock;
 		vsock_table_init(&mux->table, options->loop, options->lock,
 				 socket_ready, options->patience_ms);
-		ret = open_timer(mux);
+		ret = timer_open(&mux->timer, options->loop, options->lock,
+				 timer_ready);
 	}
 	if (ret == 0)
 		return mux;
@@ -392,7 +369,6 @@ void vsock_mux_destroy(struct vsock_mux *mux)
 		settle(mux, entry);
 	}
 	vsock_table_free(&mux->table);
-	event_loop_remove(mux->options.loop, &mux->timer);
-	close(mux->timer.fd);
+	timer_close(&mux->timer);
 	free(mux);
 }
