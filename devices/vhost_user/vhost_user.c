@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,7 +25,8 @@ enum state { DOWN, GREETING, READY };
 struct vhost_user {
 	const struct vhost_user_kind *kind;
 	char *name;
-	char *path; /* NULL: there is no other back-end to be had */
+	int (*connect)(void *ctx, struct error *err);
+	void *connect_ctx;
 	unsigned timeout_ms;
 	unsigned retry_ms;
 	char said[sizeof(((struct vhost_requests *)0)->why)]; /* in the log */
@@ -103,7 +103,7 @@ static int hang_up(struct vhost_user *conn)
 	close_back_channel(conn);
 	conn->config_stale = false;
 	conn->state = DOWN;
-	set_timer(conn, conn->path ? conn->retry_ms : 0);
+	set_timer(conn, conn->connect ? conn->retry_ms : 0);
 	return -EIO;
 }
 
@@ -396,7 +396,7 @@ static void say_lost(struct vhost_user *conn, enum state before)
 {
 	if (before == READY || strcmp(conn->said, conn->requests.why) != 0)
 		log_guest(LOG_WARN, "%s: %s%s", conn->name, conn->requests.why,
-			  conn->path ? "; trying again" : "");
+			  conn->connect ? "; trying again" : "");
 	memcpy(conn->said, conn->requests.why, sizeof(conn->said));
 	if (before == READY)
 		conn->events->lost(conn->ctx);
@@ -420,24 +420,12 @@ static void conn_ready(struct event_source *source, uint32_t events)
 		conn->events->ready(conn->ctx);
 }
 
-static int connect_to(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	autoclose int fd =
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path));
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
-		return -errno;
-	return take_fd(&fd);
-}
-
 /* Quietly: it may take hours. */
 static void retry(struct vhost_user *conn)
 {
-	conn->requests.fd = connect_to(conn->path);
+	struct error err;
+
+	conn->requests.fd = conn->connect(conn->connect_ctx, &err);
 	if (conn->requests.fd < 0 || greet(conn) || watch(conn))
 		hang_up(conn);
 }
@@ -448,7 +436,7 @@ static void timer_ready(struct timer *timer)
 	enum state before = conn->state;
 
 	if (conn->state == DOWN) {
-		if (conn->path)
+		if (conn->connect)
 			retry(conn);
 	} else if (conn->requests.count) {
 		fail(conn, "the back-end does not answer");
@@ -478,62 +466,32 @@ static int settle(struct vhost_user *conn)
 
 /* --- life --- */
 
-static int explain_connect(const struct vhost_user *conn, int errnum,
-			   struct error *err)
-{
-	switch (errnum) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return error_set(err, ERROR_IO, 0, "%s: %s: no server listens",
-				 conn->name, conn->path);
-	case EAGAIN:
-		return error_set(err, ERROR_IO, 0, "%s: %s: the server is busy",
-				 conn->name, conn->path);
-	}
-	return error_set(err, ERROR_IO, errnum, "%s: %s", conn->name,
-			 conn->path);
-}
-
-static int open_connection(struct vhost_user *conn, struct error *err)
-{
-	if (conn->path) {
-		int fd = connect_to(conn->path);
-
-		if (fd < 0)
-			return explain_connect(conn, -fd, err);
-		conn->requests.fd = fd;
-	}
-	if (greet(conn) == 0 && settle(conn) == 0)
-		return 0;
-	return error_set(err, ERROR_IO, 0, "%s: %s%s%s", conn->name,
-			 conn->path ? conn->path : "", conn->path ? ": " : "",
-			 conn->requests.why);
-}
-
 struct vhost_user *vhost_user_create(const struct vhost_user_options *options,
 				     struct error *err)
 {
 	struct vhost_user *conn = calloc(1, sizeof(*conn));
 
 	if (!conn) {
-		if (!options->path)
-			close(options->fd);
-		error_set(err, ERROR_IO, ENOMEM, "%s", options->name);
+		close(options->fd);
+		error_set(err, ERROR_IO, ENOMEM, "vhost-user");
 		return NULL;
 	}
 	conn->kind = options->kind;
-	conn->requests.fd = options->path ? -1 : options->fd;
+	conn->connect = options->connect;
+	conn->connect_ctx = options->ctx;
+	conn->requests.fd = options->fd;
 	conn->back_fd = -1;
 	conn->timeout_ms = options->timeout_ms ? options->timeout_ms
 					       : VHOST_USER_TIMEOUT_MS;
 	conn->retry_ms = options->retry_ms ? options->retry_ms
 					   : VHOST_USER_RETRY_MS;
 	conn->name = strdup(options->name);
-	conn->path = options->path ? strdup(options->path) : NULL;
-	if (!conn->name || (options->path && !conn->path))
-		error_set(err, ERROR_IO, ENOMEM, "%s", options->name);
-	else if (open_connection(conn, err) == 0)
+	if (!conn->name)
+		error_set(err, ERROR_IO, ENOMEM, "vhost-user");
+	else if (greet(conn) == 0 && settle(conn) == 0)
 		return conn;
+	else
+		error_set(err, ERROR_IO, 0, "%s", conn->requests.why);
 	vhost_user_destroy(conn);
 	return NULL;
 }
@@ -545,7 +503,6 @@ void vhost_user_destroy(struct vhost_user *conn)
 	cleanup_close(&conn->requests.fd);
 	cleanup_close(&conn->back_fd);
 	free(conn->name);
-	free(conn->path);
 	free(conn);
 }
 
@@ -592,7 +549,7 @@ int vhost_user_attach(struct vhost_user *conn, struct event_loop *loop,
 	ret = watch(conn);
 	if (ret)
 		vhost_user_detach(conn);
-	else if (conn->state == DOWN && conn->path)
+	else if (conn->state == DOWN && conn->connect)
 		set_timer(conn, conn->retry_ms);
 	return ret;
 }

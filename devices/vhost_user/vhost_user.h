@@ -44,9 +44,15 @@ struct vhost_user_kind {
 
 struct vhost_user_options {
 	const struct vhost_user_kind *kind; /* constant */
-	const char *name;    /* of the connection, in messages; copied */
-	const char *path;    /* of the socket to connect to; copied, or NULL */
-	int fd;		     /* without a path: connected, taken over */
+	const char *name; /* of the connection, in the log; copied */
+	int fd;		  /* a connected stream socket; taken over */
+
+	/* Returns another connected socket after the connection was lost, or
+	 * -1 with err set while there is none. Called from the event loop under
+	 * the device's mutex, so it must not wait. NULL: nobody can take the
+	 * place of a lost server. ctx outlives the connection. */
+	int (*connect)(void *ctx, struct error *err);
+	void *ctx;
 	unsigned timeout_ms; /* for an answer; 0: VHOST_USER_TIMEOUT_MS */
 	unsigned retry_ms;   /* between attempts; 0: VHOST_USER_RETRY_MS */
 };
@@ -66,8 +72,8 @@ struct vhost_user_events {
 	void (*config_changed)(void *ctx);
 };
 
-/* Connects and greets. NULL with err set ("NAME: ..."), and options->fd
- * closed. */
+/* Greets the server behind options->fd. NULL with the reason in err, and
+ * options->fd closed. */
 struct vhost_user *vhost_user_create(const struct vhost_user_options *options,
 				     struct error *err);
 void vhost_user_destroy(struct vhost_user *conn); /* NULL is fine */

@@ -194,7 +194,8 @@ virtio_vsock_create(const struct virtio_vsock_options *options,
 	struct vsock_mux_options mux_options = {
 		.loop = loop,
 		.listen_fd = options->listen_fd,
-		.path = options->path,
+		.connect = options->connect,
+		.connect_ctx = options->connect_ctx,
 		.guest_cid = options->guest_cid,
 		.patience_ms = options->patience_ms ? options->patience_ms
 						    : PATIENCE_MS,

@@ -22,8 +22,10 @@
 #define VIRTIO_VSOCK_EVENT 2
 
 struct virtio_vsock_options {
-	int listen_fd;	      /* of vsock_socket.h; outlives the device */
-	const char *path;     /* outlives the device */
+	int listen_fd; /* of vsock_socket.h; outlives the device */
+	/* As in vsock_mux.h; the context outlives the device. */
+	int (*connect)(void *ctx, uint32_t port);
+	void *connect_ctx;
 	uint32_t guest_cid;   /* VSOCK_GUEST_CID_MIN to _MAX */
 	unsigned patience_ms; /* the time limits of vsock_mux.h; 0: 20 s */
 };

@@ -1,11 +1,9 @@
 #include "devices/vsock/vsock_mux.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -173,28 +171,6 @@ static void timer_ready(struct timer *timer)
 
 /* --- packets of the guest's --- */
 
-/* A socket that leads to the host's program for this port, or -1. What does
- * not accept at once is taken for nobody. */
-static int connect_host(const struct vsock_mux *mux, uint32_t port)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u",
-		     mux->options.path, port) >= (int)sizeof(address.sun_path))
-		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		log_guest(LOG_WARN, "vsock: socket: %s", strerror(errno));
-		return -1;
-	}
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 /* 5.10.6.5: how a packet is answered that belongs to no connection. */
 static void reply_reset(struct vsock_mux *mux,
 			const struct vsock_packet *packet)
@@ -220,7 +196,7 @@ static struct vsock_entry *open_for_guest(struct vsock_mux *mux,
 
 	if (mux->table.count == VSOCK_CONNECTIONS_MAX)
 		return NULL;
-	fd = connect_host(mux, packet->dst_port);
+	fd = mux->options.connect(mux->options.connect_ctx, packet->dst_port);
 	if (fd < 0)
 		return NULL;
 	entry = vsock_table_add(&mux->table, fd, VSOCK_OPEN);

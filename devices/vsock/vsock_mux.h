@@ -1,7 +1,7 @@
 /* All connections of a socket device, and the host's end of them: a listening
  * Unix socket, on which programs of the host ask for a port of the guest
- * (vsock_line.h), and sockets named PATH_<port>, to which the guest's own
- * connections lead.
+ * (vsock_line.h), and the sockets that connect() opens for the guest's own
+ * connections.
  *
  * It takes and makes packets, and knows nothing of rings. Connections that have
  * packets for the guest take turns, one packet each. Time limits: a program
@@ -36,7 +36,12 @@ struct vsock_mux_options {
 	struct event_loop *loop;
 	pthread_mutex_t *lock; /* the device's */
 	int listen_fd;	       /* non-blocking, the caller's */
-	const char *path;      /* of the sockets, at most VSOCK_PATH_MAX */
+	/* Returns a socket that leads to the host's program for a port: a
+	 * connected, non-blocking stream socket, which is the mux's then, or -1
+	 * when there is no such program. The guest's connections bring it
+	 * about, so it must not wait. */
+	int (*connect)(void *ctx, uint32_t port);
+	void *connect_ctx;
 	uint32_t guest_cid;
 	unsigned patience_ms; /* the time limits */
 	/* There is a packet for the guest: called last, in the event loop. */

@@ -16,6 +16,7 @@
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_rng.h"
 #include "devices/vsock/virtio_vsock.h"
+#include "vmm/host/unix_socket.h"
 #include "vmm/machine/discard.h"
 #include "vmm/machine/kvm.h"
 #include "vmm/machine/vm.h"
@@ -192,7 +193,8 @@ static int create_vsock(struct vm *vm, unsigned index, struct vm_device *device,
 {
 	const struct virtio_vsock_options options = {
 		.listen_fd = vm->resources->vsock.fd,
-		.path = vm->config->vsock.path,
+		.connect = unix_socket_connect_port,
+		.connect_ctx = vm->config->vsock.path,
 		.guest_cid = (uint32_t)vm->config->vsock.cid,
 	};
 

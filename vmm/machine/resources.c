@@ -14,6 +14,7 @@
 #include "devices/net/vhost_user_net.h"
 #include "devices/vhost_user_fs.h"
 #include "devices/vsock/vsock_table.h"
+#include "vmm/host/unix_socket.h"
 #include "vmm/machine/kvm.h"
 
 static int open_image(struct boot_file *file, const char *path,
@@ -112,19 +113,25 @@ static int open_disk_once(const struct resources *resources,
 			 wanted->path, other);
 }
 
-/* The connection is called NAME, and looks for its server again when it loses
- * it. NULL with err set. */
+/* Connects to the server at path. When the connection is lost, it is made again
+ * by path. NULL with err set ("NAME: PATH: ..."). */
 static struct vhost_user *connect_server(const struct vhost_user_kind *kind,
-					 const char *name, const char *path,
+					 const char *name, char *path,
 					 struct error *err)
 {
 	const struct vhost_user_options options = {
 		.kind = kind,
 		.name = name,
-		.path = path,
+		.fd = unix_socket_connect(path, err),
+		.connect = unix_socket_connect,
+		.ctx = path,
 	};
+	struct vhost_user *server =
+		options.fd < 0 ? NULL : vhost_user_create(&options, err);
 
-	return vhost_user_create(&options, err);
+	if (!server)
+		error_wrap(err, "%s: %s", name, path);
+	return server;
 }
 
 static int open_disks(struct resources *resources,
@@ -170,7 +177,7 @@ static int open_pmems(struct resources *resources,
 }
 
 static int open_net_server(struct resources *resources, unsigned index,
-			   const char *path, struct error *err)
+			   char *path, struct error *err)
 {
 	char name[16];
 
@@ -215,7 +222,7 @@ static int open_nets(struct resources *resources,
 		     const struct vm_config *config, struct error *err)
 {
 	for (unsigned i = 0; i < config->net_count; i++) {
-		const char *socket = config->nets[i].vhost_user;
+		char *socket = config->nets[i].vhost_user;
 
 		/* whose connection says itself whose it is */
 		if (socket && open_net_server(resources, i, socket, err))
@@ -289,6 +296,7 @@ int resources_serve_share(struct resources *resources,
 	share->conn = vhost_user_create(&options, err);
 	if (share->conn)
 		return 0;
+	error_wrap(err, "%s", name);
 	virtiofsd_explain(&share->daemon, err);
 	return -1;
 }
