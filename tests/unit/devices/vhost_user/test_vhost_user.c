@@ -631,6 +631,7 @@ static void one_that_comes_back_is_found(void **state)
 		.timeout_ms = LONG_MS,
 		.retry_ms = 10,
 	};
+	uint16_t base;
 
 	fake_backend_listen(&f->b);
 	options.fd = fake_backend_connect(&f->b, &f->err);
@@ -640,6 +641,8 @@ static void one_that_comes_back_is_found(void **state)
 	fake_backend_stop(&f->b);
 	run_until(f, &f->lost, 1);
 	assert_false(vhost_user_is_ready(f->conn));
+	/* which asking it for something does not hinder */
+	assert_int_equal(vhost_user_stop_queue(f->conn, 0, &base), -EIO);
 	/* one that is none of ours, then a good one */
 	fake_backend_init(&f->b);
 	f->b.protocol = 0;
