@@ -13,11 +13,11 @@
 
 #define ACCEPT_TURN 16 /* connections, before other devices have a turn */
 
-/* When a connection cannot be accepted for want of descriptors or memory, this
- * long until the next try. */
+/* How long to wait before the next try when a connection cannot be accepted
+ * for lack of descriptors or memory. */
 #define ACCEPT_PAUSE_MS 500
 
-/* An RST packet, as in a header. */
+/* The fields of an RST packet that belongs to no connection. */
 struct reply {
 	uint32_t src_cid;
 	uint32_t src_port;
@@ -28,18 +28,18 @@ struct reply {
 struct vsock_mux {
 	struct vsock_mux_options options;
 	bool running;
-	struct event_source listener; /* active while one may be accepted */
-	bool listener_paused;
+	struct event_source listener; /* watched while one may be accepted */
+	bool listener_paused;	      /* until the timer rings */
 	struct timer timer;
 	bool timer_set;
-	uint32_t next_port;
-	unsigned reply_first;
+	uint32_t next_port;   /* of the host's end, to be tried first */
+	unsigned reply_first; /* of replies, which is a ring */
 	unsigned reply_count;
 	struct reply replies[VSOCK_REPLIES_MAX];
 	struct vsock_table table;
 };
 
-/* --- whatever happens --- */
+/* --- timer, listener and wake-ups --- */
 
 static void set_timer(struct vsock_mux *mux, int64_t ms)
 {
@@ -61,7 +61,7 @@ static void watch_listener(struct vsock_mux *mux)
 		log_guest(LOG_ERROR, "vsock: %s", strerror(-ret));
 }
 
-/* After anything has happened to a connection. */
+/* To be called after anything has happened to a connection. */
 static void settle(struct vsock_mux *mux, struct vsock_entry *entry)
 {
 	vsock_table_settle(entry);
@@ -76,10 +76,10 @@ static void wake(struct vsock_mux *mux)
 		mux->options.wake(mux->options.ctx);
 }
 
-/* --- connections of the host's --- */
+/* --- connections that programs of the host open --- */
 
-/* A port that no connection to this port of the guest has. There are more than
- * a million times as many as connections. */
+/* Chooses a port that no other connection to this port of the guest has. There
+ * are a billion ports and VSOCK_CONNECTIONS_MAX connections, so one is free. */
 static uint32_t choose_port(struct vsock_mux *mux, uint32_t peer_port)
 {
 	uint32_t port;
@@ -169,9 +169,9 @@ static void timer_ready(struct timer *timer)
 	wake(mux);
 }
 
-/* --- packets of the guest's --- */
+/* --- packets from the guest --- */
 
-/* 5.10.6.5: how a packet is answered that belongs to no connection. */
+/* 5.10.6.5: a packet that belongs to no connection is answered with an RST. */
 static void reply_reset(struct vsock_mux *mux,
 			const struct vsock_packet *packet)
 {
@@ -218,8 +218,8 @@ void vsock_mux_receive(struct vsock_mux *mux, const struct vsock_packet *packet,
 {
 	struct vsock_entry *entry;
 
-	/* Who sends as somebody else, or to an address that cannot be, gets no
-	 * answer, as on any network. */
+	/* A false source address and an impossible destination get no answer,
+	 * as on any network. */
 	if (!mux->running || packet->src_cid != mux->options.guest_cid ||
 	    packet->dst_cid > UINT32_MAX)
 		return;
@@ -339,7 +339,7 @@ void vsock_mux_destroy(struct vsock_mux *mux)
 	if (!mux)
 		return;
 	vsock_mux_stop(mux);
-	/* what still drains */
+	/* connections that are still draining */
 	while ((entry = TAILQ_FIRST(&mux->table.live))) {
 		vsock_connection_end(&entry->c);
 		settle(mux, entry);
