@@ -47,6 +47,7 @@ static int serve(struct machine_device *device, const struct vm_config *config,
 	device->server = vhost_user_create(&options, err);
 	if (device->server)
 		return 0;
+	error_wrap(err, "%s", name);
 	virtiofsd_explain(device->host, err);
 	return -1;
 }

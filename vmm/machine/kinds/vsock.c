@@ -5,6 +5,7 @@
 #include "devices/vsock/virtio_vsock.h"
 #include "devices/vsock/vsock_socket.h"
 #include "devices/vsock/vsock_table.h"
+#include "vmm/host/unix_socket.h"
 #include "vmm/machine/kinds/kinds.h"
 
 static unsigned count(const struct vm_config *config)
@@ -52,7 +53,7 @@ static int open_socket(struct machine_device *device,
 	allow_descriptors();
 	if (vsock_socket_open(socket, path, err))
 		return -1;
-	file.id = (struct file_id){ .dev = socket->dev, .ino = socket->ino };
+	file.id = socket->file;
 	own_files_add(host->files, &file);
 	return 0;
 }
@@ -70,7 +71,8 @@ static int create(struct machine_device *device,
 	const struct vsock_socket *socket = device->host;
 	const struct virtio_vsock_options options = {
 		.listen_fd = socket->fd,
-		.path = machine->config->vsock.path,
+		.connect = unix_socket_connect_port,
+		.connect_ctx = machine->config->vsock.path,
 		.guest_cid = (uint32_t)machine->config->vsock.cid,
 	};
 
