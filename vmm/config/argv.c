@@ -1,9 +1,9 @@
 /* Reads the command line of `onggi run`. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/file_id.h"
 #include "vmm/config/config.h"
 
 /* One option of argv: "--name value", "--name=value" or "--flag". */
@@ -148,11 +148,10 @@ static int apply_options(struct vm_config *config,
 static int check_output(const char *path, const char *name, const char *output,
 			struct error *err)
 {
-	struct stat file, out;
+	struct stat file;
 
-	if (!output || stat(path, &file) || stat(output, &out) ||
-	    !S_ISREG(file.st_mode) || file.st_dev != out.st_dev ||
-	    file.st_ino != out.st_ino)
+	if (!output || stat(path, &file) || !S_ISREG(file.st_mode) ||
+	    !file_id_is_at(file_id_of(&file), output))
 		return 0;
 	return config_refuse(err, "%s: %s is a configuration file of this VM",
 			     name, output);
