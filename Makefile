@@ -2,7 +2,8 @@
 #
 #   make            build/onggi
 #   make run        boot a Debian guest (CMD='...' runs one command in it)
-#   make check      build and run every test
+#   make check      build and run every test (STAGE="lint unit": some of them)
+#   make test-one   build and run one test (NAME=virtio_blk; no NAME: how)
 #   make static     build/onggi-static, one stripped static binary
 #   make install    to PREFIX (/usr/local), under DESTDIR
 #   make images     build all guest images
@@ -150,7 +151,10 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(TEST_SUPPORT) \
 
 check:
 	$(Q)tools/install-packages check
-	$(Q)tests/check
+	$(Q)tests/check $(STAGE)
+
+test-one:
+	$(Q)tests/one $(if $(value NAME),'$(subst ','\'',$(value NAME))')
 
 # --- benchmarks ---
 
@@ -194,8 +198,7 @@ format:
 lint:
 	tests/check lint
 
-FORMATTED := $(filter-out %/arch_fields.h,$(sort $(shell find $(ROOMS) bench \
-	tests -name '*.[ch]')))
+FORMATTED := $(sort $(shell find $(ROOMS) bench tests -name '*.[ch]'))
 
 list-sources:
 	@echo $(SOURCES)
@@ -217,7 +220,7 @@ clean:
 
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
 
-.PHONY: all static install run images unit fuzzers check format lint \
+.PHONY: all static install run images unit fuzzers check test-one format lint \
 	bench-start bench-boot bench-io bench-compare load \
 	list-sources list-headers list-formatted list-arch list-includes list-unit list-fuzzers clean FORCE
 .SECONDARY:

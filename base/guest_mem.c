@@ -20,6 +20,7 @@ int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
 		.gpa = gpa,
 		.size = size,
 		.host = host,
+		.fd = -1,
 	};
 	return 0;
 }

@@ -6,8 +6,8 @@
  * What lies in the memory may change under any reader: copy a value out once
  * with guest_read(), check the copy, use the copy.
  *
- * Memory that other processes serve devices in is shared: pages of a file,
- * whose descriptor they get.
+ * Memory is shared where other processes serve devices: it is a mapping of a
+ * file whose descriptor these processes get. All other memory is private.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ struct guest_region {
 	uint64_t gpa;  /* guest physical address */
 	uint64_t size; /* bytes */
 	uint8_t *host;
-	int fd; /* of shared memory; 0, which is standard input: private */
-	uint64_t offset; /* in that file */
+	int fd;		 /* the file of shared memory; -1: private memory */
+	uint64_t offset; /* of the region in that file, in bytes */
 };
 
 struct guest_mem {
@@ -34,7 +34,8 @@ struct guest_mem {
 int guest_mem_add(struct guest_mem *mem, uint64_t gpa, uint64_t size,
 		  void *host);
 
-/* The region added last lies in a file, the caller's, from this offset on. */
+/* The region added last is shared memory: it maps the file fd from this offset
+ * on. The caller keeps fd and closes it. */
 void guest_mem_share(struct guest_mem *mem, int fd, uint64_t offset);
 
 /* Total bytes of all regions. */

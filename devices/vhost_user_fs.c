@@ -14,9 +14,9 @@
 
 const struct vhost_user_kind vhost_user_fs_kind = { .queues = QUEUES };
 
-/* The answer of a FUSE server to anything (linux/fuse.h): an error. Requests
- * that want none have no room for one. FUSE speaks the guest's byte order,
- * which is the host's. */
+/* Answers with an error, as a FUSE server may answer any request
+ * (linux/fuse.h). Requests without an answer have no buffer for one. FUSE uses
+ * the guest's byte order, which is the host's. */
 static uint32_t fail(const struct chain *chain)
 {
 	struct iov_cursor from = iov_cursor(chain->iov, chain->out_count);

@@ -1,5 +1,6 @@
 #include "tests/fake_backend.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
@@ -408,18 +409,32 @@ int fake_backend_start(struct fake_backend *b)
 	return ends[1];
 }
 
-void fake_backend_listen(struct fake_backend *b, const char *path)
+void fake_backend_listen(struct fake_backend *b)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un any = { .sun_family = AF_UNIX };
 
-	strcpy(address.sun_path, path);
-	unlink(path);
 	b->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(bind(b->listener, (struct sockaddr *)&address, sizeof(address)) ==
+	/* an abstract address that the kernel chooses */
+	must(bind(b->listener, (struct sockaddr *)&any, sizeof(sa_family_t)) ==
 			     0 &&
 		     listen(b->listener, 1) == 0,
 	     "a listener");
 	start(b);
+}
+
+int fake_backend_connect(void *ctx, struct error *err)
+{
+	struct fake_backend *b = ctx;
+	struct sockaddr_un address;
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (getsockname(b->listener, (struct sockaddr *)&address, &size) == 0 &&
+	    connect(fd, (struct sockaddr *)&address, size) == 0)
+		return fd;
+	error_set(err, ERROR_IO, errno, "the fake");
+	close(fd);
+	return -1;
 }
 
 void fake_backend_stop(struct fake_backend *b)

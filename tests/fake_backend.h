@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "devices/vhost_user/vhost_user_msg.h"
 
 #define FAKE_BACKEND_RINGS 4
@@ -77,8 +78,12 @@ void fake_backend_init(struct fake_backend *b);
 /* Starts it on one end of a pair, and returns the other. */
 int fake_backend_start(struct fake_backend *b);
 
-/* Starts it as a server. */
-void fake_backend_listen(struct fake_backend *b, const char *path);
+/* Starts it as a server that fake_backend_connect() leads to. */
+void fake_backend_listen(struct fake_backend *b);
+
+/* A connect function of struct vhost_user_options, whose ctx is the back-end:
+ * -1 while it is no server. */
+int fake_backend_connect(void *b, struct error *err);
 
 /* Kills it: closes what it has. */
 void fake_backend_stop(struct fake_backend *b);

@@ -3,7 +3,7 @@
  *
  * Two protocols: Linux's 64-bit boot protocol (boot.rst: zero page, page
  * tables, GDT) and PVH (Xen docs/misc/pvh: hvm_start_info, GDT). Addresses
- * are those of x86_64_layout.h. Set-up thread, before any vCPU.
+ * are those of layout.h. Set-up thread, before any vCPU.
  */
 #pragma once
 

@@ -8,8 +8,8 @@
 #include "base/le_types.h"
 #include "devices/vhost_user/vhost_user_device.h"
 
-/* Those that concern only driver and back-end. Not SIZE_MAX, which some
- * back-ends offer with a limit of 0. */
+/* Features between driver and server, in which we have no part. SIZE_MAX is not
+ * among them, because some servers offer it with a limit of 0. */
 #define PASSED                                                          \
 	(1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_GEOMETRY | \
 	 1ULL << VIRTIO_BLK_F_RO | 1ULL << VIRTIO_BLK_F_BLK_SIZE |      \
@@ -17,8 +17,8 @@
 	 1ULL << VIRTIO_BLK_F_CONFIG_WCE | 1ULL << VIRTIO_BLK_F_MQ |    \
 	 1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES)
 
-/* Back-ends refuse to tell more than they know of: as much as these features
- * need (5.2.4). */
+/* Servers refuse to tell more of configuration space than they have. This is
+ * what these features need (5.2.4). */
 static size_t config_size(uint64_t features)
 {
 	if (features >> VIRTIO_BLK_F_WRITE_ZEROES & 1)
@@ -35,7 +35,7 @@ const struct vhost_user_kind vhost_user_blk_kind = {
 	.queues = 1,
 };
 
-/* 5.2.4: queues that there are, where the back-end has more than one. */
+/* 5.2.4: num_queues counts only if the server offers MQ. */
 static unsigned queue_count(const struct vhost_user_offer *offer)
 {
 	le16_t told;
@@ -53,7 +53,8 @@ static unsigned queue_count(const struct vhost_user_offer *offer)
 	return count ? count : 1;
 }
 
-/* As the back-end tells it, but for the number of queues, which stays. */
+/* Takes what the server tells, but keeps our number of queues, which cannot
+ * change. */
 static void take_config(struct vhost_user_device *vd)
 {
 	const struct vhost_user_offer *offer = vhost_user_offer(vd->conn);
@@ -64,7 +65,8 @@ static void take_config(struct vhost_user_device *vd)
 	       &queues, sizeof(queues));
 }
 
-/* The status is the last byte that the device may write (5.2.6). */
+/* Fails the request. Its status is the last byte that the device may write
+ * (5.2.6). */
 static uint32_t fail(const struct chain *chain)
 {
 	const struct iovec *last;
@@ -81,7 +83,7 @@ static const struct vhost_user_device_ops blk_ops = {
 	.take_config = take_config,
 };
 
-/* 5.2.4: the cache mode is all that a driver may write. */
+/* 5.2.4: a driver may write the cache mode and nothing else. */
 static void config_write(struct virtio_device *dev, size_t offset,
 			 const void *data, size_t size)
 {

@@ -1,7 +1,7 @@
-/* Block device (virtio 1.2, section 5.2) whose requests a vhost-user back-end
- * serves, qemu-storage-daemon for one, and which has its configuration space.
+/* Block device (virtio 1.2, section 5.2) whose requests and configuration space
+ * a vhost-user server serves, for example qemu-storage-daemon.
  *
- * While there is none, requests fail with VIRTIO_BLK_S_IOERR.
+ * While there is no server, requests fail with VIRTIO_BLK_S_IOERR.
  */
 #pragma once
 
@@ -13,11 +13,12 @@
 
 #define VHOST_USER_BLK_QUEUE_SIZE 128
 
-/* What connections of such a device are made with. */
+/* For struct vhost_user_options. */
 extern const struct vhost_user_kind vhost_user_blk_kind;
 
-/* conn, mem, which is shared, and loop outlive the device. NULL with err set
- * when memory or descriptors run out. vhost_user_device_destroy() is its end. */
+/* mem is shared. conn, mem and loop outlive the device. NULL with err set when
+ * memory or descriptors run out. vhost_user_device_destroy() destroys the
+ * device. */
 struct virtio_device *vhost_user_blk_create(struct vhost_user *conn,
 					    const struct guest_mem *mem,
 					    struct event_loop *loop,

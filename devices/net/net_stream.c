@@ -11,20 +11,21 @@
 #include "base/iov.h"
 #include "base/log.h"
 
-#define LENGTH sizeof(uint32_t) /* what stands before a frame */
+#define LENGTH sizeof(uint32_t) /* bytes of the length before a frame */
 
-/* passt gives a guest up that sends a longer one. */
+/* Bytes of the longest frame. passt drops a guest that sends a longer one. */
 #define SEND_MAX 65535
 
 #define IN_SIZE (128 * 1024)
 #define OUT_SIZE (LENGTH + SEND_MAX)
-_Static_assert(IN_SIZE >= LENGTH + NET_FRAME_MAX, "one frame has room");
+_Static_assert(IN_SIZE >= LENGTH + NET_FRAME_MAX, "room for any frame");
 
 struct net_stream {
 	struct net_backend backend;
-	/* received: in[in_start .. in_end) */
+	/* What was received and not passed on yet is in[in_start .. in_end). */
 	size_t in_start, in_end;
-	/* the last `unsent` bytes of out[0 .. out_end) */
+	/* What is to be sent is the last backend.unsent bytes of
+	 * out[0 .. out_end). */
 	size_t out_end;
 	uint8_t in[IN_SIZE];
 	uint8_t out[OUT_SIZE];
@@ -37,8 +38,8 @@ static struct net_stream *from_backend(struct net_backend *backend)
 
 /* --- receive --- */
 
-/* Bytes of the frame at the front with its length, as far as that is known: at
- * least the length itself. 0 when no frame can be that long. */
+/* How many bytes the frame at the front and its length take: LENGTH while the
+ * length has not come, and 0 when no frame can be that long. */
 static size_t front_size(const struct net_stream *stream)
 {
 	uint32_t len;
@@ -50,7 +51,7 @@ static size_t front_size(const struct net_stream *stream)
 	return len > NET_FRAME_MAX ? 0 : LENGTH + len;
 }
 
-/* Whether a whole frame is at the front; says so in `next`. */
+/* Whether a whole frame is at the front. Sets backend.next. */
 static bool look_ahead(struct net_stream *stream)
 {
 	size_t ready = stream->in_end - stream->in_start;
@@ -67,8 +68,8 @@ static bool look_ahead(struct net_stream *stream)
 	return stream->backend.next;
 }
 
-/* A frame of no bytes is no frame, but keeps the step. There may be thousands
- * of them, but only as many as the buffer holds. */
+/* Skips lengths of 0, which announce no frame. The loop is bounded by what the
+ * buffer holds. */
 static void skip_empty(struct net_stream *stream)
 {
 	static const uint8_t empty[LENGTH];
@@ -78,7 +79,7 @@ static void skip_empty(struct net_stream *stream)
 		stream->in_start += LENGTH;
 }
 
-/* Makes room for all of the frame at the front. */
+/* Makes room for the rest of the frame at the front. */
 static void make_room(struct net_stream *stream)
 {
 	size_t ready = stream->in_end - stream->in_start;
@@ -134,8 +135,8 @@ static ssize_t receive(struct net_backend *backend, struct iovec *iov,
 
 /* --- send --- */
 
-/* sendmsg(): bytes sent, 0 when there is no room. What a socket without its
- * other end is given is lost. */
+/* Returns how many bytes the socket took, 0 when it has no room. If the other
+ * end is gone, the bytes are lost and count as sent. */
 static size_t send_some(struct net_stream *stream, struct iovec *iov,
 			unsigned count, size_t len)
 {
@@ -165,7 +166,7 @@ static void flush(struct net_backend *backend)
 	backend->unsent -= send_some(stream, &iov, 1, iov.iov_len);
 }
 
-/* Keeps what follows the first `sent` bytes. */
+/* Keeps the bytes behind the first `sent` ones for flush(). */
 static void keep_rest(struct net_stream *stream, const struct iovec *iov,
 		      unsigned count, size_t sent)
 {
@@ -176,8 +177,8 @@ static void keep_rest(struct net_stream *stream, const struct iovec *iov,
 	stream->backend.unsent = stream->out_end;
 }
 
-/* The buffers without the virtio-net header, which may lie in several of them,
- * behind the frame's length. */
+/* Lists the frame's length and the frame in `to`, and leaves out the virtio-net
+ * header, which may lie in several buffers. Returns how many entries that are. */
 static unsigned frame_iov(struct iovec *to, uint32_t *length,
 			  const struct iovec *iov, unsigned count)
 {
@@ -233,7 +234,7 @@ static const struct net_backend_ops stream_ops = {
 struct net_stream *net_stream_create(int fd, const char *name,
 				     struct error *err)
 {
-	/* no page of the buffers is touched before it is needed */
+	/* a large calloc() touches no page of the buffers */
 	struct net_stream *stream = calloc(1, sizeof(*stream));
 
 	if (!stream) {

@@ -1,13 +1,13 @@
-/* A stream socket as a back end of virtio-net, as passt and QEMU's -netdev
- * stream speak it: each Ethernet frame stands behind its length in 32 bits,
- * big-endian. There is no virtio-net header, and so there are no offloads.
+/* A stream socket as a back end of virtio-net, in the format of passt and of
+ * QEMU's -netdev stream: before each Ethernet frame stands its length, 32 bits,
+ * big-endian. There is no virtio-net header, so there are no offloads.
  *
- * Frames are read ahead into a buffer, many with one call, and copied from
- * there: so a frame that came in part is none of the guest's business, and a
- * reset in the midst of one loses no step. What the socket does not take of a
- * frame that is sent is kept for the same reason. Both buffers hold one frame
- * of the longest kind at least. A length that no frame has means that the step
- * is lost, and the stream with it.
+ * One call receives many frames into a buffer, and they are copied from there.
+ * So the guest never sees a part of a frame, and a reset of the device does not
+ * cut one in the stream. For the same reason, the stream keeps the bytes of a
+ * frame that the socket did not take. Each buffer has room for the longest
+ * frame. After a length that no frame can have, nothing in the stream can be
+ * told apart any more: the back end is gone then.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 
 struct net_stream;
 
-/* A back end on a connected stream socket, whatever its blocking mode; name is
- * for messages ("passt") and outlives it. fd becomes the stream's in any case.
- * NULL with err set without memory. */
+/* Makes a back end of a connected stream socket, which may block or not. fd is
+ * taken over, also on failure. name is for messages ("passt") and outlives the
+ * stream. NULL with err set when there is no memory. */
 struct net_stream *net_stream_create(int fd, const char *name,
 				     struct error *err);
 struct net_backend *net_stream_backend(struct net_stream *stream);

@@ -21,7 +21,7 @@
 	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_GUEST_CSUM) | \
 	 BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6))
 
-/* Of UDP, since Linux 6.2, and only both together. */
+/* Segmentation of UDP: since Linux 6.2, for IPv4 and IPv6 only together. */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
@@ -38,7 +38,7 @@ static ssize_t receive(struct net_backend *backend, struct iovec *iov,
 	ssize_t len;
 
 	(void)capacity;
-	/* a byte beyond the buffers tells frames that do not fit */
+	/* a frame that does not fit reaches the byte beyond the buffers */
 	iov[count] = (struct iovec){ .iov_base = &beyond, .iov_len = 1 };
 	do {
 		len = readv(backend->fd, iov, (int)count + 1);
@@ -62,7 +62,8 @@ static int set_offloads(struct net_backend *backend, uint64_t features)
 {
 	unsigned long flags = 0;
 
-	/* 5.1.3.1: the others depend on it, and the tap insists */
+	/* 5.1.3.1: the other offloads depend on this one, and the tap refuses
+	 * them without it */
 	if (features & BIT(VIRTIO_NET_F_GUEST_CSUM)) {
 		flags |= TUN_F_CSUM;
 		if (features & BIT(VIRTIO_NET_F_GUEST_TSO4))
@@ -74,7 +75,7 @@ static int set_offloads(struct net_backend *backend, uint64_t features)
 	}
 	if (ioctl(backend->fd, TUNSETOFFLOAD, flags) == 0)
 		return 0;
-	/* what is no tap makes plain frames only */
+	/* a descriptor that is no tap has no offloads to switch off */
 	return errno == ENOTTY || errno == EOPNOTSUPP ? 0 : -errno;
 }
 
@@ -87,7 +88,7 @@ static int set_active(struct net_backend *backend, bool active)
 
 	if (tap->detached == !active)
 		return 0;
-	/* what is no tap has no queues */
+	/* a descriptor that is no tap has no queue to attach */
 	if (ioctl(backend->fd, TUNSETQUEUE, &request) && errno != ENOTTY &&
 	    errno != EOPNOTSUPP)
 		return -errno;
@@ -146,7 +147,7 @@ static int explain(const char *name, bool multi, int errnum, struct error *err)
 	return error_set(err, ERROR_IO, errnum, "tap %s", name);
 }
 
-/* dev_valid_name() of Linux, whose isspace() also knows 0xa0. */
+/* The rules of Linux's dev_valid_name(), whose isspace() includes 0xa0. */
 bool net_tap_is_name(const char *name)
 {
 	return *name && strlen(name) < IFNAMSIZ && strcmp(name, ".") != 0 &&
@@ -166,8 +167,8 @@ static int attach(int fd, const char *name, bool multi)
 	return ioctl(fd, TUNSETIFF, &request) ? errno : 0;
 }
 
-/* How many queues of the tap are in use, by us and by others; 0 where the
- * kernel does not tell. */
+/* How many queues of the tap are in use, by us and by others. 0 if the kernel
+ * does not tell. */
 static unsigned count_queues(const char *name)
 {
 	char path[sizeof("/sys/class/net//queues") + IFNAMSIZ];
@@ -205,8 +206,8 @@ static int open_queues(struct net_tap *taps, unsigned count, const char *name,
 		if (errnum)
 			return explain(name, count > 1, errnum, err);
 	}
-	/* a multi-queue tap takes in everybody; two that share one would each
-	 * get half of the frames */
+	/* A multi-queue tap can be opened by several VMs, each of which would
+	 * get a part of the frames. */
 	if (multi && count_queues(name) > count)
 		return explain(name, multi, EBUSY, err);
 	return 0;
@@ -223,7 +224,8 @@ static int set_header(int fd)
 	return 0;
 }
 
-/* A kernel that makes segments of UDP takes them from us, too. */
+/* Whether the kernel segments UDP in both directions: a kernel that gives us
+ * such frames also takes them. */
 static bool has_uso(int fd)
 {
 	unsigned long flags = TUN_F_CSUM | TUN_F_USO4 | TUN_F_USO6;
@@ -232,7 +234,7 @@ static bool has_uso(int fd)
 	       ioctl(fd, TUNSETOFFLOAD, 0UL) == 0;
 }
 
-/* What is one for all queues. */
+/* Sets what applies to all queues together. */
 static int prepare(struct net_tap *taps, unsigned count, const char *name,
 		   struct error *err)
 {

@@ -11,7 +11,7 @@
 
 #include "base/cleanup.h"
 
-/* struct vhost_memory with room for all that there may be */
+/* struct vhost_memory with room for all regions of guest memory. */
 struct memory_table {
 	uint32_t count;
 	uint32_t padding;
@@ -19,7 +19,7 @@ struct memory_table {
 };
 static_assert(offsetof(struct memory_table, regions) ==
 		      offsetof(struct vhost_memory, regions),
-	      "as the kernel reads it");
+	      "linux/vhost.h, struct vhost_memory");
 
 struct step {
 	unsigned long request;
@@ -83,15 +83,11 @@ int vhost_kernel_open(struct vhost_kernel *kernel, const char *path,
 		      const char *module, struct error *err)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	int ret;
+	int ret = fd < 0 ? -errno : 0;
 
-	*kernel = (struct vhost_kernel){ .control = control_kernel };
-	if (fd < 0) {
-		ret = -errno;
-		*kernel = (struct vhost_kernel){ .fd = -1 };
-	} else {
+	*kernel = (struct vhost_kernel){ .fd = -1, .control = control_kernel };
+	if (ret == 0)
 		ret = vhost_kernel_init(kernel, fd);
-	}
 	return ret ? explain(path, module, -ret, err) : 0;
 }
 

@@ -10,7 +10,7 @@
 #define RX 0 /* queue numbers, 5.1.2 */
 #define QUEUES 2
 
-/* Those that concern only driver and back-end. */
+/* Features between driver and server, in which we have no part. */
 #define PASSED                                                               \
 	(1ULL << VIRTIO_NET_F_MRG_RXBUF | 1ULL << VIRTIO_NET_F_CSUM |        \
 	 1ULL << VIRTIO_NET_F_HOST_TSO4 | 1ULL << VIRTIO_NET_F_HOST_TSO6 |   \
@@ -26,7 +26,7 @@ const struct vhost_user_kind vhost_user_net_kind = {
 
 static struct virtio_net_config *config_of(struct vhost_user_device *vd)
 {
-	return (void *)vd->config; /* which is packed */
+	return (void *)vd->config; /* the struct is packed: any alignment */
 }
 
 static void link_changed(struct vhost_user_device *vd, bool up)
@@ -37,7 +37,7 @@ static void link_changed(struct vhost_user_device *vd, bool up)
 
 static const struct vhost_user_device_ops net_ops = {
 	.waiting = 1u << RX,
-	.in_order = true, /* as back-ends of this kind do, and QEMU expects */
+	.in_order = true, /* all servers of networks do it; QEMU relies on it */
 	.link = link_changed,
 };
 

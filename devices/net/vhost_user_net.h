@@ -1,7 +1,7 @@
-/* Network device (virtio 1.2, section 5.1) whose frames a vhost-user back-end
- * sends and receives: one queue pair. Address, MTU and the state of the link
- * are ours; the link is down while there is no back-end, and what the driver
- * sends then is lost.
+/* Network device (virtio 1.2, section 5.1) whose frames a vhost-user server
+ * sends and receives, with one queue pair. MAC address, MTU and link state are
+ * ours. While there is no server, the link is down and frames of the driver are
+ * lost.
  */
 #pragma once
 
@@ -16,7 +16,7 @@
 
 #define VHOST_USER_NET_QUEUE_SIZE 256
 
-/* What connections of such a device are made with. */
+/* For struct vhost_user_options. */
 extern const struct vhost_user_kind vhost_user_net_kind;
 
 struct vhost_user_net_options {
@@ -25,8 +25,8 @@ struct vhost_user_net_options {
 	uint16_t mtu; /* bytes, 68 and up; 0: leave it to the driver */
 };
 
-/* mem, which is shared, and loop outlive the device. NULL with err set when
- * memory or descriptors run out. vhost_user_device_destroy() is its end. */
+/* mem is shared; it and loop outlive the device. NULL with err set when memory
+ * or descriptors run out. vhost_user_device_destroy() destroys the device. */
 struct virtio_device *
 vhost_user_net_create(const struct vhost_user_net_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,

@@ -9,7 +9,8 @@ void ring_watch_reset(struct ring_watch *watch, uint16_t avail, uint16_t used)
 
 static void give(struct ring_watch *watch, uint32_t head)
 {
-	/* several times, if there were ends between, which are read later */
+	/* It may come several times: the avail ring is read to its end before
+	 * the used ring, which has the ends in between. */
 	if (head < RING_WATCH_MAX && watch->given[head] < UINT8_MAX)
 		watch->given[head]++;
 	else
@@ -24,8 +25,8 @@ static void use(struct ring_watch *watch, uint32_t head)
 		watch->lost = true;
 }
 
-/* How far a ring has come; more than its size means that entries were written
- * over before they could be read. */
+/* How many entries a ring has got. If they are more than its size, some were
+ * reused before they could be read. */
 static uint16_t distance(struct ring_watch *watch, uint16_t size, uint16_t from,
 			 uint16_t to)
 {
@@ -34,7 +35,8 @@ static uint16_t distance(struct ring_watch *watch, uint16_t size, uint16_t from,
 	return (uint16_t)(to - from);
 }
 
-/* The used index is read first, so that what ended has been given. */
+/* The used index is read first: so no request is read as ended that is not read
+ * as given. */
 void ring_watch_update(struct ring_watch *watch, const struct virtqueue *vq)
 {
 	const uint16_t size = vq->state.size;
@@ -47,7 +49,7 @@ void ring_watch_update(struct ring_watch *watch, const struct virtqueue *vq)
 		give(watch, virtqueue_avail_head(vq, watch->avail + i));
 	for (uint16_t i = 0; !watch->lost && i < ended; i++)
 		use(watch, virtqueue_used_head(vq, watch->used + i));
-	/* written over meanwhile? */
+	/* entries may have been reused while they were read */
 	distance(watch, size, watch->avail, virtqueue_avail_idx(vq));
 	distance(watch, size, watch->used, virtqueue_used_idx(vq));
 	if (avail == used)

@@ -1,11 +1,14 @@
-/* A virtio device whose queues a vhost-user back-end serves: what block,
+/* A virtio device whose queues a vhost-user server serves: what the block,
  * network and file system devices of that kind have in common.
  *
- * While the driver is up, each queue is the back-end's or ours. The back-end
- * gets kicks without our doing; its calls come through the event loop, which
- * raises the interrupt. When it is lost, the queues become ours: the requests
- * that were under way, and all that come, end as the device's kind says, until
- * there is a back-end again. The driver notices nothing but that.
+ * While the driver is up, each queue belongs to the server or to us. KVM gives
+ * kicks to the server directly; the server's calls come to the event loop,
+ * which raises the interrupt. When the server is lost, the queues become ours:
+ * requests that were under way, and all new ones, end as the kind of device
+ * says, until there is a server again. The driver notices nothing else.
+ *
+ * All functions run under the device's mutex, but for create and destroy, which
+ * belong to the thread that sets up the VM.
  */
 #pragma once
 
@@ -16,33 +19,33 @@
 
 struct vhost_user_device;
 
-/* Constant. */
+/* What a kind of device adds. Constant. */
 struct vhost_user_device_ops {
-	/* Ends a request that no back-end serves: writes what the driver
-	 * expects into the chain and returns how many bytes that were. NULL:
-	 * nothing is written. */
+	/* Ends a request that no server serves: writes what the driver expects
+	 * into the chain, and returns how many bytes it wrote. NULL: nothing is
+	 * written. */
 	uint32_t (*fail)(const struct chain *chain);
 
-	/* Queues, as bits, whose requests wait for the next back-end. */
+	/* Queues, as bits, whose requests wait for the next server. */
 	uint32_t waiting;
 
-	/* Requests end in the order in which they came. Where they do not, they
-	 * are followed while the back-end has them. */
+	/* Whether requests end in the order in which they came. If not, a
+	 * ring_watch keeps track of them. */
 	bool in_order;
 
-	/* The back-end of the moment said what is in its configuration space:
-	 * brings vd->config up to date. NULL where that is ours alone. */
+	/* Copies the configuration space that the server has told to
+	 * vd->config. NULL: all of it is ours. */
 	void (*take_config)(struct vhost_user_device *vd);
 
-	/* There is a back-end, or none any more. May be NULL. */
+	/* A server is there (up), or it has been lost. May be NULL. */
 	void (*link)(struct vhost_user_device *vd, bool up);
 };
 
 struct vhost_queue {
 	struct vhost_user_device *vd;
-	bool theirs;
-	/* eventfds, -1 while the queue is stopped; the loop has that of kicks
-	 * while the queue is ours */
+	bool theirs; /* the server's */
+	/* Eventfds, -1 while the queue is stopped. The event loop watches that
+	 * of kicks while the queue is ours. */
 	struct event_source kick, call;
 	struct ring_watch watch;
 };
@@ -51,8 +54,8 @@ struct vhost_user_device {
 	struct virtio_device dev;
 	const struct vhost_user_device_ops *ops;
 	struct vhost_user *conn;
-	uint64_t needed; /* features that every back-end must offer */
-	size_t config_needed;
+	uint64_t needed;      /* features that every server must offer */
+	size_t config_needed; /* and bytes of configuration space */
 	uint8_t config[VHOST_CONFIG_MAX]; /* as the driver sees it */
 	struct vhost_queue queues[VIRTIO_QUEUES_MAX];
 };
@@ -61,21 +64,21 @@ struct vhost_user_device_options {
 	const struct virtio_device_ops *device_ops; /* of the kind's own */
 	const struct vhost_user_device_ops *ops;
 	struct vhost_user *conn; /* outlives the device */
-	uint64_t features;	 /* offered if the back-end does, too */
+	uint64_t features;	 /* offered if the server offers them */
 	uint64_t own_features;	 /* offered in any case */
 	unsigned queue_count;
 	uint16_t queue_size; /* at most RING_WATCH_MAX */
-	size_t config_size;
+	size_t config_size;  /* bytes of it that the driver sees */
 };
 
-/* Attaches the connection; what its back-end of the moment offers is what the
- * driver gets. mem is shared; it and loop outlive the device. NULL with err set
- * when memory or descriptors run out. */
+/* Creates a device that offers what the server offers now, and attaches it to
+ * the connection. mem is shared; it and loop outlive the device. NULL with err
+ * set when memory or descriptors run out. */
 struct vhost_user_device *
 vhost_user_device_create(const struct vhost_user_device_options *options,
 			 const struct guest_mem *mem, struct event_loop *loop,
 			 struct error *err);
-/* The transport is gone. NULL is fine. */
+/* To be called when the transport is destroyed. NULL is fine. */
 void vhost_user_device_destroy(struct virtio_device *dev);
 
 static inline struct vhost_user_device *
@@ -84,11 +87,11 @@ vhost_user_device_of(struct virtio_device *dev)
 	return container_of(dev, struct vhost_user_device, dev);
 }
 
-/* The driver wrote to configuration space that the back-end has, too. */
+/* Passes on to the server what the driver wrote to configuration space. */
 void vhost_user_device_write_config(struct vhost_user_device *vd, size_t offset,
 				    const void *data, size_t size);
 
-/* The virtio_device_ops that all of them have. */
+/* The operations that all these devices share, and a macro that lists them. */
 int vhost_user_device_activate(struct virtio_device *dev);
 void vhost_user_device_notify(struct virtio_device *dev, unsigned queue);
 void vhost_user_device_queue_stop(struct virtio_device *dev, unsigned queue);

@@ -12,7 +12,7 @@
 
 static_assert(HEADER == 12, "vhost-user.rst, Header");
 static_assert(offsetof(struct vhost_message, payload) == HEADER,
-	      "the payload follows at once");
+	      "no gap between header and payload");
 static_assert(sizeof(struct vhost_msg_region) == 32 &&
 		      offsetof(struct vhost_msg_memory, regions) == 8,
 	      "vhost-user.rst, Memory regions description");
@@ -46,7 +46,7 @@ int vhost_msg_send(int fd, struct vhost_message *msg, const int *fds,
 	return (size_t)sent == iov.iov_len ? 0 : -EAGAIN;
 }
 
-/* Whether there were any; none stays open. */
+/* Closes the descriptors that came with a message. Whether there were any. */
 static bool close_descriptors(struct msghdr *in)
 {
 	bool any = in->msg_flags & MSG_CTRUNC;
@@ -68,7 +68,7 @@ static bool close_descriptors(struct msghdr *in)
 	return any;
 }
 
-/* Bytes, 0 when there are none now, or -errno. */
+/* Returns how many bytes came, 0 when none are there now, or -errno. */
 static ssize_t receive_bytes(int fd, void *to, size_t len)
 {
 	union {

@@ -1,10 +1,10 @@
-/* Messages of vhost-user (QEMU's docs/interop/vhost-user.rst) and their way
- * through a stream socket: whole ones out, pieces together on the way in.
+/* Messages of vhost-user (QEMU's docs/interop/vhost-user.rst): what they look
+ * like, and how they are sent and received on a stream socket.
  *
- * Numbers are in host order. What comes in was written by somebody else: a
- * message has at most VHOST_MSG_PAYLOAD_MAX bytes and no descriptors, since
- * nothing that is asked for here is answered by any; those that come are
- * closed. Nothing here waits.
+ * Numbers are in host byte order. A message that comes in is not trusted: its
+ * payload has at most VHOST_MSG_PAYLOAD_MAX bytes, and it carries no
+ * descriptors, since no request made here is answered with one. Descriptors
+ * that come all the same are closed. No function waits. One thread at a time.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ enum vhost_request {
 	VHOST_SET_CONFIG_MSG = 25,
 };
 
-/* The back-end's own requests, on a channel of theirs. */
+/* Requests that the server makes, on a channel of their own. */
 enum vhost_backend_request {
 	VHOST_BACKEND_CONFIG_CHANGE_MSG = 2,
 };
@@ -55,8 +55,8 @@ enum vhost_backend_request {
 struct vhost_msg_region {
 	uint64_t gpa;
 	uint64_t size;
-	uint64_t address; /* the front-end's, which rings' addresses are */
-	uint64_t offset;  /* in the file */
+	uint64_t address; /* "user address"; those of rings refer to it */
+	uint64_t offset;  /* in the file, in bytes */
 };
 
 struct vhost_msg_memory {
@@ -68,7 +68,7 @@ struct vhost_msg_memory {
 struct vhost_msg_config {
 	uint32_t offset;
 	uint32_t size;
-	uint32_t flags; /* 0: a field the driver may write */
+	uint32_t flags; /* 0: this is no live migration */
 	uint8_t data[VHOST_CONFIG_MAX];
 };
 #define VHOST_MSG_CONFIG_HEAD offsetof(struct vhost_msg_config, data)
@@ -76,7 +76,7 @@ struct vhost_msg_config {
 struct vhost_msg_header {
 	uint32_t request;
 	uint32_t flags;
-	uint32_t size; /* of the payload */
+	uint32_t size; /* of the payload, in bytes */
 };
 
 struct vhost_message {
@@ -91,19 +91,19 @@ struct vhost_message {
 };
 #define VHOST_MSG_PAYLOAD_MAX sizeof(((struct vhost_message *)0)->payload)
 
-/* A message that is on its way in. */
+/* A message that may have come in part. All zeroes: nothing has come. */
 struct vhost_message_in {
 	struct vhost_message msg;
-	size_t got; /* bytes of it so far */
+	size_t got; /* bytes of msg so far */
 };
 
-/* Sends the message, with up to VHOST_REGIONS_MAX descriptors. 0 or -errno:
- * -EAGAIN when the other side does not read what it gets; nothing else may be
- * sent after an error. */
+/* Sends the message and count descriptors, VHOST_REGIONS_MAX at most. 0 or
+ * -errno: -EAGAIN means that the other side does not read what it is sent. A
+ * part of the message may be sent then, so the connection is of no more use. */
 int vhost_msg_send(int fd, struct vhost_message *msg, const int *fds,
 		   unsigned count);
 
-/* Reads on: 1 when in->msg is complete, and the next call begins another; 0
- * when more has to come; -ECONNRESET at the end, -EPROTO for what is no
- * message, else -errno. */
+/* Receives what has come. 1 when in->msg is complete, and the next call begins
+ * another message; 0 when more has to come; -ECONNRESET when the other side has
+ * closed the socket; -EPROTO when what came is no message; else -errno. */
 int vhost_msg_receive(int fd, struct vhost_message_in *in);

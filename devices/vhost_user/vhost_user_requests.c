@@ -46,7 +46,7 @@ int vhost_requests_send(struct vhost_requests *r, struct vhost_message *msg,
 {
 	struct vhost_owed owed = {
 		.request = msg->header.request,
-		.size = sizeof(uint64_t), /* which a vring state has, too */
+		.size = sizeof(uint64_t), /* also that of a vring state */
 		.ack = !has_reply(msg->header.request),
 	};
 	int ret;
@@ -81,7 +81,7 @@ static int check(struct vhost_requests *r, const struct vhost_owed *owed)
 			"the back-end answered request %u with message %u, "
 			"flags %#x",
 			owed->request, header->request, header->flags);
-	/* its way of saying no */
+	/* an empty answer is how a server says that it cannot give it */
 	if (owed->request == VHOST_GET_CONFIG_MSG && !header->size)
 		return vhost_requests_fail(
 			r,

@@ -16,12 +16,12 @@
 #define HEADER sizeof(struct vsock_header)
 #define F_STREAM 0 /* 5.10.3 */
 
-/* Before other devices have a turn: packets, and for each KiB of payload as
- * much as for another packet. */
+/* How much is served before other devices have a turn. A packet costs 1, and
+ * each KiB of its payload costs 1 more. */
 #define TURN_MAX 1024
 #define COST(len) (1 + (len) / 1024)
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 20000 /* the default of the options */
 
 /* State saved in a snapshot. Connections are not part of it. */
 struct virtio_vsock_state {
@@ -35,7 +35,7 @@ struct virtio_vsock {
 	struct virtio_vsock_config config;
 	struct virtio_vsock_state state;
 	struct vsock_mux *mux;
-	bool tx_blocked; /* until packets for the guest have left */
+	bool tx_blocked; /* the mux has no room for an answer to a packet */
 };
 
 static struct virtio_vsock *from_dev(struct virtio_device *dev)
@@ -60,8 +60,8 @@ static int rx_next(struct virtio_device *dev, struct virtqueue *vq)
 	if (ret <= 0)
 		return ret;
 	start = payload = iov_cursor(chain.iov, chain.in_count);
-	/* 5.10.6.4: writable; and a packet that cannot have payload would keep
-	 * a connection from ever moving on */
+	/* 5.10.6.4: all buffers are writable. They must also have room for
+	 * some payload, without which a connection could never go on. */
 	if (chain.out_count ||
 	    iov_length(chain.iov, chain.in_count) <= HEADER) {
 		virtqueue_push(vq, chain.head, 0);
@@ -78,7 +78,8 @@ static int rx_next(struct virtio_device *dev, struct virtqueue *vq)
 	return (int)COST(packet.len);
 }
 
-/* What the driver has broken will not mend before a reset. */
+/* A device that the driver has broken stays so until a reset: its connections
+ * end. */
 static void stop_if_broken(struct virtio_vsock *vsock)
 {
 	if (!virtio_device_up(&vsock->dev))
@@ -95,7 +96,7 @@ static void rx_serve(struct virtio_vsock *vsock)
 	stop_if_broken(vsock);
 }
 
-/* --- tx: packets of the guest's --- */
+/* --- tx: packets from the guest --- */
 
 static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
 {
@@ -171,9 +172,9 @@ static void event_serve(struct virtio_vsock *vsock)
 
 /* --- all --- */
 
-/* Gives the guest what there is for it. When that has made room for answers,
- * its packets may come again: after other devices had a turn, as a driver may
- * fill both rings for ever. */
+/* Gives the guest its packets. That may make room for answers, so that packets
+ * from the guest can be served again. They are served in a later turn, because
+ * a driver may fill both rings without end. */
 static void serve(struct virtio_vsock *vsock)
 {
 	rx_serve(vsock);
@@ -247,7 +248,8 @@ virtio_vsock_create(const struct virtio_vsock_options *options,
 	struct vsock_mux_options mux_options = {
 		.loop = loop,
 		.listen_fd = options->listen_fd,
-		.path = options->path,
+		.connect = options->connect,
+		.connect_ctx = options->connect_ctx,
 		.guest_cid = options->guest_cid,
 		.patience_ms = options->patience_ms ? options->patience_ms
 						    : PATIENCE_MS,

@@ -1,7 +1,7 @@
 /* Socket device (virtio 1.2, section 5.10): stream sockets between guest and
- * host, which sees them as Unix sockets (vsock_mux.h).
+ * host. The host's ends of them are Unix sockets (vsock_mux.h).
  *
- * Bytes go between sockets and guest memory without a copy in between. Both
+ * The kernel copies bytes directly between sockets and guest memory. Both
  * directions run in the event loop, in bounded turns. A reset by the driver
  * ends all connections. So does a move to another process, as sockets cannot be
  * saved: the driver hears of that by the event queue, once it has a buffer
@@ -22,10 +22,12 @@
 #define VIRTIO_VSOCK_EVENT 2
 
 struct virtio_vsock_options {
-	int listen_fd;	      /* of vsock_socket.h; outlives the device */
-	const char *path;     /* outlives the device */
+	int listen_fd; /* of vsock_socket.h; outlives the device */
+	/* As in vsock_mux.h; connect_ctx outlives the device. */
+	int (*connect)(void *ctx, uint32_t port);
+	void *connect_ctx;
 	uint32_t guest_cid;   /* VSOCK_GUEST_CID_MIN to _MAX */
-	unsigned patience_ms; /* the time limits of vsock_mux.h; 0: 20 s */
+	unsigned patience_ms; /* as in vsock_mux.h; 0: 20 s */
 };
 
 /* mem and loop outlive the device. NULL with err set. */
@@ -34,5 +36,6 @@ virtio_vsock_create(const struct virtio_vsock_options *options,
 		    const struct guest_mem *mem, struct event_loop *loop,
 		    struct error *err);
 
-/* The transport is gone, which has reset the device. NULL is fine. */
+/* To be called after the transport is destroyed, which resets the device. NULL
+ * is fine. */
 void virtio_vsock_destroy(struct virtio_device *dev);

@@ -10,7 +10,7 @@ void vsock_buffer_clear(struct vsock_buffer *buffer)
 	*buffer = (struct vsock_buffer){ 0 };
 }
 
-/* The bytes from `at` on, up to the end of the ring. */
+/* How many of len bytes from `at` on lie before the end of the ring. */
 static uint32_t until_end(uint32_t at, uint32_t len)
 {
 	return len < VSOCK_BUFFER_SIZE - at ? len : VSOCK_BUFFER_SIZE - at;

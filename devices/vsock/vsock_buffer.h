@@ -1,6 +1,6 @@
-/* Bytes of one connection that its socket has not taken yet.
+/* The bytes from the guest that a connection's socket has not taken yet.
  *
- * Memory is held only while there are some. Under the device's mutex.
+ * The buffer has memory only while it is not empty. Under the device's mutex.
  */
 #pragma once
 
@@ -8,8 +8,8 @@
 
 #include "base/iov.h"
 
-/* What a connection announces as its buf_alloc, and so all that a guest may
- * have under way to one socket. */
+/* Bytes. The guest is told this as a connection's buf_alloc, and may not send
+ * more than that to a socket that takes nothing. */
 #define VSOCK_BUFFER_SIZE (128u << 10)
 
 struct vsock_buffer {
@@ -18,12 +18,12 @@ struct vsock_buffer {
 	uint32_t count;
 };
 
-/* Appends len bytes, for which there must be room. 0 or -ENOMEM. */
+/* Appends len bytes, for which the buffer must have room. 0 or -ENOMEM. */
 int vsock_buffer_add(struct vsock_buffer *buffer, struct iov_cursor *from,
 		     uint32_t len);
 
-/* Sends what the socket takes without waiting: the bytes sent, which have left
- * the buffer, or -errno. */
+/* Sends as many bytes as the socket takes without waiting, and drops them from
+ * the buffer. Returns their number, or -errno. */
 int vsock_buffer_send(struct vsock_buffer *buffer, int fd);
 
 /* Drops all bytes. */

@@ -12,7 +12,7 @@
 #define SEND VIRTIO_VSOCK_SHUTDOWN_SEND
 #define BOTH VSOCK_SHUTDOWN_BOTH
 
-/* The guest is told of room in the buffer when there is so much news. */
+/* The guest is told how much the socket has taken after so many bytes. */
 #define UPDATE_BYTES (VSOCK_BUFFER_SIZE / 2)
 
 void vsock_connection_init(struct vsock_connection *c, struct event_loop *loop,
@@ -50,7 +50,7 @@ static void reset(struct vsock_connection *c)
 
 /* --- from the guest to the socket --- */
 
-/* The host's end takes nothing any more: what was sent to it is lost. */
+/* The host's program takes nothing any more: what was sent to it is lost. */
 static void lose_output(struct vsock_connection *c)
 {
 	c->forwarded += c->waiting.count;
@@ -65,7 +65,8 @@ static void watch_output(struct vsock_connection *c, bool wanted)
 		reset(c);
 }
 
-/* All that the guest has sent is gone; what it closed comes after that. */
+/* Once the socket has taken all that the guest sent, closes what the guest has
+ * closed. */
 static void finish_output(struct vsock_connection *c)
 {
 	if (c->waiting.count)
@@ -117,7 +118,7 @@ static void receive_data(struct vsock_connection *c, uint32_t len,
 {
 	ssize_t sent = 0;
 
-	/* 5.10.6.3: no more than there is room for */
+	/* 5.10.6.3: the guest may not send more than there is room for */
 	if ((c->guest_done & SEND) ||
 	    len > VSOCK_BUFFER_SIZE - c->waiting.count) {
 		reset(c);
@@ -154,23 +155,25 @@ static void receive_shutdown(struct vsock_connection *c, uint32_t flags)
 		finish_output(c);
 }
 
-/* --- the guest's packets --- */
+/* --- packets from the guest --- */
 
 void vsock_connection_credit(struct vsock_connection *c,
 			     const struct vsock_packet *packet)
 {
 	c->guest_space = packet->buf_alloc;
-	/* Between what it has forwarded before and what it was sent. Linux may
-	 * send two packets of a connection in the wrong order. */
+	/* A good count lies between the last one and what the guest was sent.
+	 * An older one is ignored, since Linux may send two packets of a
+	 * connection in the wrong order. */
 	if (c->sent - packet->fwd_cnt <= c->sent - c->guest_forwarded)
 		c->guest_forwarded = packet->fwd_cnt;
 }
 
+/* How many bytes the guest has room for. */
 static uint32_t credit(const struct vsock_connection *c)
 {
 	uint32_t under_way = c->sent - c->guest_forwarded;
 
-	/* it may have made its buffer smaller */
+	/* the guest may have made its buffer smaller */
 	return c->guest_space > under_way ? c->guest_space - under_way : 0;
 }
 
@@ -193,7 +196,7 @@ static void receive_response(struct vsock_connection *c)
 		return;
 	}
 	c->state = VSOCK_OPEN;
-	/* the first bytes on this socket: there is room for them */
+	/* these are the first bytes on the socket, which has room for them */
 	if (send(c->socket->fd, text, (size_t)len,
 		 MSG_DONTWAIT | MSG_NOSIGNAL) != len)
 		lose_output(c);
@@ -244,7 +247,7 @@ static bool has_input(const struct vsock_connection *c)
 	return c->readable && !(c->host_done & SEND) && !(c->guest_done & RCV);
 }
 
-/* The operation of the next packet, or 0. */
+/* The operation of the next packet for the guest; 0: there is none. */
 static uint16_t next_op(const struct vsock_connection *c)
 {
 	if (c->state == VSOCK_RESET)
@@ -271,8 +274,8 @@ bool vsock_connection_has_packet(const struct vsock_connection *c)
 	return next_op(c) != 0;
 }
 
-/* Whether nothing can pass either way any more: the other end of the socket is
- * closed, or both have been shut down. */
+/* Whether nothing can pass in either direction any more: the other end of the
+ * socket is closed, or both directions are shut down. */
 static bool is_hung_up(const struct vsock_connection *c)
 {
 	struct pollfd pollfd = { .fd = c->socket->fd };
@@ -280,7 +283,8 @@ static bool is_hung_up(const struct vsock_connection *c)
 	return poll(&pollfd, 1, 0) == 1 && (pollfd.revents & POLLHUP);
 }
 
-/* What the host has sent before its end still goes to the guest first. */
+/* After a hang-up, the guest still gets what the host's program sent before:
+ * its direction ends when read_socket() has come to the end. */
 static void look_for_end(struct vsock_connection *c)
 {
 	if (!is_hung_up(c))
@@ -290,7 +294,7 @@ static void look_for_end(struct vsock_connection *c)
 		c->host_done |= SEND;
 }
 
-/* Reads into the guest's buffers. False when there was nothing. */
+/* Reads from the socket into the guest's buffers. False when nothing came. */
 static bool read_socket(struct vsock_connection *c, struct vsock_packet *packet,
 			struct iov_cursor payload)
 {
@@ -315,7 +319,7 @@ static bool read_socket(struct vsock_connection *c, struct vsock_packet *packet,
 		c->host_done |= SEND;
 		look_for_end(c);
 	} else if (errno != EAGAIN) {
-		reset(c); /* closed with something unread */
+		reset(c); /* the program left without reading everything */
 	}
 	return false;
 }
@@ -380,7 +384,7 @@ bool vsock_connection_is_waiting(const struct vsock_connection *c)
 void vsock_connection_time_out(struct vsock_connection *c)
 {
 	if (c->state == VSOCK_LINE || c->opening)
-		vsock_connection_end(c); /* the guest does not know of it */
+		vsock_connection_end(c); /* the guest has not heard of it */
 	else
 		reset(c);
 }

@@ -7,7 +7,7 @@
 
 static const char word[] = "CONNECT ";
 
-/* The text ends with a line break. */
+/* Parses the whole line, which ends with a line break. */
 static int parse(const struct vsock_line *line, uint32_t *port)
 {
 	const char *at = line->text + sizeof(word) - 1;

@@ -1,8 +1,9 @@
 /* The line by which a program of the host says which port of the guest it
  * wants: "CONNECT <port>\n", as Firecracker's clients write it.
  *
- * Any case, decimal digits, and a carriage return before the line break does
- * no harm. What comes behind it is the guest's. Under the device's mutex.
+ * The word may be in any case. The port is a decimal number. A carriage return
+ * may precede the line break. Bytes behind the line are meant for the guest.
+ * Under the device's mutex.
  */
 #pragma once
 
@@ -15,7 +16,7 @@ struct vsock_line {
 	char text[VSOCK_LINE_MAX];
 };
 
-/* Reads what has come of the line, and nothing beyond it. 1 with *port set once
- * it is whole, 0 when more is to come, -errno when there will be no line;
- * -EPROTO when it is another one. */
+/* Reads what has come of the line, and no byte beyond it. 1 with *port set when
+ * the line is complete; 0 when more has to come; -EPROTO when it is another
+ * line or ends early; else -errno. */
 int vsock_line_read(struct vsock_line *line, int fd, uint32_t *port);

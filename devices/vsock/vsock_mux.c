@@ -1,25 +1,23 @@
 #include "devices/vsock/vsock_mux.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #define ACCEPT_TURN 16 /* connections, before other devices have a turn */
 
-/* When a connection cannot be accepted for want of descriptors or memory, this
- * long until the next try. */
+/* How long to wait before the next try when a connection cannot be accepted
+ * for lack of descriptors or memory. */
 #define ACCEPT_PAUSE_MS 500
 
-/* An RST packet, as in a header. */
+/* The fields of an RST packet that belongs to no connection. */
 struct reply {
 	uint32_t src_cid;
 	uint32_t src_port;
@@ -30,27 +28,23 @@ struct reply {
 struct vsock_mux {
 	struct vsock_mux_options options;
 	bool running;
-	struct event_source listener; /* active while one may be accepted */
-	bool listener_paused;
-	struct event_source timer;
+	struct event_source listener; /* watched while one may be accepted */
+	bool listener_paused;	      /* until the timer rings */
+	struct timer timer;
 	bool timer_set;
-	uint32_t next_port;
-	unsigned reply_first;
+	uint32_t next_port;   /* of the host's end, to be tried first */
+	unsigned reply_first; /* of replies, which is a ring */
 	unsigned reply_count;
 	struct reply replies[VSOCK_REPLIES_MAX];
 	struct vsock_table table;
 };
 
-/* --- whatever happens --- */
+/* --- timer, listener and wake-ups --- */
 
 static void set_timer(struct vsock_mux *mux, int64_t ms)
 {
-	struct itimerspec timer = {
-		.it_value.tv_sec = ms / 1000,
-		.it_value.tv_nsec = ms % 1000 * 1000000 + 1, /* 0 is never */
-	};
-
-	mux->timer_set = timerfd_settime(mux->timer.fd, 0, &timer, NULL) == 0;
+	timer_set_ns(&mux->timer, ms * 1000000);
+	mux->timer_set = true;
 }
 
 static void watch_listener(struct vsock_mux *mux)
@@ -67,7 +61,7 @@ static void watch_listener(struct vsock_mux *mux)
 		log_guest(LOG_ERROR, "vsock: %s", strerror(-ret));
 }
 
-/* After anything has happened to a connection. */
+/* To be called after anything has happened to a connection. */
 static void settle(struct vsock_mux *mux, struct vsock_entry *entry)
 {
 	vsock_table_settle(entry);
@@ -82,10 +76,10 @@ static void wake(struct vsock_mux *mux)
 		mux->options.wake(mux->options.ctx);
 }
 
-/* --- connections of the host's --- */
+/* --- connections that programs of the host open --- */
 
-/* A port that no connection to this port of the guest has. There are more than
- * a million times as many as connections. */
+/* Chooses a port that no other connection to this port of the guest has. There
+ * are a billion ports and VSOCK_CONNECTIONS_MAX connections, so one is free. */
 static uint32_t choose_port(struct vsock_mux *mux, uint32_t peer_port)
 {
 	uint32_t port;
@@ -156,16 +150,12 @@ static void listener_ready(struct event_source *source, uint32_t events)
 	}
 }
 
-static void timer_ready(struct event_source *source, uint32_t events)
+static void timer_ready(struct timer *timer)
 {
-	struct vsock_mux *mux = container_of(source, struct vsock_mux, timer);
+	struct vsock_mux *mux = container_of(timer, struct vsock_mux, timer);
 	int64_t now = clock_ms();
 	struct vsock_entry *entry;
-	uint64_t count;
 
-	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
-		return;
 	mux->listener_paused = false;
 	mux->timer_set = false;
 	while ((entry = TAILQ_FIRST(&mux->table.waiting)) &&
@@ -179,31 +169,9 @@ static void timer_ready(struct event_source *source, uint32_t events)
 	wake(mux);
 }
 
-/* --- packets of the guest's --- */
+/* --- packets from the guest --- */
 
-/* A socket that leads to the host's program for this port, or -1. What does
- * not accept at once is taken for nobody. */
-static int connect_host(const struct vsock_mux *mux, uint32_t port)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u",
-		     mux->options.path, port) >= (int)sizeof(address.sun_path))
-		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		log_guest(LOG_WARN, "vsock: socket: %s", strerror(errno));
-		return -1;
-	}
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* 5.10.6.5: how a packet is answered that belongs to no connection. */
+/* 5.10.6.5: a packet that belongs to no connection is answered with an RST. */
 static void reply_reset(struct vsock_mux *mux,
 			const struct vsock_packet *packet)
 {
@@ -228,7 +196,7 @@ static struct vsock_entry *open_for_guest(struct vsock_mux *mux,
 
 	if (mux->table.count == VSOCK_CONNECTIONS_MAX)
 		return NULL;
-	fd = connect_host(mux, packet->dst_port);
+	fd = mux->options.connect(mux->options.connect_ctx, packet->dst_port);
 	if (fd < 0)
 		return NULL;
 	entry = vsock_table_add(&mux->table, fd, VSOCK_OPEN);
@@ -250,8 +218,8 @@ void vsock_mux_receive(struct vsock_mux *mux, const struct vsock_packet *packet,
 {
 	struct vsock_entry *entry;
 
-	/* Who sends as somebody else, or to an address that cannot be, gets no
-	 * answer, as on any network. */
+	/* A false source address and an impossible destination get no answer,
+	 * as on any network. */
 	if (!mux->running || packet->src_cid != mux->options.guest_cid ||
 	    packet->dst_cid > UINT32_MAX)
 		return;
@@ -340,20 +308,6 @@ void vsock_mux_stop(struct vsock_mux *mux)
 	mux->reply_count = 0;
 }
 
-static int open_timer(struct vsock_mux *mux)
-{
-	int ret;
-
-	mux->timer.fd =
-		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (mux->timer.fd < 0)
-		return -errno;
-	ret = event_loop_add(mux->options.loop, &mux->timer, EPOLLIN);
-	if (ret)
-		close(mux->timer.fd);
-	return ret;
-}
-
 struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 				   struct error *err)
 {
@@ -366,11 +320,10 @@ struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 		mux->listener.fd = options->listen_fd;
 		mux->listener.ready = listener_ready;
 		mux->listener.lock = options->lock;
-		mux->timer.ready = timer_ready;
-		mux->timer.lock = options->lock;
 		vsock_table_init(&mux->table, options->loop, options->lock,
 				 socket_ready, options->patience_ms);
-		ret = open_timer(mux);
+		ret = timer_open(&mux->timer, options->loop, options->lock,
+				 timer_ready);
 	}
 	if (ret == 0)
 		return mux;
@@ -386,13 +339,12 @@ void vsock_mux_destroy(struct vsock_mux *mux)
 	if (!mux)
 		return;
 	vsock_mux_stop(mux);
-	/* what still drains */
+	/* connections that are still draining */
 	while ((entry = TAILQ_FIRST(&mux->table.live))) {
 		vsock_connection_end(&entry->c);
 		settle(mux, entry);
 	}
 	vsock_table_free(&mux->table);
-	event_loop_remove(mux->options.loop, &mux->timer);
-	close(mux->timer.fd);
+	timer_close(&mux->timer);
 	free(mux);
 }

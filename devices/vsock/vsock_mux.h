@@ -1,13 +1,13 @@
-/* All connections of a socket device, and the host's end of them: a listening
- * Unix socket, on which programs of the host ask for a port of the guest
- * (vsock_line.h), and sockets named PATH_<port>, to which the guest's own
- * connections lead.
+/* All connections of a socket device, and the host's ends of them. Programs of
+ * the host open connections by a listening Unix socket, on which they name a
+ * port of the guest (vsock_line.h). For connections that the guest opens,
+ * connect() finds the host's program.
  *
- * It takes and makes packets, and knows nothing of rings. Connections that have
- * packets for the guest take turns, one packet each. Time limits: a program
- * that does not say what it wants, and a guest that does not answer a request
- * or a shutdown. All functions run under the device's mutex; the callbacks in
- * the event loop take it.
+ * The mux takes and makes packets, and knows nothing about rings. Connections
+ * that have packets for the guest take turns, one packet each. Three steps have
+ * a time limit, patience_ms: the line of a program, the guest's answer to a
+ * request, and its answer to a shutdown. All functions run under the device's
+ * mutex, which the event loop holds during callbacks.
  */
 #pragma once
 
@@ -21,7 +21,7 @@
 #include "devices/vsock/vsock_packet.h"
 #include "devices/vsock/vsock_table.h"
 
-/* Those of the host that have no answer of the guest yet; more of them wait to
+/* Connections of programs that the guest has not answered yet. Others wait to
  * be accepted. */
 #define VSOCK_HALF_OPEN_MAX 128
 /* RST packets for connections that do not exist. While there is no room for
@@ -36,40 +36,46 @@ struct vsock_mux_options {
 	struct event_loop *loop;
 	pthread_mutex_t *lock; /* the device's */
 	int listen_fd;	       /* non-blocking, the caller's */
-	const char *path;      /* of the sockets, at most VSOCK_PATH_MAX */
+	/* Connects to the host's program for a port. Returns a non-blocking
+	 * stream socket, which the mux takes over, or -1 when there is no such
+	 * program. The event loop calls it whenever the guest opens a
+	 * connection, so it must not wait. */
+	int (*connect)(void *ctx, uint32_t port);
+	void *connect_ctx;
 	uint32_t guest_cid;
-	unsigned patience_ms; /* the time limits */
-	/* There is a packet for the guest: called last, in the event loop. */
+	unsigned patience_ms; /* the time limits, in milliseconds */
+	/* Called in the event loop when there is a packet for the guest. The
+	 * mux does nothing after the call. */
 	void (*wake)(void *ctx);
 	void *ctx;
 };
 
 struct vsock_mux;
 
-/* Strings and descriptors outlive it. NULL with err set. */
+/* listen_fd, connect_ctx and ctx outlive the mux. NULL with err set. */
 struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 				   struct error *err);
 
-/* The loop has stopped. NULL is fine. */
+/* To be called when the loop has stopped. NULL is fine. */
 void vsock_mux_destroy(struct vsock_mux *mux);
 
-/* The guest's driver is up, so that connections may come; and it is no more,
- * which ends them. Also when it is so already. */
+/* Starts to accept connections, when the guest's driver is up; stops and ends
+ * all of them, when it is not. Either may be called twice in a row. */
 void vsock_mux_start(struct vsock_mux *mux);
 void vsock_mux_stop(struct vsock_mux *mux);
 
-/* Whether there is room for an answer, so that packets may be received. */
+/* Whether a packet may be received: there is room for an answer to it. */
 bool vsock_mux_may_receive(const struct vsock_mux *mux);
 
-/* Takes a packet of the guest's, whose payload has packet->len bytes. May be
- * called if may_receive says so. */
+/* Takes a packet from the guest, whose payload has packet->len bytes. To be
+ * called only if vsock_mux_may_receive(). */
 void vsock_mux_receive(struct vsock_mux *mux, const struct vsock_packet *packet,
 		       const struct iov_cursor *payload);
 
-/* Whether there is a packet for the guest, or may be one. */
+/* Whether there may be a packet for the guest. */
 bool vsock_mux_has_packet(const struct vsock_mux *mux);
 
-/* Makes the next packet for the guest, its payload in the memory behind the
- * cursor, which has room for a byte or more. False when there was none. */
+/* Makes the next packet for the guest and writes its payload behind the cursor,
+ * where there is room for at least one byte. False when there was no packet. */
 bool vsock_mux_next(struct vsock_mux *mux, struct vsock_packet *packet,
 		    struct iov_cursor payload);

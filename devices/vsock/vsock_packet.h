@@ -1,5 +1,5 @@
-/* The header of the socket device's packets (virtio 1.2, 5.10.6), as it lies in
- * guest memory and in the host's order.
+/* The header of the socket device's packets (virtio 1.2, 5.10.6): as it lies in
+ * guest memory, and decoded into host byte order. Any thread.
  */
 #pragma once
 

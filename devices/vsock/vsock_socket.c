@@ -27,9 +27,10 @@ static int open_stream(void)
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* Of several VMs that start at once one may replace a stale socket, and none
- * takes another's for stale that is about to listen. The lock is the folder's,
- * as it leaves nothing behind; where it cannot be had, none is held. */
+/* Locks the folder of the socket. When several VMs start at once, only one of
+ * them replaces a stale socket, and a socket that is bound but does not listen
+ * yet is not taken for a stale one. Locking the folder leaves no file behind.
+ * Where it cannot be locked, the VM starts without the lock. */
 static int lock_folder(const char *path)
 {
 	autofree char *copy = strdup(path);
@@ -45,7 +46,7 @@ static int lock_folder(const char *path)
 	return take_fd(&fd);
 }
 
-/* Removes what stands in the way if it is a socket of nobody. */
+/* Removes the file at path if it is a socket on which nobody listens. */
 static int remove_stale(const char *path, struct error *err)
 {
 	struct sockaddr_un address = address_of(path);
@@ -70,7 +71,7 @@ static int remove_stale(const char *path, struct error *err)
 	return 0;
 }
 
-/* Binds and listens; then *st tells which file that is. */
+/* Binds and listens. *st tells which file the socket is. */
 static int open_locked(const char *path, struct stat *st, struct error *err)
 {
 	struct sockaddr_un address = address_of(path);
@@ -109,31 +110,16 @@ int vsock_socket_open(struct vsock_socket *socket, const char *path,
 	*socket = (struct vsock_socket){
 		.fd = fd,
 		.path = path,
-		.dev = st.st_dev,
-		.ino = st.st_ino,
+		.file = file_id_of(&st),
 	};
 	return 0;
-}
-
-bool vsock_socket_is(const struct vsock_socket *socket, const struct stat *st)
-{
-	return socket->fd >= 0 && st->st_dev == socket->dev &&
-	       st->st_ino == socket->ino;
-}
-
-void vsock_socket_remove(const struct vsock_socket *socket)
-{
-	struct stat st;
-
-	if (socket->fd >= 0 && lstat(socket->path, &st) == 0 &&
-	    vsock_socket_is(socket, &st))
-		unlink(socket->path);
 }
 
 void vsock_socket_close(struct vsock_socket *socket)
 {
 	if (socket->fd < 0)
 		return;
-	vsock_socket_remove(socket);
+	if (file_id_is_at(socket->file, socket->path))
+		unlink(socket->path);
 	close(take_fd(&socket->fd));
 }

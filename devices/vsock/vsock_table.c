@@ -103,20 +103,20 @@ void vsock_table_name(struct vsock_entry *entry, uint32_t local_port,
 	entry->c.peer_port = peer_port;
 	entry->next = *head;
 	*head = entry;
-	entry->is_found = true;
+	entry->is_named = true;
 }
 
 static void forget_name(struct vsock_entry *entry)
 {
 	struct vsock_entry **at;
 
-	if (!entry->is_found)
+	if (!entry->is_named)
 		return;
 	at = bucket(entry->table, entry->c.local_port, entry->c.peer_port);
 	while (*at != entry)
 		at = &(*at)->next;
 	*at = entry->next;
-	entry->is_found = false;
+	entry->is_named = false;
 }
 
 /* --- the queues --- */
@@ -143,7 +143,7 @@ struct vsock_entry *vsock_table_next(struct vsock_table *table)
 	return entry;
 }
 
-/* All wait for the same time, so that the last to come is the last to go. */
+/* All wait for the same time, so a new one has the last deadline. */
 static void set_waiting(struct vsock_entry *entry, bool waiting)
 {
 	struct vsock_table *table = entry->table;

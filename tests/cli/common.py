@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,15 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
 
 def guest(tmp_path, code):
     return machine.tiny_guest(tmp_path / "guest.elf", code)
+
+
+def run_tool(*command, cwd=onggi.ROOT):
+    """Runs a program of this tree, unaware of the make that runs the tests."""
+    env = {name: value for name, value in os.environ.items()
+           if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return subprocess.run(command, cwd=cwd, env=env, check=False, timeout=600,
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True)
 
 
 def refused(result, status, *words):

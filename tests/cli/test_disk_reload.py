@@ -147,7 +147,7 @@ def test_the_file_of_a_console_is_no_new_disk(tmp_path, disk):
                  options=("--hvc", f"file={console}")) as vm:
         disk.unlink()
         os.link(console, disk)
-        vm.reload(f"disk0: disk {disk}: is the console's file; it stays as it "
+        vm.reload(f"disk0: disk {disk}: is the console of this VM; it stays as it "
                   "was\n")
         vm.stop()
 

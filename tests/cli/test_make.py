@@ -1,20 +1,14 @@
 """What make hands on, and what it refuses; nothing is built here."""
 
-import os
 import shlex
-import subprocess
 
 import pytest
 
-from common import onggi
+from common import run_tool
 
 
 def make(*args):
-    env = {name: value for name, value in os.environ.items()
-           if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    return subprocess.run(["make", "-n", *args], cwd=onggi.ROOT, env=env,
-                          stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, check=False)
+    return run_tool("make", "-n", *args)
 
 
 @pytest.mark.parametrize("command", ["uname -a", "echo $HOME", "echo 'a  b'",
@@ -24,6 +18,11 @@ def test_the_guests_command_arrives_as_it_was_given(command):
     assert result.returncode == 0, result.stderr
     last = result.stdout.splitlines()[-1]
     assert shlex.split(last) == ["tools/run-debian", command]
+
+
+def test_check_runs_the_stages_that_are_named():
+    result = make("check", "STAGE=lint unit")
+    assert result.stdout.splitlines()[-1] == "tests/check lint unit"
 
 
 @pytest.mark.parametrize("setting", ["LINK=statik", "ARCH=riscv"])

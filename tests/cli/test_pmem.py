@@ -53,6 +53,22 @@ def test_there_is_one_root(tmp_path, kernel, pmem):
                 f"{disk},root"), onggi.EXIT_USAGE, "2 are marked root")
 
 
+def test_a_root_needs_no_initramfs_of_the_built_images(tmp_path, kernel, pmem):
+    """Nor does a disk; anything else is booted with it."""
+    images = tmp_path / "images" / machine.IMAGES
+    images.mkdir(parents=True)
+    kernel.rename(images / machine.KERNEL)
+    (images / "initramfs.cpio").touch()
+    env = {**os.environ, "ONGGI_CACHE": str(tmp_path)}
+    for args, initramfs in ((["--pmem", f"{pmem},root"], False),
+                            (["--disk", f"{pmem},root"], False),
+                            (["--pmem", pmem], True), ([], True)):
+        shown = run("run", "--dry-run", *args, env=env)
+        assert shown.returncode == 0, shown.stderr
+        assert f"--kernel {images}/" in shown.stdout
+        assert ("--initrd" in shown.stdout) == initramfs, args
+
+
 def test_it_lies_behind_all_memory(kernel, pmem):
     plan = run("run", "--dry-run", "--kernel", kernel, "--memory", "6G",
                "--pmem", f"{pmem},root", "--pmem", pmem)

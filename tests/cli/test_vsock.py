@@ -158,7 +158,7 @@ def test_a_file_has_one_role(tmp_path, kernel):
     assert not path.exists()
     refused(run("run", "--kernel", kernel, "--vsock", path, "--console",
                 f"file={path}"),
-            onggi.EXIT_USAGE, "console", str(path), "the vsock socket")
+            onggi.EXIT_USAGE, "vsock", str(path), "the console")
     assert not path.exists()
 
 

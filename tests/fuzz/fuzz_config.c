@@ -1,5 +1,5 @@
-/* Any bytes are a configuration file. What is accepted is validated and
- * printed as a command line. */
+/* Takes any bytes for a configuration file. What is accepted is settled,
+ * checked and printed as a command line. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	config_init(&config);
 	if (config_parse_json(&config, (const char *)data, size, &err) == 0 &&
-	    config_validate(&config, &err) == 0)
+	    config_settle(&config, &err) == 0 &&
+	    config_check(&config, &err) == 0)
 		print(&config);
 	config_free(&config);
 	return 0;

@@ -80,6 +80,15 @@ static void open_listeners(void)
 	atexit(remove_files);
 }
 
+/* The device's way to the program on HOST_PORT. */
+static int connect_port(void *ctx, uint32_t port)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s_%u", (char *)ctx, port);
+	return open_socket(name, false);
+}
+
 /* A program of the host's asks for a port of the guest, or says something
  * else. */
 static int ask(uint8_t value)
@@ -204,7 +213,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_take(&in, &p, sizeof(p));
 	fuzz_take(&in, m.ram, FUZZ_RAM_SIZE);
 	options.listen_fd = listeners[0];
-	options.path = path;
+	options.connect = connect_port;
+	options.connect_ctx = path;
 	m.listener = listeners[1];
 	memset(m.programs, -1, sizeof(m.programs));
 	dev = virtio_vsock_create(&options, &mem, fuzz_loop(), &err);

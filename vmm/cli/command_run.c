@@ -8,6 +8,7 @@
 #include "vmm/cli/commands.h"
 #include "vmm/cli/kernel_search.h"
 #include "vmm/config/config.h"
+#include "vmm/machine/arch.h"
 #include "vmm/machine/cmdline.h"
 #include "vmm/machine/resources.h"
 #include "vmm/machine/vm.h"
@@ -39,25 +40,34 @@ static int print_dry_run(const struct vm_config *config,
 
 /* Boots again for as long as the guest asks for it; the exit status, or -1
  * with err set. */
-static int run_vm(const struct vm_config *config,
-		  const struct vm_layout *layout, struct resources *resources,
-		  struct timeline *timeline, struct error *err)
+static int run_vm(const struct vm_layout *layout, struct resources *resources,
+		  struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
-	struct vm_stop stop;
+	struct stop_cause cause;
 
 	if (!vm)
 		return error_set(err, ERROR_IO, 0, "out of memory");
 	do {
-		if (vm_create(vm, config, layout, resources, timeline, err))
+		if (vm_create(vm, layout, resources, err))
 			return -1;
-		vm_run(vm, &stop);
+		vm_run(vm, &cause);
 		vm_destroy(vm);
-	} while (stop.reason == VM_STOP_REBOOT && !config->no_reboot);
-	timeline_mark(timeline, TIMELINE_EXIT);
-	if (stop.reason == VM_STOP_ERROR)
-		return error_set(err, stop.exit_code, 0, "%s", stop.text);
-	return stop.exit_code;
+	} while (vm_boots_again(resources->config, &cause));
+	timeline_mark(resources->timeline, TIMELINE_EXIT);
+	if (cause.reason == STOP_ERROR)
+		return error_set(err, cause.exit_code, 0, "%s", cause.text);
+	return cause.exit_code;
+}
+
+/* Settles what depends on files of the host, which are read only once the
+ * configuration is known to be good. */
+static int settle_kernel(struct vm_config *config, struct error *err)
+{
+	if (kernel_search(config, err))
+		return -1;
+	arch_settle_config(config);
+	return 0;
 }
 
 static int run(int argc, char **argv, struct vm_config *config,
@@ -74,21 +84,21 @@ static int run(int argc, char **argv, struct vm_config *config,
 		print_help();
 		return 0;
 	}
-	if (config_validate(config, err) || arch_layout(config, &layout, err))
+	if (config_settle(config, err) || config_check(config, err) ||
+	    arch_layout(config, &layout, err))
 		return -1;
 	log_set_level((enum log_level)config->log_level);
-	/* from here on a signal must not leave anything behind */
-	vm_block_signals();
-	if (kernel_search(config, err))
+	/* From here on a signal must not leave anything behind. */
+	signals_block();
+	if (settle_kernel(config, err))
 		return -1;
-	arch_settle_config(config);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);
 	if (config->name)
 		prctl(PR_SET_NAME, config->name);
-	if (resources_open(&resources, config, timeline, err))
+	if (resources_open(&resources, config, &layout, timeline, err))
 		return -1;
-	status = run_vm(config, &layout, &resources, timeline, err);
+	status = run_vm(&layout, &resources, err);
 	resources_close(&resources);
 	if (config->timeline)
 		timeline_print(timeline, stderr);

@@ -34,14 +34,6 @@ static char *built_images_dir(void)
 	return ret < 0 ? NULL : dir;
 }
 
-static bool has_root(const struct vm_config *config)
-{
-	for (unsigned i = 0; i < config->disk_count; i++)
-		if (config->disks[i].root)
-			return true;
-	return false;
-}
-
 /* Takes the kernel in dir, and its initramfs.cpio with it; appends what was not
  * there to tried. */
 static bool try_images(struct vm_config *config, const char *dir, char *tried,
@@ -58,7 +50,7 @@ static bool try_images(struct vm_config *config, const char *dir, char *tried,
 		return false;
 	}
 	config->kernel = take_ptr(kernel);
-	if (config->initrd || has_root(config) ||
+	if (config->initrd || config_has_root(config) ||
 	    asprintf(&initramfs, "%s/initramfs.cpio", dir) < 0)
 		return true;
 	if (access(initramfs, R_OK) == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "vmm/config/fields.h"
 
 static bool take_prefix(char **text, const char *prefix)
 {
@@ -65,7 +66,7 @@ int publish_parse(struct publish *publish, const char *text, struct error *err)
 	bool valid;
 
 	if (!copy)
-		return error_set(err, ERROR_USAGE, 0, "out of memory");
+		return config_refuse(err, "out of memory");
 	*publish = (struct publish){ .address = "127.0.0.1" };
 	publish->udp = take_prefix(&rest, "udp:");
 	valid = cut_port(&rest, &publish->guest) &&
@@ -73,8 +74,8 @@ int publish_parse(struct publish *publish, const char *text, struct error *err)
 		(!rest || parse_address(rest, publish->address));
 	if (valid)
 		return 0;
-	return error_set(err, ERROR_USAGE, 0,
-			 "publish: '%s' is not like 8080:80, 0.0.0.0:8080:80 "
-			 "or udp:5353:53",
-			 text);
+	return config_refuse(err,
+			     "publish: '%s' is not like 8080:80, "
+			     "0.0.0.0:8080:80 or udp:5353:53",
+			     text);
 }

@@ -410,7 +410,9 @@ struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 	};
 	struct vhost_user *conn = vhost_user_create(&wanted, err);
 
-	if (!conn)
+	if (!conn) {
+		error_wrap(err, NAME);
 		explain(passt, err);
+	}
 	return conn;
 }

@@ -7,77 +7,6 @@
 
 #include "vmm/machine/arch.h"
 
-/* Where Linux ends a word, unless a double quote is open: its isspace(). 0xa0,
- * Latin-1's no-break space, is part of many a UTF-8 letter. */
-static const char blanks[] = " \t\n\v\f\r\xa0";
-
-/* Whether the last quote is open, and whether "--" is a word, behind which all
- * is init's. There are no escapes. */
-static void scan(const char *text, bool *open, bool *dashes)
-{
-	const char *word = text;
-
-	*open = *dashes = false;
-	for (const char *c = text;; c++) {
-		if (*c && (*open || !strchr(blanks, *c))) {
-			*open ^= *c == '"';
-			continue;
-		}
-		if (c - word == 2 && strncmp(word, "--", 2) == 0)
-			*dashes = true;
-		if (!*c)
-			return;
-		word = c + 1;
-	}
-}
-
-static int validate_text(const char *name, const char *text, bool has_args,
-			 struct error *err)
-{
-	bool open, dashes;
-
-	if (!text)
-		return 0;
-	scan(text, &open, &dashes);
-	if (strchr(text, '\n'))
-		return error_set(err, ERROR_USAGE, 0, "%s: holds a line break",
-				 name);
-	if (open)
-		return error_set(err, ERROR_USAGE, 0,
-				 "%s: a double quote is not closed", name);
-	if (dashes && has_args)
-		return error_set(err, ERROR_USAGE, 0,
-				 "%s: has a --, so that the kernel would drop "
-				 "the arguments after onggi's own --",
-				 name);
-	return 0;
-}
-
-int cmdline_validate(const struct vm_config *config, struct error *err)
-{
-	bool has_args = config->arg_count > 0;
-
-	if (validate_text("cmdline", config->cmdline, has_args, err) ||
-	    validate_text("cmdline-only", config->cmdline_only, has_args, err))
-		return -1;
-	for (unsigned i = 0; i < config->arg_count; i++) {
-		const char *arg = config->args[i];
-
-		if (strpbrk(arg, "\"\n"))
-			return error_set(err, ERROR_USAGE, 0,
-					 "args: %s: a kernel command line "
-					 "cannot carry a double quote or a "
-					 "line break",
-					 arg);
-		if (strcmp(arg, "--") == 0)
-			return error_set(err, ERROR_USAGE, 0,
-					 "args: the kernel drops what stands "
-					 "after a second --; put it into a "
-					 "script: sh -c '...'");
-	}
-	return 0;
-}
-
 /* Linux reports free memory in blocks of 2 MiB and leaves 32 of them alone: all
  * that a small guest has free. It gets blocks of 128 KiB, for which the host
  * takes huge pages apart. */
@@ -137,7 +66,10 @@ char *cmdline_build(const struct vm_config *config,
 	for (unsigned i = 0; i < config->arg_count; i++) {
 		const char *arg = config->args[i];
 
-		fprintf(out, *arg && !strpbrk(arg, blanks) ? " %s" : " \"%s\"",
+		fprintf(out,
+			*arg && !strpbrk(arg, CONFIG_CMDLINE_BLANKS)
+				? " %s"
+				: " \"%s\"",
 			arg);
 	}
 	if (fclose(out)) {

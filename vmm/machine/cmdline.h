@@ -5,9 +5,6 @@
 #include "vmm/config/config.h"
 #include "vmm/machine/layout.h"
 
-/* Refuses what Linux would read otherwise than it is meant. */
-int cmdline_validate(const struct vm_config *config, struct error *err);
-
 /* The caller frees the string. NULL with err set without memory. What the
  * kernel's own limit says is the loader's business. */
 char *cmdline_build(const struct vm_config *config,

@@ -14,10 +14,8 @@
 #include "base/thread.h"
 #include "base/wake.h"
 #include "devices/block/virtio_blk.h"
-#include "vmm/machine/machine.h"
-#include "vmm/machine/vm.h"
-
-#define CONSOLES 2 /* the serial port's, and virtio's */
+#include "vmm/machine/kinds/disk.h"
+#include "vmm/machine/kinds/kinds.h"
 
 enum finding { FOUND_NOTHING, FOUND_SIZE, FOUND_OTHER };
 
@@ -28,7 +26,8 @@ struct disk_view {
 	bool readonly;
 	bool direct;
 	uint32_t block_size;
-	int fd; /* another one of the file that it is now; -1: none */
+	unsigned file; /* its number in the VM's own files */
+	int fd;	       /* another one of the file that it is now; -1: none */
 
 	enum finding finding;
 	uint64_t size;
@@ -40,8 +39,8 @@ struct disk_look {
 	pthread_mutex_t lock; /* of the next two */
 	bool finished;
 	bool abandoned;
-	int found_fd;		  /* signalled when finished */
-	char *consoles[CONSOLES]; /* their files; NULL: none */
+	int found_fd;		/* signalled when finished */
+	struct own_files files; /* a copy, which follows what was found */
 	unsigned count;
 	struct disk_view views[CONFIG_DISKS_MAX];
 };
@@ -58,48 +57,13 @@ static void look_free(struct disk_look *look)
 			close(view->fresh.fd);
 	}
 	cleanup_close(&look->found_fd);
-	for (unsigned i = 0; i < CONSOLES; i++)
-		free(look->consoles[i]);
 	pthread_mutex_destroy(&look->lock);
 	free(look);
 }
 
 /* --- the thread --- */
 
-/* What resources_open() and disk_open() would refuse, and one's own lock
- * cannot tell. */
-static int refuse_own_file(const struct disk_look *look,
-			   const struct disk_view *view, const struct stat *st,
-			   struct error *err)
-{
-	for (unsigned i = 0; i < look->count; i++) {
-		const struct disk_view *other = &look->views[i];
-		bool same = resources_is_open_as(st, other->fd) ||
-			    (other->finding == FOUND_OTHER &&
-			     resources_is_open_as(st, other->fresh.fd));
-
-		if (other != view && same &&
-		    !(view->readonly && other->readonly))
-			return error_set(err, ERROR_USAGE, 0,
-					 "disk %s: is %s already, and shared "
-					 "only if both are readonly",
-					 view->path, other->id);
-	}
-	for (unsigned i = 0; i < CONSOLES; i++) {
-		const char *file = look->consoles[i];
-		struct stat console;
-
-		if (file && stat(file, &console) == 0 &&
-		    console.st_dev == st->st_dev &&
-		    console.st_ino == st->st_ino)
-			return error_set(err, ERROR_USAGE, 0,
-					 "disk %s: is the console's file",
-					 view->path);
-	}
-	return 0;
-}
-
-static int look_at(const struct disk_look *look, struct disk_view *view,
+static int look_at(struct disk_look *look, struct disk_view *view,
 		   struct error *err)
 {
 	const struct disk_options wanted = {
@@ -107,21 +71,24 @@ static int look_at(const struct disk_look *look, struct disk_view *view,
 		.readonly = view->readonly,
 		.direct = view->direct,
 	};
+	struct file_id *id = &look->files.list[view->file].id;
 	struct stat st;
 
 	if (stat(view->path, &st))
 		return error_set(err, ERROR_IO, errno, "disk %s", view->path);
-	if (resources_is_open_as(&st, view->fd)) {
+	if (file_id_equal(*id, file_id_of(&st))) {
 		if (disk_measure(view->fd, view->path, view->block_size,
 				 &view->size, err))
 			return -1;
 		view->finding = FOUND_SIZE;
 		return 0;
 	}
-	if (refuse_own_file(look, view, &st, err) ||
+	if (own_files_refuse_disk(&look->files, view->path, view->readonly,
+				  err) ||
 	    disk_open(&wanted, &view->fresh, err))
 		return -1;
 	view->finding = FOUND_OTHER;
+	*id = file_id_of(&st);
 	return 0;
 }
 
@@ -195,55 +162,71 @@ static void finish_round(struct disk_reload *reload)
 static void on_swapped(void *ctx)
 {
 	struct disk_swap *swap = ctx;
-	struct vm *vm = swap->vm;
-	struct disk_reload *reload = &vm->reload;
-	unsigned index = (unsigned)(swap - reload->swaps);
-	struct disk *disk = &vm->resources->disks[index];
+	struct disk_reload *reload = swap->reload;
+	struct disk *disk = &disk_host_of(swap->device)->disk;
 	int old = disk->fd;
 
 	*disk = swap->fresh;
 	close_elsewhere(old);
-	log_info("%s: disk %s: another file", vm->config->disks[index].id,
-		 vm->config->disks[index].path);
+	log_info("%s: disk %s: another file", swap->config->id,
+		 swap->config->path);
 	pthread_mutex_lock(&reload->lock);
 	reload->swapping--;
 	finish_round(reload);
 	pthread_mutex_unlock(&reload->lock);
 }
 
-static void apply_size(struct vm *vm, unsigned index, uint64_t size)
+static struct machine_device *device_of(const struct disk_reload *reload,
+					unsigned index)
 {
-	struct virtio_device *dev = machine_disk(vm, index);
-	const struct config_disk *config = &vm->config->disks[index];
+	return devices_find(reload->devices, &disk_kind, index);
+}
 
-	if (size == vm->resources->disks[index].size)
+static void apply_size(struct disk_reload *reload, unsigned index,
+		       uint64_t size)
+{
+	const struct config_disk *config = &reload->config->disks[index];
+	struct machine_device *device = device_of(reload, index);
+	struct disk *disk = &disk_host_of(device)->disk;
+
+	if (size == disk->size)
 		return;
 	log_info("%s: disk %s: %llu bytes", config->id, config->path,
 		 (unsigned long long)size);
-	vm->resources->disks[index].size = size;
-	pthread_mutex_lock(&dev->lock);
-	virtio_blk_resize(dev, size);
-	pthread_mutex_unlock(&dev->lock);
+	disk->size = size;
+	pthread_mutex_lock(&device->dev->lock);
+	virtio_blk_resize(device->dev, size);
+	pthread_mutex_unlock(&device->dev->lock);
 }
 
-static void apply_file(struct vm *vm, unsigned index, struct disk *fresh)
+static void apply_file(struct disk_reload *reload, unsigned index,
+		       struct disk *fresh, struct file_id id)
 {
-	struct virtio_device *dev = machine_disk(vm, index);
-	const struct config_disk *config = &vm->config->disks[index];
-	struct disk_reload *reload = &vm->reload;
+	const struct config_disk *config = &reload->config->disks[index];
+	struct machine_device *device = device_of(reload, index);
+	struct own_file *file =
+		&reload->files->list[disk_host_of(device)->file];
+	struct virtio_device *dev = device->dev;
 	struct disk_swap *swap = &reload->swaps[index];
 	struct error err;
 	int ret;
 
-	*swap = (struct disk_swap){ .vm = vm, .fresh = *fresh };
+	*swap = (struct disk_swap){
+		.reload = reload,
+		.device = device,
+		.config = config,
+		.fresh = *fresh,
+	};
 	pthread_mutex_lock(&reload->lock);
 	reload->swapping++;
 	pthread_mutex_unlock(&reload->lock);
 	pthread_mutex_lock(&dev->lock);
 	ret = virtio_blk_swap(dev, fresh, on_swapped, swap, &err);
 	pthread_mutex_unlock(&dev->lock);
-	if (ret == 0)
+	if (ret == 0) {
+		file->id = id;
 		return;
+	}
 	error_wrap(&err, "disk %s", config->path);
 	stays(config->id, &err);
 	close(fresh->fd);
@@ -256,11 +239,10 @@ static void on_found(struct event_source *source, uint32_t events)
 {
 	struct disk_reload *reload =
 		container_of(source, struct disk_reload, found);
-	struct vm *vm = container_of(reload, struct vm, reload);
 	struct disk_look *look = reload->look;
 
 	(void)events;
-	event_loop_remove(vm->loop, source);
+	event_loop_remove(reload->loop, source);
 	/* the thread has written, but may not have let go of the lock */
 	pthread_mutex_lock(&look->lock);
 	pthread_mutex_unlock(&look->lock);
@@ -268,9 +250,10 @@ static void on_found(struct event_source *source, uint32_t events)
 		struct disk_view *view = &look->views[i];
 
 		if (view->finding == FOUND_SIZE)
-			apply_size(vm, i, view->size);
+			apply_size(reload, i, view->size);
 		if (view->finding == FOUND_OTHER)
-			apply_file(vm, i, &view->fresh);
+			apply_file(reload, i, &view->fresh,
+				   look->files.list[view->file].id);
 		view->finding = FOUND_NOTHING; /* the device's from now on */
 	}
 	look_free(look);
@@ -282,62 +265,50 @@ static void on_found(struct event_source *source, uint32_t events)
 
 /* --- starting and stopping --- */
 
+/* host: NULL where a server has the disk. */
 static bool fill_view(struct disk_view *view, const struct config_disk *config,
-		      const struct disk *disk)
+		      const struct disk_host *host)
 {
 	*view = (struct disk_view){
 		.readonly = config->readonly,
 		.direct = config->direct,
-		.block_size = disk->block_size,
 		.fd = -1,
 	};
 	view->id = strdup(config->id);
-	if (config->vhost_user)
+	if (!host)
 		return view->id;
+	view->block_size = host->disk.block_size;
+	view->file = host->file;
 	view->path = strdup(config->path);
-	view->fd = fcntl(disk->fd, F_DUPFD_CLOEXEC, 0);
+	view->fd = fcntl(host->disk.fd, F_DUPFD_CLOEXEC, 0);
 	return view->id && view->path && view->fd >= 0;
 }
 
-static bool fill_consoles(struct disk_look *look,
-			  const struct vm_config *config)
-{
-	const char *const files[CONSOLES] = { config->console.file,
-					      config->hvc.file };
-
-	for (unsigned i = 0; i < CONSOLES; i++) {
-		look->consoles[i] = files[i] ? strdup(files[i]) : NULL;
-		if (files[i] && !look->consoles[i])
-			return false;
-	}
-	return true;
-}
-
-static struct disk_look *look_create(const struct vm *vm)
+static struct disk_look *look_create(const struct disk_reload *reload)
 {
 	struct disk_look *look = calloc(1, sizeof(*look));
+	bool ok;
 
 	if (!look)
 		return NULL;
 	pthread_mutex_init(&look->lock, NULL);
+	look->files = *reload->files;
 	look->found_fd = wake_open();
-	for (unsigned i = 0; i < vm->config->disk_count; i++) {
+	ok = look->found_fd >= 0;
+	for (unsigned i = 0; ok && i < reload->config->disk_count; i++) {
 		look->count++;
-		if (!fill_view(&look->views[i], &vm->config->disks[i],
-			       &vm->resources->disks[i]))
-			goto fail;
+		ok = fill_view(&look->views[i], &reload->config->disks[i],
+			       disk_host_of(device_of(reload, i)));
 	}
-	if (look->found_fd >= 0 && fill_consoles(look, vm->config))
+	if (ok)
 		return look;
-fail:
 	look_free(look);
 	return NULL;
 }
 
-static int start_looking(struct vm *vm)
+static int start_looking(struct disk_reload *reload)
 {
-	struct disk_reload *reload = &vm->reload;
-	struct disk_look *look = look_create(vm);
+	struct disk_look *look = look_create(reload);
 
 	if (!look)
 		return -1;
@@ -345,9 +316,9 @@ static int start_looking(struct vm *vm)
 		.fd = look->found_fd,
 		.ready = on_found,
 	};
-	if (event_loop_add(vm->loop, &reload->found, EPOLLIN) ||
+	if (event_loop_add(reload->loop, &reload->found, EPOLLIN) ||
 	    thread_start_detached("disk reload", look_main, look)) {
-		event_loop_remove(vm->loop, &reload->found);
+		event_loop_remove(reload->loop, &reload->found);
 		look_free(look);
 		return -1;
 	}
@@ -355,9 +326,8 @@ static int start_looking(struct vm *vm)
 	return 0;
 }
 
-void disk_reload_start(struct vm *vm)
+void disk_reload_start(struct disk_reload *reload)
 {
-	struct disk_reload *reload = &vm->reload;
 	bool busy;
 
 	pthread_mutex_lock(&reload->lock);
@@ -365,21 +335,20 @@ void disk_reload_start(struct vm *vm)
 	if (busy)
 		reload->again = true;
 	pthread_mutex_unlock(&reload->lock);
-	if (!busy && start_looking(vm))
+	if (!busy && start_looking(reload))
 		log_warn(
 			"disks: out of memory, threads or descriptors; they "
 			"stay as they were");
 }
 
-void disk_reload_stop(struct vm *vm)
+void disk_reload_stop(struct disk_reload *reload)
 {
-	struct disk_reload *reload = &vm->reload;
 	struct disk_look *look = reload->look;
 	bool finished;
 
 	if (!look)
 		return;
-	event_loop_remove(vm->loop, &reload->found);
+	event_loop_remove(reload->loop, &reload->found);
 	pthread_mutex_lock(&look->lock);
 	look->abandoned = true;
 	finished = look->finished;
@@ -393,8 +362,17 @@ void disk_reload_stop(struct vm *vm)
 	pthread_mutex_unlock(&reload->lock);
 }
 
-void disk_reload_init(struct disk_reload *reload)
+void disk_reload_create(struct disk_reload *reload,
+			const struct vm_config *config, struct own_files *files,
+			struct machine_devices *devices,
+			struct event_loop *loop)
 {
+	*reload = (struct disk_reload){
+		.config = config,
+		.files = files,
+		.devices = devices,
+		.loop = loop,
+	};
 	pthread_mutex_init(&reload->lock, NULL);
 }
 

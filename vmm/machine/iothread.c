@@ -3,26 +3,30 @@
 #include <string.h>
 
 #include "base/thread.h"
-#include "vmm/machine/vm.h"
 
-struct event_loop *iothread_loop(struct vm *vm, const char *name,
-				 struct error *err)
+void iothreads_create(struct iothreads *iothreads, struct event_loop *main_loop)
+{
+	*iothreads = (struct iothreads){ .main_loop = main_loop };
+}
+
+struct event_loop *iothreads_loop(struct iothreads *iothreads, const char *name,
+				  struct error *err)
 {
 	struct iothread *iothread;
 
 	if (!name)
-		return vm->loop;
-	for (unsigned i = 0; i < vm->iothread_count; i++)
-		if (strcmp(vm->iothreads[i].name, name) == 0)
-			return vm->iothreads[i].loop;
-	iothread = &vm->iothreads[vm->iothread_count];
+		return iothreads->main_loop;
+	for (unsigned i = 0; i < iothreads->count; i++)
+		if (strcmp(iothreads->list[i].name, name) == 0)
+			return iothreads->list[i].loop;
+	iothread = &iothreads->list[iothreads->count];
 	iothread->loop = event_loop_create(err);
 	if (!iothread->loop) {
 		error_wrap(err, "iothread %s", name);
 		return NULL;
 	}
 	iothread->name = name;
-	vm->iothread_count++;
+	iothreads->count++;
 	return iothread->loop;
 }
 
@@ -34,27 +38,25 @@ static void *iothread_main(void *arg)
 	return NULL;
 }
 
-int iothreads_start(struct vm *vm, struct error *err)
+int iothreads_start(struct iothreads *iothreads, struct error *err)
 {
-	int ret = 0;
+	for (unsigned i = 0; i < iothreads->count; i++) {
+		struct iothread *iothread = &iothreads->list[i];
+		int ret = thread_start(&iothread->thread, iothread->name,
+				       iothread_main, iothread);
 
-	for (unsigned i = 0; i < vm->iothread_count && !ret; i++) {
-		struct iothread *iothread = &vm->iothreads[i];
-
-		ret = thread_start(&iothread->thread, iothread->name,
-				   iothread_main, iothread);
-		iothread->started = ret == 0;
 		if (ret)
-			error_set(err, ERROR_IO, ret, "iothread %s",
-				  iothread->name);
+			return error_set(err, ERROR_IO, ret, "iothread %s",
+					 iothread->name);
+		iothread->started = true;
 	}
-	return ret ? -1 : 0;
+	return 0;
 }
 
-void iothreads_stop(struct vm *vm)
+void iothreads_stop(struct iothreads *iothreads)
 {
-	for (unsigned i = 0; i < vm->iothread_count; i++) {
-		struct iothread *iothread = &vm->iothreads[i];
+	for (unsigned i = 0; i < iothreads->count; i++) {
+		struct iothread *iothread = &iothreads->list[i];
 
 		if (!iothread->started)
 			continue;
@@ -64,9 +66,8 @@ void iothreads_stop(struct vm *vm)
 	}
 }
 
-void iothreads_destroy(struct vm *vm)
+void iothreads_destroy(struct iothreads *iothreads)
 {
-	for (unsigned i = 0; i < vm->iothread_count; i++)
-		event_loop_destroy(vm->iothreads[i].loop);
-	vm->iothread_count = 0;
+	while (iothreads->count > 0)
+		event_loop_destroy(iothreads->list[--iothreads->count].loop);
 }

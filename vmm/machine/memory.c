@@ -9,109 +9,166 @@
 
 #include "base/cleanup.h"
 #include "vmm/machine/kvm.h"
-#include "vmm/machine/memory_fault.h"
-#include "vmm/machine/vm.h"
 
 #define HUGE_PAGE (2ULL << 20)
 
-static int explain(const struct config_memory *memory, int errnum,
+static int explain(const struct config_memory *config, int errnum,
 		   struct error *err)
 {
 	return error_set(err, ERROR_IO, errnum, "memory: map %llu MiB%s",
-			 (unsigned long long)memory->size >> 20,
-			 memory->hugepages ? " of huge pages (see "
+			 (unsigned long long)config->size >> 20,
+			 config->hugepages ? " of huge pages (see "
 					     "/proc/sys/vm/nr_hugepages)"
 					   : "");
 }
 
+/* The first address in a mapping that a huge page can have. */
+static uint8_t *align(void *mapping)
+{
+	uint8_t *host = mapping;
+
+	return host + (-(uintptr_t)host & (HUGE_PAGE - 1));
+}
+
 /* Whoever gets the descriptor cannot make the file shorter, which would take
  * pages from under us. */
-static int open_file(const struct config_memory *memory)
+static int open_file(const struct config_memory *config)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING |
-			 (memory->hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0u);
+			 (config->hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0u);
 	autoclose int fd = memfd_create("onggi guest memory", flags);
 
-	if (fd < 0 || ftruncate(fd, (off_t)memory->size) ||
+	if (fd < 0 || ftruncate(fd, (off_t)config->size) ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return -1;
 	return take_fd(&fd);
 }
 
 /* Puts pages of a file in place of the private ones at host. Each boot has a
- * file of its own, so that a back-end with work of the one before does no harm
- * to this one; but not of huge pages, which would have to be there twice. */
-static int share(struct vm *vm, uint8_t *host)
+ * file of its own, so that a server that still works for the boot before does
+ * no harm to this one. Huge pages are the exception: they would have to be
+ * there twice. */
+static int share(struct memory *memory, const struct config_memory *config,
+		 uint8_t *host, int *kept_fd)
 {
-	const struct config_memory *memory = &vm->config->memory;
-	int fd = take_fd(&vm->resources->memory_fd);
-
-	if (fd < 0)
-		fd = open_file(memory);
-	if (fd < 0)
+	memory->fd = take_fd(kept_fd);
+	if (memory->fd < 0)
+		memory->fd = open_file(config);
+	if (memory->fd < 0)
 		return -1;
-	vm->memory_fd = fd;
-	return mmap(host, memory->size, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED
+	return mmap(host, config->size, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED, memory->fd, 0) == MAP_FAILED
 		       ? -1
 		       : 0;
 }
 
-/* It starts at a multiple of 2 MiB, so that the host can use huge pages where
- * it wants to. */
-int memory_create(struct vm *vm, struct error *err)
+int memory_create(struct memory *memory, const struct config_memory *config,
+		  const struct vm_layout *layout, bool shared, int *kept_fd,
+		  struct error *err)
 {
-	const struct config_memory *memory = &vm->config->memory;
-	bool shared = resources_share_memory(vm->resources);
-	bool hugetlb = memory->hugepages && !shared;
+	bool hugetlb = config->hugepages && !shared;
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS |
 		    (hugetlb ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE);
-	size_t slack = hugetlb ? 0 : HUGE_PAGE;
+	size_t size = config->size + (hugetlb ? 0 : HUGE_PAGE);
+	void *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 	uint64_t offset = 0;
-	uint8_t *host;
 
-	vm->memory_size = memory->size + slack;
-	host = mmap(NULL, vm->memory_size, PROT_READ | PROT_WRITE, flags, -1,
-		    0);
-	if (host == MAP_FAILED)
-		return explain(memory, errno, err);
-	vm->memory = host;
-	host += -(uintptr_t)host & (HUGE_PAGE - 1);
-	if (shared && share(vm, host))
-		return explain(memory, errno, err);
-	for (unsigned i = 0; i < vm->layout->ram_count; i++) {
-		uint64_t size = vm->layout->ram[i].size;
+	*memory = (struct memory){ .fd = -1 };
+	if (mapping == MAP_FAILED)
+		return explain(config, errno, err);
+	memory->mapping = mapping;
+	memory->mapping_size = size;
+	if (shared && share(memory, config, align(mapping), kept_fd))
+		return explain(config, errno, err);
+	for (unsigned i = 0; i < layout->ram_count; i++) {
+		const struct layout_range *ram = &layout->ram[i];
 
-		guest_mem_add(&vm->ram, vm->layout->ram[i].base, size,
-			      host + offset);
+		guest_mem_add(&memory->ram, ram->base, ram->size,
+			      align(mapping) + offset);
 		if (shared)
-			guest_mem_share(&vm->ram, vm->memory_fd, offset);
-		offset += size;
+			guest_mem_share(&memory->ram, memory->fd, offset);
+		offset += ram->size;
 	}
-	vm->mem = vm->ram;
-	if (pmem_map(vm, err) || kvm_set_memory(vm->fd, &vm->mem, err))
-		return -1;
-	memory_fault_watch(vm);
-	timeline_mark(vm->timeline, TIMELINE_MEMORY_READY);
+	memory->all = memory->ram;
 	return 0;
 }
 
-/* A back-end may hold on to shared memory until the next boot has some of its
- * own to show: its pages go now. */
-void memory_destroy(struct vm *vm)
+int memory_map_file(struct memory *memory, uint64_t gpa, uint64_t size, int fd,
+		    bool is_private, struct error *err)
 {
-	const struct config_memory *memory = &vm->config->memory;
+	size_t reserved = size + HUGE_PAGE;
+	void *mapping = mmap(NULL, reserved, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			     0);
+	int flags = is_private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
 
-	memory_fault_unwatch();
-	pmem_unmap(vm);
-	if (vm->memory)
-		munmap(vm->memory, vm->memory_size);
-	if (vm->memory_fd < 0)
-		return;
-	fallocate(vm->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		  (off_t)memory->size);
-	if (memory->hugepages)
-		vm->resources->memory_fd = vm->memory_fd;
+	if (mapping == MAP_FAILED)
+		return error_set(err, ERROR_IO, errno, "map");
+	memory->extra[memory->extra_count].host = mapping;
+	memory->extra[memory->extra_count++].size = reserved;
+	if (mmap(align(mapping), size, PROT_READ | PROT_WRITE,
+		 MAP_FIXED | flags, fd, 0) == MAP_FAILED)
+		return error_set(err, ERROR_IO, errno, "map");
+	guest_mem_add(&memory->all, gpa, size, align(mapping));
+	if (!is_private)
+		guest_mem_share(&memory->all, fd, 0);
+	return 0;
+}
+
+int memory_show(const struct memory *memory, int vm_fd, struct error *err)
+{
+	return kvm_set_memory(vm_fd, &memory->all, err);
+}
+
+/* A server may hold on to shared memory until the next boot has some of its
+ * own to show: its pages go now. */
+static void release_file(struct memory *memory,
+			 const struct config_memory *config, int *kept_fd)
+{
+	fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		  (off_t)config->size);
+	if (config->hugepages)
+		*kept_fd = take_fd(&memory->fd);
 	else
-		close(vm->memory_fd);
+		close(take_fd(&memory->fd));
+}
+
+void memory_destroy(struct memory *memory, const struct config_memory *config,
+		    int *kept_fd)
+{
+	while (memory->extra_count > 0) {
+		memory->extra_count--;
+		munmap(memory->extra[memory->extra_count].host,
+		       memory->extra[memory->extra_count].size);
+	}
+	if (memory->mapping)
+		munmap(memory->mapping, memory->mapping_size);
+	memory->mapping = NULL;
+	if (memory->fd >= 0)
+		release_file(memory, config, kept_fd);
+}
+
+/* Pages of a file that others map, too, are the file's to lose. */
+static int drop(const struct memory *memory, uint8_t *start, const uint8_t *end)
+{
+	int advice = memory->fd >= 0 ? MADV_REMOVE : MADV_DONTNEED;
+
+	if (start >= end)
+		return 0;
+	return madvise(start, (size_t)(end - start), advice) ? -errno : 0;
+}
+
+int memory_discard(const struct memory *memory, uint8_t *host, uint64_t len)
+{
+	const uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	const struct load_mapping *kernel = &memory->kernel_pages;
+	uint8_t *start = host + (-(uintptr_t)host & mask);
+	uint8_t *end = host + len - ((uintptr_t)(host + len) & mask);
+	uint8_t *kernel_end = kernel->host + kernel->len;
+	int ret;
+
+	if (!kernel->len || end <= kernel->host || start >= kernel_end)
+		return drop(memory, start, end);
+	ret = drop(memory, start, kernel->host);
+	return ret ? ret : drop(memory, kernel_end, end);
 }

@@ -6,10 +6,10 @@
 
 #include "base/log.h"
 #include "vmm/host/terminal.h"
-#include "vmm/machine/vm.h"
 
 /* A signal handler knows no other way. */
-static const struct vm *_Atomic watched;
+static const struct guest_mem *_Atomic watched;
+static const struct own_files *_Atomic own_files;
 
 static bool is_guests(const struct guest_mem *mem, const uint8_t *page)
 {
@@ -24,11 +24,11 @@ static bool is_guests(const struct guest_mem *mem, const uint8_t *page)
  * function that could not be called here again. */
 static void on_fault(int number, siginfo_t *info, void *context)
 {
-	const struct vm *vm = watched;
+	const struct guest_mem *memory = watched;
 
 	(void)context;
 	terminal_restore();
-	if (!vm || !is_guests(&vm->mem, info->si_addr)) {
+	if (!memory || !is_guests(memory, info->si_addr)) {
 		signal(number, SIG_DFL);
 		raise(number);
 		return;
@@ -36,16 +36,18 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	log_error(
 		"memory: a page of the guest's cannot be had: its file was "
 		"made shorter, or its file system is full");
-	resources_remove_files(vm->resources);
+	own_files_remove(own_files);
 	_exit(ERROR_IO);
 }
 
-void memory_fault_watch(const struct vm *vm)
+void memory_fault_watch(const struct guest_mem *memory,
+			const struct own_files *files)
 {
 	struct sigaction action = { .sa_sigaction = on_fault,
 				    .sa_flags = SA_SIGINFO };
 
-	watched = vm;
+	watched = memory;
+	own_files = files;
 	sigaction(SIGBUS, &action, NULL);
 }
 

@@ -3,14 +3,16 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/thread.h"
 #include "vmm/machine/arch.h"
-#include "vmm/machine/vm.h"
+#include "vmm/machine/platform.h"
 
 /* Its only purpose is to interrupt KVM_RUN. */
 #define KICK_SIGNAL SIGUSR1
@@ -20,24 +22,15 @@ static void ignore_kick(int signal)
 	(void)signal;
 }
 
-int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index,
-		struct error *err)
-{
-	int size = ioctl(vm->resources->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	void *run;
+/* --- the guest's exits --- */
 
-	*vcpu = (struct vcpu){ .vm = vm, .index = index, .fd = -1 };
-	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, index);
-	if (vcpu->fd < 0)
-		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_VCPU %u",
-				 index);
-	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   vcpu->fd, 0);
-	if (size <= 0 || run == MAP_FAILED)
-		return error_set(err, ERROR_KVM, errno, "map vCPU %u", index);
-	vcpu->run = run;
-	vcpu->run_size = (size_t)size;
-	return arch_init_vcpu(vm, vcpu, err);
+static void fail(struct vcpu *vcpu, const char *what)
+{
+	char where[160];
+
+	arch_describe_vcpu(vcpu, where, sizeof(where));
+	stop_request(vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
+		     "vCPU %u: %s: %s", vcpu->index, what, where);
 }
 
 static void internal_error(struct vcpu *vcpu)
@@ -45,21 +38,22 @@ static void internal_error(struct vcpu *vcpu)
 	char where[160];
 
 	arch_describe_vcpu(vcpu, where, sizeof(where));
-	vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
-		"vCPU %u: KVM internal error %u: %s (does 'onggi doctor' find "
-		"this KVM fit?)",
-		vcpu->index, vcpu->run->internal.suberror, where);
+	stop_request(vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
+		     "vCPU %u: KVM internal error %u: %s (does 'onggi doctor' "
+		     "find this KVM fit?)",
+		     vcpu->index, vcpu->run->internal.suberror, where);
 }
 
 static void handle_mmio(struct vcpu *vcpu)
 {
+	struct bus *mmio = &vcpu->platform->mmio;
 	struct kvm_run *run = vcpu->run;
 
 	if (run->mmio.is_write)
-		bus_write(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
+		bus_write(mmio, run->mmio.phys_addr, run->mmio.data,
 			  run->mmio.len);
 	else
-		bus_read(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
+		bus_read(mmio, run->mmio.phys_addr, run->mmio.data,
 			 run->mmio.len);
 }
 
@@ -77,7 +71,8 @@ static void handle_exit(struct vcpu *vcpu)
 		internal_error(vcpu);
 		return;
 	case KVM_EXIT_FAIL_ENTRY:
-		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
+		stop_request(
+			vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
 			"vCPU %u: the processor refused to enter the guest, "
 			"reason %#llx",
 			vcpu->index,
@@ -86,47 +81,66 @@ static void handle_exit(struct vcpu *vcpu)
 		return;
 	}
 	if (!arch_handle_exit(vcpu))
-		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
-			"vCPU %u: unexpected KVM exit %u", vcpu->index,
-			run->exit_reason);
+		stop_request(vcpu->platform->stop, STOP_ERROR,
+			     ERROR_KVM_INTERNAL,
+			     "vCPU %u: unexpected KVM exit %u", vcpu->index,
+			     run->exit_reason);
+}
+
+/* --- the thread --- */
+
+static void count_running(struct vcpus *vcpus, int change)
+{
+	pthread_mutex_lock(&vcpus->lock);
+	vcpus->running += (unsigned)change;
+	pthread_cond_broadcast(&vcpus->changed);
+	pthread_mutex_unlock(&vcpus->lock);
+}
+
+static void wait_while_paused(struct vcpus *vcpus)
+{
+	if (!atomic_load(&vcpus->paused))
+		return;
+	count_running(vcpus, -1);
+	pthread_mutex_lock(&vcpus->lock);
+	while (atomic_load(&vcpus->paused))
+		pthread_cond_wait(&vcpus->changed, &vcpus->lock);
+	vcpus->running++;
+	pthread_mutex_unlock(&vcpus->lock);
 }
 
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	struct vm *vm = vcpu->vm;
+	struct platform *platform = vcpu->platform;
 	sigset_t kick;
 
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-	timeline_mark(vm->timeline, TIMELINE_FIRST_RUN);
-	vm_enter_vcpu(vm);
-	while (!vm_stopping(vm)) {
-		vm_wait_while_paused(vm);
+	timeline_mark(platform->timeline, TIMELINE_FIRST_RUN);
+	count_running(vcpu->all, 1);
+	while (!stop_is_requested(platform->stop)) {
+		wait_while_paused(vcpu->all);
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 			handle_exit(vcpu);
 		} else if (errno != EINTR && errno != EAGAIN) {
-			int errnum = errno;
-			char where[160];
+			char what[80];
 
-			arch_describe_vcpu(vcpu, where, sizeof(where));
-			vm_stop(vm, VM_STOP_ERROR, ERROR_KVM_INTERNAL,
-				"vCPU %u: KVM_RUN: %s: %s", vcpu->index,
-				strerror(errnum), where);
+			snprintf(what, sizeof(what), "KVM_RUN: %s",
+				 strerror(errno));
+			fail(vcpu, what);
 		}
 	}
-	vm_leave_vcpu(vm);
+	count_running(vcpu->all, -1);
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *vcpu, struct error *err)
+static int start(struct vcpu *vcpu, struct error *err)
 {
-	struct sigaction action = { .sa_handler = ignore_kick };
 	char name[16];
 	int ret;
 
-	sigaction(KICK_SIGNAL, &action, NULL);
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	ret = thread_start(&vcpu->thread, name, vcpu_thread, vcpu);
 	if (ret)
@@ -136,7 +150,19 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 	return 0;
 }
 
-void vcpu_kick(struct vcpu *vcpu)
+int vcpus_start(struct vcpus *vcpus, struct error *err)
+{
+	struct sigaction action = { .sa_handler = ignore_kick };
+
+	sigaction(KICK_SIGNAL, &action, NULL);
+	for (unsigned i = 0; i < vcpus->count; i++)
+		if (start(&vcpus->list[i], err))
+			return -1;
+	return 0;
+}
+
+/* Makes a thread leave the guest; until unkick() it does not enter again. */
+static void kick(struct vcpu *vcpu)
 {
 	if (!vcpu->started)
 		return;
@@ -145,24 +171,99 @@ void vcpu_kick(struct vcpu *vcpu)
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
-void vcpu_unkick(struct vcpu *vcpu)
+static void unkick(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 }
 
-void vcpu_join(struct vcpu *vcpu)
+void vcpus_stop(struct vcpus *vcpus)
 {
-	if (vcpu->started)
-		pthread_join(vcpu->thread, NULL);
-	vcpu->started = false;
+	for (unsigned i = 0; i < vcpus->count; i++)
+		kick(&vcpus->list[i]);
+	for (unsigned i = 0; i < vcpus->count; i++) {
+		if (vcpus->list[i].started)
+			pthread_join(vcpus->list[i].thread, NULL);
+		vcpus->list[i].started = false;
+	}
 }
 
-void vcpu_destroy(struct vcpu *vcpu)
+void vcpus_pause(struct vcpus *vcpus)
 {
-	if (vcpu->run)
-		munmap(vcpu->run, vcpu->run_size);
-	if (vcpu->fd >= 0)
-		close(vcpu->fd);
-	vcpu->run = NULL;
-	vcpu->fd = -1;
+	atomic_store(&vcpus->paused, true);
+	for (unsigned i = 0; i < vcpus->count; i++)
+		kick(&vcpus->list[i]);
+	pthread_mutex_lock(&vcpus->lock);
+	while (vcpus->running > 0)
+		pthread_cond_wait(&vcpus->changed, &vcpus->lock);
+	pthread_mutex_unlock(&vcpus->lock);
+}
+
+void vcpus_resume(struct vcpus *vcpus)
+{
+	for (unsigned i = 0; i < vcpus->count; i++)
+		unkick(&vcpus->list[i]);
+	pthread_mutex_lock(&vcpus->lock);
+	atomic_store(&vcpus->paused, false);
+	pthread_cond_broadcast(&vcpus->changed);
+	pthread_mutex_unlock(&vcpus->lock);
+}
+
+/* --- life --- */
+
+static int create(struct vcpu *vcpu, struct error *err)
+{
+	struct platform *platform = vcpu->platform;
+	int size = ioctl(platform->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	void *run;
+
+	vcpu->fd = ioctl(platform->vm_fd, KVM_CREATE_VCPU, vcpu->index);
+	if (vcpu->fd < 0)
+		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_VCPU %u",
+				 vcpu->index);
+	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   vcpu->fd, 0);
+	if (size <= 0 || run == MAP_FAILED)
+		return error_set(err, ERROR_KVM, errno, "map vCPU %u",
+				 vcpu->index);
+	vcpu->run = run;
+	vcpu->run_size = (size_t)size;
+	return arch_init_vcpu(platform, vcpu, err);
+}
+
+int vcpus_create(struct vcpus *vcpus, struct platform *platform, unsigned count,
+		 struct error *err)
+{
+	*vcpus = (struct vcpus){ .list = calloc(count, sizeof(struct vcpu)) };
+	pthread_mutex_init(&vcpus->lock, NULL);
+	pthread_cond_init(&vcpus->changed, NULL);
+	if (!vcpus->list)
+		return error_set(err, ERROR_IO, ENOMEM, "vCPUs");
+	for (unsigned i = 0; i < count; i++) {
+		vcpus->list[i] = (struct vcpu){
+			.all = vcpus,
+			.platform = platform,
+			.index = i,
+			.fd = -1,
+		};
+		vcpus->count++;
+		if (create(&vcpus->list[i], err))
+			return -1;
+	}
+	return 0;
+}
+
+void vcpus_destroy(struct vcpus *vcpus)
+{
+	for (unsigned i = 0; i < vcpus->count; i++) {
+		struct vcpu *vcpu = &vcpus->list[i];
+
+		if (vcpu->run)
+			munmap(vcpu->run, vcpu->run_size);
+		cleanup_close(&vcpu->fd);
+	}
+	if (vcpus->count)
+		arch_forget_vcpus(vcpus->list[0].platform);
+	free(vcpus->list);
+	pthread_cond_destroy(&vcpus->changed);
+	pthread_mutex_destroy(&vcpus->lock);
 }

@@ -1,21 +1,23 @@
-/* A vCPU: its KVM descriptor and the thread that runs it.
+/* The vCPUs of a VM: a KVM descriptor and a thread each.
  *
- * The thread enters the guest until the VM stops, handing port and memory
- * accesses to the two buses. It owns nothing but itself; stopping is asked
- * for by vcpu_kick() from any thread.
+ * A thread enters the guest until the VM stops, and hands the guest's accesses
+ * to the buses. All vCPUs can be made to stand still for a while.
  */
 #pragma once
 
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/error.h"
 
-struct vm;
+struct platform;
+struct vcpus;
 
 struct vcpu {
-	struct vm *vm;
+	struct vcpus *all;
+	struct platform *platform;
 	unsigned index;
 	int fd;
 	struct kvm_run *run; /* shared with KVM, run_size bytes */
@@ -24,13 +26,27 @@ struct vcpu {
 	bool started;
 };
 
-int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index,
-		struct error *err);
-int vcpu_start(struct vcpu *vcpu, struct error *err);
+struct vcpus {
+	unsigned count;
+	struct vcpu *list;
+	pthread_mutex_t lock; /* of `running` */
+	pthread_cond_t changed;
+	atomic_bool paused;
+	unsigned running; /* threads that neither stand still nor have ended */
+};
 
-/* Makes the thread leave the guest and look whether the VM has stopped or is
- * paused. Until vcpu_unkick() it does not enter again. */
-void vcpu_kick(struct vcpu *vcpu);
-void vcpu_unkick(struct vcpu *vcpu);
-void vcpu_join(struct vcpu *vcpu);
-void vcpu_destroy(struct vcpu *vcpu);
+/* Set-up thread. vcpus_destroy() frees what a failure leaves. */
+int vcpus_create(struct vcpus *vcpus, struct platform *platform, unsigned count,
+		 struct error *err);
+void vcpus_destroy(struct vcpus *vcpus);
+
+int vcpus_start(struct vcpus *vcpus, struct error *err);
+
+/* Makes the threads leave the guest and waits for their end. The VM's stop was
+ * requested. */
+void vcpus_stop(struct vcpus *vcpus);
+
+/* Makes all of them leave the guest and stand still; lets them go on. Event
+ * loop. */
+void vcpus_pause(struct vcpus *vcpus);
+void vcpus_resume(struct vcpus *vcpus);

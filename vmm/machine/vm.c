@@ -1,513 +1,342 @@
 #include "vmm/machine/vm.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/signalfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/container_of.h"
 #include "base/log.h"
-#include "devices/console/virtio_console.h"
+#include "vmm/machine/arch.h"
 #include "vmm/machine/cmdline.h"
 #include "vmm/machine/kvm.h"
-#include "vmm/machine/machine.h"
-#include "vmm/machine/memory.h"
+#include "vmm/machine/memory_fault.h"
 
-/* --- stopping --- */
-
-void vm_stop(struct vm *vm, enum vm_stop_reason reason, int exit_code,
-	     const char *fmt, ...)
+bool vm_boots_again(const struct vm_config *config,
+		    const struct stop_cause *cause)
 {
-	struct vm_stop stop = { .reason = reason, .exit_code = exit_code };
-	va_list args;
-	bool counts;
-
-	va_start(args, fmt);
-	vsnprintf(stop.text, sizeof(stop.text), fmt, args);
-	va_end(args);
-
-	pthread_mutex_lock(&vm->stop_lock);
-	counts =
-		vm->stop.reason == VM_STOP_NONE ||
-		(vm->stop.reason == VM_STOP_REBOOT && reason != VM_STOP_REBOOT);
-	if (counts) {
-		vm->stop = stop;
-		atomic_store(&vm->stopping, true);
-	}
-	pthread_mutex_unlock(&vm->stop_lock);
-	if (!counts)
-		return;
-	if (reason == VM_STOP_REBOOT) /* which a guest can do for ever */
-		log_guest(LOG_INFO, "stopping: %s", stop.text);
-	else
-		log_info("stopping: %s", stop.text);
-	event_loop_stop(vm->loop);
-}
-
-static void on_power_off(void *ctx, uint8_t exit_code)
-{
-	vm_stop(ctx, VM_STOP_POWEROFF, exit_code, "the guest powered off");
-}
-
-static void on_reset(void *ctx)
-{
-	vm_stop(ctx, VM_STOP_REBOOT, 0, "the guest reset the machine");
-}
-
-static void on_boot_mark(void *ctx)
-{
-	struct vm *vm = ctx;
-
-	timeline_mark(vm->timeline, TIMELINE_USER_SPACE);
-}
-
-static const struct power_ops power_ops = {
-	.power_off = on_power_off,
-	.reset = on_reset,
-	.boot_mark = on_boot_mark,
-};
-
-static void on_console_quit(void *ctx)
-{
-	vm_stop(ctx, VM_STOP_QUIT, 0, "Ctrl-A x");
-}
-
-/* --- pausing --- */
-
-void vm_enter_vcpu(struct vm *vm)
-{
-	pthread_mutex_lock(&vm->pause_lock);
-	vm->running++;
-	pthread_mutex_unlock(&vm->pause_lock);
-}
-
-void vm_leave_vcpu(struct vm *vm)
-{
-	pthread_mutex_lock(&vm->pause_lock);
-	vm->running--;
-	pthread_cond_broadcast(&vm->pause_changed);
-	pthread_mutex_unlock(&vm->pause_lock);
-}
-
-void vm_wait_while_paused(struct vm *vm)
-{
-	if (!atomic_load(&vm->paused))
-		return;
-	vm_leave_vcpu(vm);
-	pthread_mutex_lock(&vm->pause_lock);
-	while (atomic_load(&vm->paused))
-		pthread_cond_wait(&vm->pause_changed, &vm->pause_lock);
-	vm->running++;
-	pthread_mutex_unlock(&vm->pause_lock);
-}
-
-void vm_pause(struct vm *vm)
-{
-	atomic_store(&vm->paused, true);
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		vcpu_kick(&vm->vcpus[i]);
-	pthread_mutex_lock(&vm->pause_lock);
-	while (vm->running > 0)
-		pthread_cond_wait(&vm->pause_changed, &vm->pause_lock);
-	pthread_mutex_unlock(&vm->pause_lock);
-}
-
-void vm_resume(struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		vcpu_unkick(&vm->vcpus[i]);
-	pthread_mutex_lock(&vm->pause_lock);
-	atomic_store(&vm->paused, false);
-	pthread_cond_broadcast(&vm->pause_changed);
-	pthread_mutex_unlock(&vm->pause_lock);
+	return cause->reason == STOP_REBOOT && !config->no_reboot;
 }
 
 /* --- signals --- */
 
-static void quit_by_signal(struct vm *vm, int signal)
-{
-	vm_stop(vm, VM_STOP_QUIT, 128 + signal, "%s", strsignal(signal));
-}
-
-static void on_stop_timeout(struct event_source *source, uint32_t events)
-{
-	struct vm *vm = container_of(source, struct vm, stop_timer);
-
-	(void)events;
-	event_loop_remove(vm->loop, source);
-	log_warn("the guest did not power off in %llu s",
-		 (unsigned long long)vm->config->stop_timeout);
-	quit_by_signal(vm, SIGTERM);
-}
-
-static int start_stop_timer(struct vm *vm)
-{
-	struct itimerspec timeout = {
-		.it_value.tv_sec = (time_t)vm->config->stop_timeout,
-	};
-
-	vm->stop_timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	if (vm->stop_timer.fd < 0 ||
-	    timerfd_settime(vm->stop_timer.fd, 0, &timeout, NULL))
-		return -1;
-	return event_loop_add(vm->loop, &vm->stop_timer, EPOLLIN);
-}
-
 /* Somebody wants to write to the kernel's file, and waits for us. */
-static void let_kernel_go(struct vm *vm)
+static void on_lease_broken(void *ctx)
 {
+	struct vm *vm = ctx;
 	struct error err;
 
-	vm_pause(vm);
-	if (load_detach(&vm->kernel_pages, &err))
-		vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
-	vm_resume(vm);
-	vm->kernel_pages = (struct load_mapping){ 0 };
-	resources_release_kernel(vm->resources);
+	vcpus_pause(&vm->vcpus);
+	if (load_detach(&vm->memory.kernel_pages, &err))
+		stop_request(&vm->stop, STOP_ERROR, err.class, "%s", err.text);
+	vm->memory.kernel_pages = (struct load_mapping){ 0 };
+	vcpus_resume(&vm->vcpus);
+	boot_files_release(&vm->resources->boot);
 }
 
-/* SIGTERM presses the power button and gives the guest time; a second one, or
- * any other of the signals, ends the VM at once. So does the first where there
- * is no button: waiting would bring nothing. */
-static void handle_stop(struct vm *vm, int signal)
+static void on_reload_disks(void *ctx)
 {
-	if (signal != SIGTERM || vm->stop_asked || !vm->config->stop_timeout ||
-	    !arch_press_power_button(vm) || start_stop_timer(vm)) {
-		quit_by_signal(vm, signal);
-		return;
-	}
-	vm->stop_asked = true;
+	disk_reload_start(&((struct vm *)ctx)->reload);
 }
 
-static void on_signal(struct event_source *source, uint32_t events)
+static void on_stop(void *ctx, int number)
 {
-	struct vm *vm = container_of(source, struct vm, signals);
-	struct signalfd_siginfo info;
-
-	(void)events;
-	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	switch (info.ssi_signo) {
-	case RESOURCES_LEASE_SIGNAL:
-		let_kernel_go(vm);
-		break;
-	case DISK_RELOAD_SIGNAL:
-		disk_reload_start(vm);
-		break;
-	default:
-		handle_stop(vm, (int)info.ssi_signo);
-	}
+	shutdown_signal(&((struct vm *)ctx)->shutdown, number);
 }
 
-static const int handled[] = {
-	SIGTERM,
-	SIGINT,
-	SIGHUP,
-	SIGQUIT,
-	RESOURCES_LEASE_SIGNAL,
-	DISK_RELOAD_SIGNAL,
+static const struct signal_ops signal_ops = {
+	.stop = on_stop,
+	.lease_broken = on_lease_broken,
+	.reload_disks = on_reload_disks,
 };
-
-static sigset_t handled_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (unsigned i = 0; i < ARRAY_SIZE(handled); i++)
-		sigaddset(&set, handled[i]);
-	return set;
-}
-
-void vm_block_signals(void)
-{
-	sigset_t set = handled_signals();
-
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	/* a console whose reader goes away must not take the VM with it, nor
-	 * a file that may not grow any more (ulimit -f) */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
-}
-
-static int watch_signals(struct vm *vm, struct error *err)
-{
-	sigset_t set = handled_signals();
-
-	vm->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	vm->signals.ready = on_signal;
-	if (vm->signals.fd < 0 ||
-	    event_loop_add(vm->loop, &vm->signals, EPOLLIN))
-		return error_set(err, ERROR_IO, errno, "watch signals");
-	return 0;
-}
-
-static void unwatch_signals(struct vm *vm)
-{
-	disk_reload_stop(vm);
-	cleanup_close(&vm->signals.fd);
-	cleanup_close(&vm->stop_timer.fd);
-}
 
 /* --- stages --- */
 
-static int create_loop(struct vm *vm, struct error *err)
+static int create_loop(void *ctx, struct error *err)
 {
+	struct vm *vm = ctx;
+
 	vm->loop = event_loop_create(err);
+	stop_init(&vm->stop, vm->loop);
 	return vm->loop ? 0 : -1;
 }
 
-static void destroy_loop(struct vm *vm)
+static void destroy_loop(void *ctx)
 {
+	struct vm *vm = ctx;
+
+	stop_destroy(&vm->stop);
 	event_loop_destroy(vm->loop);
 }
 
-static int create_kvm(struct vm *vm, struct error *err)
+static int create_kvm(void *ctx, struct error *err)
 {
+	struct vm *vm = ctx;
 	int kvm_fd = vm->resources->kvm_fd;
 	unsigned long type;
 
 	if (arch_vm_type(kvm_fd, vm->layout, &type, err))
 		return -1;
-	vm->fd = kvm_create_vm(kvm_fd, type, err);
-	return vm->fd < 0 ? -1 : 0;
+	vm->platform.vm_fd = kvm_create_vm(kvm_fd, type, err);
+	return vm->platform.vm_fd < 0 ? -1 : 0;
 }
 
 /* Where another boot follows, the VM has to be gone first: how many of them
  * wait for their end must not be up to the guest, and KVM says so in the host's
  * log when there are two for one process and descriptor. */
-static void destroy_kvm(struct vm *vm)
+static void destroy_kvm(void *ctx)
 {
-	if (vm->stop.reason == VM_STOP_REBOOT && !vm->config->no_reboot)
-		cleanup_close(&vm->fd);
+	struct vm *vm = ctx;
+
+	if (vm_boots_again(vm->config, &vm->stop.cause))
+		cleanup_close(&vm->platform.vm_fd);
 	else
-		kvm_close_vm(vm->fd);
+		kvm_close_vm(vm->platform.vm_fd);
 }
 
-struct irq_line vm_irq_line(const struct vm *vm, uint32_t gsi)
+static int create_irqchip(void *ctx, struct error *err)
 {
-	return (struct irq_line){
-		.fd = vm->fd,
-		.gsi = gsi,
-		.raise = arch_raise_irq,
+	return arch_create_irqchip(&((struct vm *)ctx)->platform, err);
+}
+
+static void destroy_irqchip(void *ctx)
+{
+	arch_destroy_irqchip(&((struct vm *)ctx)->platform);
+}
+
+static int create_memory(void *ctx, struct error *err)
+{
+	struct vm *vm = ctx;
+	struct resources *r = vm->resources;
+
+	if (memory_create(&vm->memory, &vm->config->memory, vm->layout,
+			  devices_share_memory(&r->devices), &r->huge_fd,
+			  err) ||
+	    devices_map(&r->devices, &vm->memory, err) ||
+	    memory_show(&vm->memory, vm->platform.vm_fd, err))
+		return -1;
+	memory_fault_watch(&vm->memory.all, &r->files);
+	timeline_mark(r->timeline, TIMELINE_MEMORY_READY);
+	return 0;
+}
+
+static void destroy_memory(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	memory_fault_unwatch();
+	memory_destroy(&vm->memory, &vm->config->memory,
+		       &vm->resources->huge_fd);
+}
+
+static int create_vcpus(void *ctx, struct error *err)
+{
+	struct vm *vm = ctx;
+
+	return vcpus_create(&vm->vcpus, &vm->platform,
+			    (unsigned)vm->config->cpus, err);
+}
+
+static void destroy_vcpus(void *ctx)
+{
+	vcpus_destroy(&((struct vm *)ctx)->vcpus);
+}
+
+static int create_platform(void *ctx, struct error *err)
+{
+	struct vm *vm = ctx;
+
+	return platform_create_devices(&vm->platform, &vm->vcpus,
+				       vm->resources->console, err);
+}
+
+static void destroy_platform(void *ctx)
+{
+	platform_destroy_devices(&((struct vm *)ctx)->platform);
+}
+
+static int create_iothreads(void *ctx, struct error *err)
+{
+	struct vm *vm = ctx;
+
+	(void)err;
+	iothreads_create(&vm->iothreads, vm->loop);
+	return 0;
+}
+
+static void destroy_iothreads(void *ctx)
+{
+	iothreads_destroy(&((struct vm *)ctx)->iothreads);
+}
+
+static int create_reload(void *ctx, struct error *err)
+{
+	struct vm *vm = ctx;
+
+	(void)err;
+	disk_reload_create(&vm->reload, vm->config, &vm->resources->files,
+			   &vm->resources->devices, vm->loop);
+	return 0;
+}
+
+static void destroy_reload(void *ctx)
+{
+	disk_reload_destroy(&((struct vm *)ctx)->reload);
+}
+
+static int create_devices(void *ctx, struct error *err)
+{
+	struct vm *vm = ctx;
+	const struct kind_machine machine = {
+		.config = vm->config,
+		.memory = &vm->memory,
+		.iothreads = &vm->iothreads,
+		.stop = &vm->stop,
 	};
+
+	return devices_create(&vm->resources->devices, &machine, &vm->platform,
+			      err);
 }
 
-static int create_platform(struct vm *vm, struct error *err)
+static void destroy_devices(void *ctx)
 {
-	/* before anything can fail, so that destroy_platform() finds them */
-	serial_init(&vm->serial, (struct irq_line){ .fd = -1 },
-		    &console_backend, vm->resources->console);
-	power_init(&vm->power, (struct irq_line){ .fd = -1 }, &power_ops, vm);
-	return arch_create_devices(vm, err);
+	struct vm *vm = ctx;
+
+	devices_destroy(&vm->resources->devices,
+			!vm_boots_again(vm->config, &vm->stop.cause));
 }
 
-static void destroy_platform(struct vm *vm)
+static int load_kernel(void *ctx, struct error *err)
 {
-	power_destroy(&vm->power);
-	serial_destroy(&vm->serial);
-}
-
-static int load_kernel(struct vm *vm, struct error *err)
-{
+	struct vm *vm = ctx;
 	autofree char *cmdline = cmdline_build(vm->config, vm->layout, err);
 
-	if (!cmdline || arch_load(vm, cmdline, err))
+	if (!cmdline || arch_load(&vm->platform, &vm->resources->boot, cmdline,
+				  &vm->vcpus.list[0], err))
 		return -1;
 	log_guest(LOG_INFO, "command line: %s", cmdline);
-	timeline_mark(vm->timeline, TIMELINE_KERNEL_LOADED);
+	timeline_mark(vm->resources->timeline, TIMELINE_KERNEL_LOADED);
 	return 0;
 }
 
-static int create_vcpus(struct vm *vm, struct error *err)
+static int create_shutdown(void *ctx, struct error *err)
 {
-	vm->vcpus = calloc(vm->config->cpus, sizeof(*vm->vcpus));
-	if (!vm->vcpus)
-		return error_set(err, ERROR_IO, ENOMEM, "vCPUs");
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		vm->vcpus[i].fd = -1;
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		if (vcpu_create(&vm->vcpus[i], vm, i, err))
-			return -1;
-	return 0;
+	struct vm *vm = ctx;
+
+	return shutdown_create(&vm->shutdown, vm->loop, &vm->platform, err);
 }
 
-static void destroy_vcpus(struct vm *vm)
+static void destroy_shutdown(void *ctx)
 {
-	for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
-		vcpu_destroy(&vm->vcpus[i]);
-	free(vm->vcpus);
+	shutdown_destroy(&((struct vm *)ctx)->shutdown);
 }
 
-static void on_passt_failed(void *ctx, const char *why)
+static int watch_signals(void *ctx, struct error *err)
 {
-	vm_stop(ctx, VM_STOP_ERROR, ERROR_IO, "net user: passt: %s", why);
+	struct vm *vm = ctx;
+
+	return signals_watch(&vm->signals, vm->loop, &signal_ops, vm, err);
 }
 
-static int watch_helpers(struct vm *vm, struct error *err)
+static void unwatch_signals(void *ctx)
 {
-	for (unsigned i = 0; i < vm->config->net_count; i++) {
-		struct passt *passt = vm->resources->nets[i].passt;
-
-		if (passt &&
-		    passt_watch(passt, vm->loop, on_passt_failed, vm, err))
-			return -1;
-	}
-	return 0;
+	signals_unwatch(&((struct vm *)ctx)->signals);
 }
 
-static void unwatch_helpers(struct vm *vm)
+static int attach_consoles(void *ctx, struct error *err)
 {
-	for (unsigned i = 0; i < vm->config->net_count; i++)
-		if (vm->resources->nets[i].passt)
-			passt_unwatch(vm->resources->nets[i].passt);
+	struct vm *vm = ctx;
+
+	return consoles_attach(&vm->consoles, vm->resources->console,
+			       &vm->platform, &vm->resources->devices, vm->loop,
+			       err);
 }
 
-static int attach_consoles(struct vm *vm, struct error *err)
+static void detach_consoles(void *ctx)
 {
-	struct console_port port = serial_console_port(&vm->serial);
-
-	if (console_attach(vm->resources->console, &port, vm->loop,
-			   on_console_quit, vm, err))
-		return -1;
-	if (!vm->hvc)
-		return 0;
-	port = virtio_console_port(vm->hvc);
-	return console_attach(vm->resources->hvc, &port, vm->loop,
-			      on_console_quit, vm, err);
+	consoles_detach(&((struct vm *)ctx)->consoles);
 }
 
-static void detach_consoles(struct vm *vm)
-{
-	console_detach(vm->resources->hvc);
-	console_detach(vm->resources->console);
-}
-
-static void flush_consoles(struct vm *vm)
-{
-	console_flush(vm->resources->console, vm->signals.fd);
-	console_flush(vm->resources->hvc, vm->signals.fd);
-}
-
-/* In this order; undone in reverse. Each destroy also takes what a failed
- * create left half done. vCPUs want the interrupt controller, and its lines
- * want vCPUs. Memory comes after the controller: the other way round, KVM takes
- * 10 ms longer to close the VM. */
-static const struct {
-	const char *name;
-	int (*create)(struct vm *vm, struct error *err);
-	void (*destroy)(struct vm *vm);
-} stages[] = {
+/* vCPUs want the interrupt controller, and its lines want vCPUs. Memory comes
+ * after the controller: the other way round, KVM takes 10 ms longer to close
+ * the VM. Devices may still let go of reloaded disks while they are
+ * destroyed. */
+const struct stage vm_stages[VM_STAGES] = {
 	{ "event loop", create_loop, destroy_loop },
 	{ "VM", create_kvm, destroy_kvm },
-	{ "interrupt controller", arch_create_irqchip, arch_destroy },
-	{ "memory", memory_create, memory_destroy },
+	{ "interrupt controller", create_irqchip, destroy_irqchip },
+	{ "memory", create_memory, destroy_memory },
 	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "platform", create_platform, destroy_platform },
-	{ "I/O threads", NULL, iothreads_destroy },
-	{ "virtio devices", machine_create_devices, machine_destroy_devices },
+	{ "I/O threads", create_iothreads, destroy_iothreads },
+	{ "disk reload", create_reload, destroy_reload },
+	{ "virtio devices", create_devices, destroy_devices },
 	{ "kernel", load_kernel, NULL },
+	{ "shutdown", create_shutdown, destroy_shutdown },
 	{ "signals", watch_signals, unwatch_signals },
-	{ "helpers", watch_helpers, unwatch_helpers },
 	{ "consoles", attach_consoles, detach_consoles },
 };
 
-static void destroy_stages(struct vm *vm, unsigned count)
-{
-	while (count-- > 0)
-		if (stages[count].destroy)
-			stages[count].destroy(vm);
-	disk_reload_destroy(&vm->reload);
-	pthread_cond_destroy(&vm->pause_changed);
-	pthread_mutex_destroy(&vm->pause_lock);
-	pthread_mutex_destroy(&vm->stop_lock);
-}
-
-int vm_create(struct vm *vm, const struct vm_config *config,
-	      const struct vm_layout *layout, struct resources *resources,
-	      struct timeline *timeline, struct error *err)
+void vm_init(struct vm *vm, const struct vm_layout *layout,
+	     struct resources *resources)
 {
 	*vm = (struct vm){
-		.config = config,
+		.config = resources->config,
 		.layout = layout,
 		.resources = resources,
-		.timeline = timeline,
-		.fd = -1,
-		.memory_fd = -1,
-		.signals.fd = -1,
-		.stop_timer = { .fd = -1, .ready = on_stop_timeout },
+		.platform = {
+			.config = resources->config,
+			.layout = layout,
+			.timeline = resources->timeline,
+			.memory = &vm->memory,
+			.stop = &vm->stop,
+			.kvm_fd = resources->kvm_fd,
+			.vm_fd = -1,
+		},
 	};
-	pthread_mutex_init(&vm->stop_lock, NULL);
-	pthread_mutex_init(&vm->pause_lock, NULL);
-	pthread_cond_init(&vm->pause_changed, NULL);
-	disk_reload_init(&vm->reload);
-	for (unsigned i = 0; i < ARRAY_SIZE(stages); i++) {
-		if (stages[i].create && stages[i].create(vm, err)) {
-			destroy_stages(vm, i + 1);
-			return -1;
-		}
-		log_debug("created: %s", stages[i].name);
-	}
-	return 0;
+}
+
+int vm_create(struct vm *vm, const struct vm_layout *layout,
+	      struct resources *resources, struct error *err)
+{
+	vm_init(vm, layout, resources);
+	return stages_create(vm_stages, VM_STAGES, vm, err);
 }
 
 void vm_destroy(struct vm *vm)
 {
-	destroy_stages(vm, ARRAY_SIZE(stages));
+	stages_destroy(vm_stages, VM_STAGES, vm);
 }
 
-static int start_threads(struct vm *vm, struct error *err)
-{
-	if (iothreads_start(vm, err))
-		return -1;
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		if (vcpu_start(&vm->vcpus[i], err))
-			return -1;
-	return 0;
-}
+/* --- the run --- */
 
-static void stop_vcpus(struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		vcpu_kick(&vm->vcpus[i]);
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		vcpu_join(&vm->vcpus[i]);
-}
-
-/* A reset that a panic made is none, and one after SIGTERM is the end: whoever
- * sent it wants no new boot. That goes for a signal that nobody has read yet,
- * too. */
+/* A reset that a panic made is no reboot, and one after SIGTERM is the end:
+ * whoever sent it wants no new boot. That goes for a signal that nobody has
+ * read yet, too. */
 static void judge_reboot(struct vm *vm)
 {
-	if (arch_reset_was_panic(vm)) {
-		vm_stop(vm, VM_STOP_ERROR, ERROR_GUEST_PANIC,
-			"the guest kernel panicked");
+	if (arch_reset_was_panic(&vm->platform)) {
+		stop_request(&vm->stop, STOP_ERROR, ERROR_GUEST_PANIC,
+			     "the guest kernel panicked");
 		return;
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(handled); i++)
-		on_signal(&vm->signals, EPOLLIN);
-	if (vm->stop_asked)
-		quit_by_signal(vm, SIGTERM);
+	signals_handle_pending(&vm->signals);
+	if (vm->shutdown.asked)
+		shutdown_signal(&vm->shutdown, SIGTERM);
 }
 
-void vm_run(struct vm *vm, struct vm_stop *stop)
+void vm_run(struct vm *vm, struct stop_cause *cause)
 {
 	struct error err;
 
-	if (start_threads(vm, &err))
-		vm_stop(vm, VM_STOP_ERROR, err.class, "%s", err.text);
+	if (iothreads_start(&vm->iothreads, &err) ||
+	    vcpus_start(&vm->vcpus, &err))
+		stop_request(&vm->stop, STOP_ERROR, err.class, "%s", err.text);
 	event_loop_run(vm->loop);
-	stop_vcpus(vm);
-	iothreads_stop(vm);
+	vcpus_stop(&vm->vcpus);
+	iothreads_stop(&vm->iothreads);
 	/* whoever asked for the end does not want to wait for a reader */
-	if (vm->stop.reason != VM_STOP_QUIT)
-		flush_consoles(vm);
-	if (vm->stop.reason == VM_STOP_REBOOT)
+	if (vm->stop.cause.reason != STOP_QUIT)
+		consoles_flush(&vm->consoles, vm->signals.source.fd);
+	if (vm->stop.cause.reason == STOP_REBOOT)
 		judge_reboot(vm);
-	*stop = vm->stop;
+	disk_reload_stop(&vm->reload);
+	*cause = vm->stop.cause;
 }

@@ -165,6 +165,20 @@ static void bad_regions_are_refused(void **state)
 	assert_int_equal(guest_mem_add(&mem, 0x900000, 1, ram), -1);
 }
 
+static void regions_are_private_until_they_are_shared(void **state)
+{
+	static uint8_t ram[0x1000];
+	struct guest_mem mem = { 0 };
+
+	(void)state;
+	guest_mem_add(&mem, 0, sizeof(ram), ram);
+	guest_mem_add(&mem, 0x1000, sizeof(ram), ram);
+	guest_mem_share(&mem, STDIN_FILENO, 0x3000);
+	assert_int_equal(mem.regions[0].fd, -1);
+	assert_int_equal(mem.regions[1].fd, STDIN_FILENO);
+	assert_int_equal(mem.regions[1].offset, 0x3000);
+}
+
 /* --- iov --- */
 
 static void an_iov_cursor_hands_out_pieces_where_they_lie(void **state)
@@ -394,6 +408,7 @@ int main(void)
 		TEST(guest_ranges_must_lie_inside_one_region),
 		TEST(guest_copies_are_whole_or_not_at_all),
 		TEST(bad_regions_are_refused),
+		TEST(regions_are_private_until_they_are_shared),
 		TEST(an_iov_cursor_crosses_pieces_and_stops_at_the_end),
 		TEST(iov_pieces_are_skipped_and_listed),
 		TEST(an_iov_cursor_hands_out_pieces_where_they_lie),

@@ -1,11 +1,14 @@
-/* What can be asked of an x86-64 machine alone. */
+/* What a user can ask of an x86-64 machine alone. */
 #pragma once
 
 #include <stdbool.h>
 
+#include "vmm/config/section.h"
+
 /* How the kernel finds its devices. */
 enum config_tables { TABLES_AUTO, TABLES_ACPI, TABLES_MPTABLE };
 
+/* How a vmlinux is entered. */
 enum config_boot { BOOT_AUTO, BOOT_PVH, BOOT_LINUX64 };
 
 struct arch_config {
@@ -13,3 +16,5 @@ struct arch_config {
 	int boot;   /* enum config_boot */
 	bool pit;
 };
+
+extern const struct config_section arch_section;

@@ -13,13 +13,15 @@
 
 #include "base/cleanup.h"
 #include "boot/arm64/fdt.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "vmm/machine/arch.h"
 #include "vmm/machine/arm64/caches.h"
 #include "vmm/machine/arm64/cpu.h"
 #include "vmm/machine/arm64/gic.h"
 #include "vmm/machine/arm64/layout.h"
 #include "vmm/machine/kvm.h"
-#include "vmm/machine/vm.h"
+#include "vmm/machine/platform.h"
+#include "vmm/machine/vcpu.h"
 
 #define TREE_SIZE_MAX (64 * 1024) /* 64 CPUs and 17 devices take 20 KiB */
 #define TREE_ALIGN 4096		  /* FDT_ALIGN would do */
@@ -38,9 +40,7 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 	*layout = (struct vm_layout){ .ram_count = 1 };
 	layout->ram[0].base = MEMORY_BASE;
 	layout->ram[0].size = config->memory.size;
-	if (layout_place_pmems(config, layout, layout_memory_end(layout), err))
-		return -1;
-	if (layout_list_slots(config, layout, err))
+	if (layout_list_slots(config, layout, layout_memory_end(layout), err))
 		return -1;
 	for (unsigned i = 0; i < layout->slot_count; i++) {
 		struct device_slot *slot = &layout->slots[i];
@@ -84,10 +84,30 @@ int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
 	return 0;
 }
 
-int arch_create_irqchip(struct vm *vm, struct error *err)
+int arch_open_dump(const struct vm_config *config,
+		   const struct own_files *files, int *fd, struct error *err)
 {
-	vm->arch.gic_fd = -1; /* before anything can fail */
-	return gic_create(vm, err);
+	const char *path = config->arch.dump_dtb;
+
+	if (!path)
+		return 0;
+	if (own_files_refuse(files, path, err))
+		return error_wrap(err, "dump-dtb");
+	*fd = open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
+	if (*fd < 0)
+		return error_set(err, ERROR_IO, errno, "dump-dtb %s", path);
+	return 0;
+}
+
+int arch_create_irqchip(struct platform *platform, struct error *err)
+{
+	platform->arch.gic_fd = -1; /* before anything can fail */
+	return gic_create(platform, err);
+}
+
+void arch_destroy_irqchip(struct platform *platform)
+{
+	cleanup_close(&platform->arch.gic_fd);
 }
 
 /* The GIC notes an edge by itself, which needs no end. */
@@ -99,47 +119,53 @@ void arch_raise_irq(int vm_fd, uint32_t gsi)
 		    true);
 }
 
-int arch_create_devices(struct vm *vm, struct error *err)
+int arch_create_devices(struct platform *platform, struct vcpus *vcpus,
+			struct error *err)
 {
 	const struct bus_range ranges[] = {
 		{ .name = "serial port",
 		  .base = SERIAL_BASE,
 		  .size = SERIAL_WINDOW,
 		  .ops = &serial_bus_ops,
-		  .dev = &vm->serial,
-		  .lock = &vm->serial.lock },
+		  .dev = &platform->serial,
+		  .lock = &platform->serial.lock },
 		{ .name = "power registers",
 		  .base = POWER_BASE,
 		  .size = POWER_WINDOW,
 		  .ops = &power_bus_ops,
-		  .dev = &vm->power,
-		  .lock = &vm->power.lock },
+		  .dev = &platform->power,
+		  .lock = &platform->power.lock },
 		{ .name = "GPIO controller",
 		  .base = GPIO_BASE,
 		  .size = PL061_WINDOW,
 		  .ops = &pl061_bus_ops,
-		  .dev = &vm->arch.gpio,
-		  .lock = &vm->arch.gpio.lock },
+		  .dev = &platform->arch.gpio,
+		  .lock = &platform->arch.gpio.lock },
 	};
 
-	pl061_init(&vm->arch.gpio, (struct irq_line){ .fd = -1 });
-	vm->arch.has_gpio = true;
-	vm->serial.irq = vm_irq_line(vm, SERIAL_SPI);
-	vm->arch.gpio.irq = vm_irq_line(vm, GPIO_SPI);
-	if (gic_start(vm, err) || cpu_start_timers(vm, err))
+	pl061_init(&platform->arch.gpio, (struct irq_line){ .fd = -1 });
+	platform->serial.irq = platform_irq(platform, SERIAL_SPI);
+	platform->arch.gpio.irq = platform_irq(platform, GPIO_SPI);
+	if (gic_start(platform, err) || cpu_start_timers(platform, vcpus, err))
 		return -1;
 	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++)
-		if (bus_add(&vm->mmio, &ranges[i], err))
+		if (bus_add(&platform->mmio, &ranges[i], err))
 			return -1;
 	return 0;
 }
 
-static void describe_devices(const struct vm *vm, struct fdt_config *fdt,
-			     struct fdt_virtio *virtio)
+void arch_destroy_devices(struct platform *platform)
 {
-	const struct vm_layout *layout = vm->layout;
+	cpu_stop_timers(platform);
+	pl061_destroy(&platform->arch.gpio);
+}
 
-	fdt->has_serial = !vm->config->console.none;
+static void describe_devices(const struct platform *platform,
+			     struct fdt_config *fdt, struct fdt_virtio *virtio)
+{
+	const struct vm_layout *layout = platform->layout;
+
+	fdt->has_serial = !platform->config->console.none;
 	fdt->serial.gpa = SERIAL_BASE;
 	fdt->serial.size = SERIAL_WINDOW;
 	fdt->serial.spi = SERIAL_SPI;
@@ -157,25 +183,21 @@ static void describe_devices(const struct vm *vm, struct fdt_config *fdt,
 	fdt->virtio_count = layout->slot_count;
 }
 
-static int dump_tree(const struct vm *vm, const void *bytes, size_t size,
-		     struct error *err)
+/* fd: -1 for nowhere. Each boot's tree replaces the one before, where that is a
+ * file. */
+static int dump_tree(int fd, const void *bytes, size_t size, struct error *err)
 {
-	const char *path = vm->config->arch.dump_dtb;
-	autoclose int fd = -1;
-
-	if (!path)
+	if (fd < 0)
 		return 0;
-	if (resources_refuse_own_file(vm->resources, vm->config, path, err))
-		return error_wrap(err, "dump-dtb");
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC,
-		  0644);
-	if (fd < 0 || write(fd, bytes, size) != (ssize_t)size)
-		return error_set(err, ERROR_IO, errno, "dump-dtb %s", path);
+	if ((lseek(fd, 0, SEEK_SET) == 0 && ftruncate(fd, 0)) ||
+	    write(fd, bytes, size) != (ssize_t)size)
+		return error_set(err, ERROR_IO, errno, "dump-dtb");
 	return 0;
 }
 
 /* Right behind the kernel, in memory that it brings in anyway. */
-static int load_tree(const struct vm *vm, const struct kernel_image *kernel,
+static int load_tree(const struct platform *platform, int dump_fd,
+		     const struct kernel_image *kernel,
 		     const struct fdt_config *fdt, uint64_t *gpa,
 		     struct error *err)
 {
@@ -185,79 +207,80 @@ static int load_tree(const struct vm *vm, const struct kernel_image *kernel,
 
 	*gpa = (kernel->end + TREE_ALIGN - 1) & ~(uint64_t)(TREE_ALIGN - 1);
 	end = *gpa + TREE_SIZE_MAX;
-	tree = guest_range(&vm->ram, *gpa, TREE_SIZE_MAX);
+	tree = guest_range(&platform->memory->ram, *gpa, TREE_SIZE_MAX);
 	if (!tree || (fdt->initrd.size && end > fdt->initrd.gpa))
 		return error_set(err, ERROR_IMAGE, 0,
 				 "memory: no room for a device tree above the "
 				 "kernel");
 	size = fdt_build(fdt, tree, TREE_SIZE_MAX, err);
-	return size < 0 ? -1 : dump_tree(vm, tree, (size_t)size, err);
+	return size < 0 ? -1 : dump_tree(dump_fd, tree, (size_t)size, err);
 }
 
-int arch_load(struct vm *vm, const char *cmdline, struct error *err)
+int arch_load(struct platform *platform, const struct boot_files *files,
+	      const char *cmdline, struct vcpu *first, struct error *err)
 {
-	struct resources *res = vm->resources;
 	struct fdt_virtio virtio[LAYOUT_SLOTS_MAX];
 	struct fdt_cache caches[CACHES_MAX];
 	struct kernel_image kernel;
 	struct fdt_config fdt = {
 		.cmdline = cmdline,
-		.mem = &vm->ram,
-		.ram_count = vm->layout->ram_count,
-		.cpu_count = (unsigned)vm->config->cpus,
-		.mpidrs = vm->arch.mpidrs,
+		.mem = &platform->memory->ram,
+		.ram_count = platform->layout->ram_count,
+		.cpu_count = (unsigned)platform->config->cpus,
+		.mpidrs = platform->arch.mpidrs,
 		.caches = caches,
 		.cache_count = caches_read(caches),
 		.psci_1_0 = true,
-		.pmu = vm->config->arch.pmu,
+		.pmu = platform->config->arch.pmu,
 	};
 	uint64_t tree = 0;
 
-	if (kernel_load(&res->kernel, &vm->ram, KERNEL_AUTO, &kernel, err))
+	if (kernel_load(&files->kernel, &platform->memory->ram, KERNEL_AUTO,
+			&kernel, err))
 		return error_wrap(err, "kernel");
-	if (res->initrd.fd >= 0 &&
-	    initrd_load(&res->initrd, &vm->ram, &kernel, &fdt.initrd, err))
+	if (files->initrd.fd >= 0 &&
+	    initrd_load(&files->initrd, &platform->memory->ram, &kernel,
+			&fdt.initrd, err))
 		return error_wrap(err, "initrd");
-	gic_describe(vm, &fdt);
-	describe_devices(vm, &fdt, virtio);
+	gic_describe(platform, &fdt);
+	describe_devices(platform, &fdt, virtio);
 	if (getrandom(fdt.rng_seed, sizeof(fdt.rng_seed), GRND_NONBLOCK) < 0 ||
 	    getrandom(&fdt.kaslr_seed, sizeof(fdt.kaslr_seed), GRND_NONBLOCK) <
 		    0)
 		return error_set(err, ERROR_IO, errno, "getrandom");
-	if (load_tree(vm, &kernel, &fdt, &tree, err))
+	if (load_tree(platform, files->dump_fd, &kernel, &fdt, &tree, err))
 		return -1;
-	return cpu_set_entry(&vm->vcpus[0], kernel.entry, tree, err);
+	return cpu_set_entry(first, kernel.entry, tree, err);
 }
 
-void arch_destroy(struct vm *vm)
+void arch_forget_vcpus(struct platform *platform)
 {
-	cpu_destroy(vm);
-	if (vm->arch.has_gpio)
-		pl061_destroy(&vm->arch.gpio);
-	cleanup_close(&vm->arch.gic_fd);
+	(void)platform;
 }
 
 static void on_system_event(struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
-	struct vm *vm = vcpu->vm;
+	struct platform *platform = vcpu->platform;
 
 	switch (run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		vm_stop(vm, VM_STOP_POWEROFF, power_exit_code(&vm->power),
-			"the guest powered off");
+		stop_request(platform->stop, STOP_POWEROFF,
+			     power_exit_code(&platform->power),
+			     "the guest powered off");
 		return;
 	case KVM_SYSTEM_EVENT_RESET:
 		if (run->system_event.ndata > 0 &&
 		    (run->system_event.data[0] &
 		     KVM_SYSTEM_EVENT_RESET_FLAG_PSCI_RESET2))
-			vm->arch.warm_reset = true;
-		vm_stop(vm, VM_STOP_REBOOT, 0, "the guest reset the machine");
+			platform->arch.warm_reset = true;
+		stop_request(platform->stop, STOP_REBOOT, 0,
+			     "the guest reset the machine");
 		return;
 	}
-	vm_stop(vm, VM_STOP_ERROR, ERROR_GUEST_PANIC,
-		"vCPU %u: the guest crashed (system event %u)", vcpu->index,
-		run->system_event.type);
+	stop_request(platform->stop, STOP_ERROR, ERROR_GUEST_PANIC,
+		     "vCPU %u: the guest crashed (system event %u)",
+		     vcpu->index, run->system_event.type);
 }
 
 bool arch_handle_exit(struct vcpu *vcpu)
@@ -268,14 +291,14 @@ bool arch_handle_exit(struct vcpu *vcpu)
 	return true;
 }
 
-bool arch_press_power_button(struct vm *vm)
+bool arch_press_power_button(struct platform *platform)
 {
-	pl061_press(&vm->arch.gpio, GPIO_POWER_BUTTON);
+	pl061_press(&platform->arch.gpio, GPIO_POWER_BUTTON);
 	return true;
 }
 
 /* reboot=panic_warm, without which no Linux asks for a warm reset. */
-bool arch_reset_was_panic(const struct vm *vm)
+bool arch_reset_was_panic(const struct platform *platform)
 {
-	return vm->arch.warm_reset;
+	return platform->arch.warm_reset;
 }

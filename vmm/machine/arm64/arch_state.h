@@ -1,4 +1,4 @@
-/* What an arm64 machine keeps in struct vm. */
+/* What an arm64 machine keeps in struct platform. */
 #pragma once
 
 #include <stdatomic.h>
@@ -12,8 +12,7 @@ struct arch_state {
 	int gic_fd;
 	unsigned gic_version;
 	struct pl061 gpio;
-	bool has_gpio; /* gpio is initialised */
-	void *steal;   /* page of stolen time, STEAL_SIZE bytes; NULL: none */
+	void *steal; /* page of stolen time, STEAL_SIZE bytes; NULL: none */
 	uint64_t mpidrs[CONFIG_CPUS_MAX];
 	/* the guest asked for a warm reset (PSCI SYSTEM_RESET2) */
 	atomic_bool warm_reset;

@@ -37,41 +37,43 @@ static int set_reg(int fd, uint64_t id, uint64_t value)
 }
 
 /* Everything of the host's processor that KVM can give. */
-static bool has_feature(const struct vm *vm, int extension)
+static bool has_feature(const struct platform *platform, int extension)
 {
-	return ioctl(vm->fd, KVM_CHECK_EXTENSION, extension) > 0;
+	return ioctl(platform->vm_fd, KVM_CHECK_EXTENSION, extension) > 0;
 }
 
-static void choose_features(const struct vm *vm, const struct vcpu *vcpu,
-			    struct kvm_vcpu_init *init)
+static void choose_features(const struct platform *platform,
+			    const struct vcpu *vcpu, struct kvm_vcpu_init *init)
 {
 	init->features[0] |= 1U << KVM_ARM_VCPU_PSCI_0_2;
 	if (vcpu->index > 0) /* until the first one starts it */
 		init->features[0] |= 1U << KVM_ARM_VCPU_POWER_OFF;
-	if (vm->config->arch.pmu)
+	if (platform->config->arch.pmu)
 		init->features[0] |= 1U << KVM_ARM_VCPU_PMU_V3;
-	if (has_feature(vm, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
-	    has_feature(vm, KVM_CAP_ARM_PTRAUTH_GENERIC))
+	if (has_feature(platform, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
+	    has_feature(platform, KVM_CAP_ARM_PTRAUTH_GENERIC))
 		init->features[0] |= 1U << KVM_ARM_VCPU_PTRAUTH_ADDRESS |
 				     1U << KVM_ARM_VCPU_PTRAUTH_GENERIC;
-	if (has_feature(vm, KVM_CAP_ARM_SVE))
+	if (has_feature(platform, KVM_CAP_ARM_SVE))
 		init->features[0] |= 1U << KVM_ARM_VCPU_SVE;
 }
 
-int arch_init_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err)
+int arch_init_vcpu(struct platform *platform, struct vcpu *vcpu,
+		   struct error *err)
 {
 	const int sve = KVM_ARM_VCPU_SVE;
 	struct kvm_vcpu_init init;
 	uint64_t mpidr;
 
-	if (vm->config->arch.pmu && !has_feature(vm, KVM_CAP_ARM_PMU_V3))
+	if (platform->config->arch.pmu &&
+	    !has_feature(platform, KVM_CAP_ARM_PMU_V3))
 		return error_set(err, ERROR_KVM, 0,
 				 "pmu: this host gives guests no performance "
 				 "counters");
-	if (ioctl(vm->fd, KVM_ARM_PREFERRED_TARGET, &init))
+	if (ioctl(platform->vm_fd, KVM_ARM_PREFERRED_TARGET, &init))
 		return error_set(err, ERROR_KVM, errno,
 				 "KVM_ARM_PREFERRED_TARGET");
-	choose_features(vm, vcpu, &init);
+	choose_features(platform, vcpu, &init);
 	if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init))
 		return error_set(err, ERROR_KVM, errno, "KVM_ARM_VCPU_INIT");
 	if ((init.features[0] & 1U << KVM_ARM_VCPU_SVE) &&
@@ -80,7 +82,7 @@ int arch_init_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err)
 				 "KVM_ARM_VCPU_FINALIZE");
 	if (get_reg(vcpu->fd, MPIDR_EL1, &mpidr))
 		return error_set(err, ERROR_KVM, errno, "read MPIDR_EL1");
-	vm->arch.mpidrs[vcpu->index] = mpidr & MPIDR_AFFINITY;
+	platform->arch.mpidrs[vcpu->index] = mpidr & MPIDR_AFFINITY;
 	return 0;
 }
 
@@ -96,15 +98,15 @@ static int vcpu_attr(const struct vcpu *vcpu, unsigned long request,
 	return ioctl(vcpu->fd, request, &device_attr);
 }
 
-static int start_pmu(struct vm *vm, struct error *err)
+static int start_pmu(const struct vcpus *vcpus, struct error *err)
 {
 	const uint32_t group = KVM_ARM_VCPU_PMU_V3_CTRL;
 	const int irq = 16 + PMU_PPI;
 
-	for (unsigned i = 0; i < vm->config->cpus; i++)
-		if (vcpu_attr(&vm->vcpus[i], KVM_SET_DEVICE_ATTR, group,
+	for (unsigned i = 0; i < vcpus->count; i++)
+		if (vcpu_attr(&vcpus->list[i], KVM_SET_DEVICE_ATTR, group,
 			      KVM_ARM_VCPU_PMU_V3_IRQ, &irq) ||
-		    vcpu_attr(&vm->vcpus[i], KVM_SET_DEVICE_ATTR, group,
+		    vcpu_attr(&vcpus->list[i], KVM_SET_DEVICE_ATTR, group,
 			      KVM_ARM_VCPU_PMU_V3_INIT, NULL))
 			return error_set(err, ERROR_KVM, errno,
 					 "start the PMU");
@@ -113,30 +115,31 @@ static int start_pmu(struct vm *vm, struct error *err)
 
 /* KVM writes the stolen time of each vCPU to a page of its own, which is
  * memory, but none that the kernel is told of. */
-static int start_steal_time(struct vm *vm, struct error *err)
+static int start_steal_time(struct platform *platform,
+			    const struct vcpus *vcpus, struct error *err)
 {
 	struct kvm_userspace_memory_region slot = {
-		.slot = GUEST_REGIONS_MAX, /* behind all of vm->mem */
+		.slot = GUEST_REGIONS_MAX, /* behind all other memory */
 		.guest_phys_addr = STEAL_BASE,
 		.memory_size = STEAL_SIZE,
 	};
 	void *page;
 
-	if (vcpu_attr(&vm->vcpus[0], KVM_HAS_DEVICE_ATTR,
+	if (vcpu_attr(&vcpus->list[0], KVM_HAS_DEVICE_ATTR,
 		      KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA, NULL))
 		return 0;
 	page = mmap(NULL, STEAL_SIZE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return error_set(err, ERROR_IO, errno, "stolen time");
-	vm->arch.steal = page;
+	platform->arch.steal = page;
 	slot.userspace_addr = (uintptr_t)page;
-	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
+	if (ioctl(platform->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot))
 		return error_set(err, ERROR_KVM, errno, "stolen time");
-	for (unsigned i = 0; i < vm->config->cpus; i++) {
+	for (unsigned i = 0; i < vcpus->count; i++) {
 		const uint64_t at = STEAL_BASE + i * STEAL_PER_CPU;
 
-		if (vcpu_attr(&vm->vcpus[i], KVM_SET_DEVICE_ATTR,
+		if (vcpu_attr(&vcpus->list[i], KVM_SET_DEVICE_ATTR,
 			      KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA,
 			      &at))
 			return error_set(err, ERROR_KVM, errno, "stolen time");
@@ -144,18 +147,19 @@ static int start_steal_time(struct vm *vm, struct error *err)
 	return 0;
 }
 
-int cpu_start_timers(struct vm *vm, struct error *err)
+int cpu_start_timers(struct platform *platform, const struct vcpus *vcpus,
+		     struct error *err)
 {
-	if (vm->config->arch.pmu && start_pmu(vm, err))
+	if (platform->config->arch.pmu && start_pmu(vcpus, err))
 		return -1;
-	return start_steal_time(vm, err);
+	return start_steal_time(platform, vcpus, err);
 }
 
-void cpu_destroy(struct vm *vm)
+void cpu_stop_timers(struct platform *platform)
 {
-	if (vm->arch.steal)
-		munmap(vm->arch.steal, STEAL_SIZE);
-	vm->arch.steal = NULL;
+	if (platform->arch.steal)
+		munmap(platform->arch.steal, STEAL_SIZE);
+	platform->arch.steal = NULL;
 }
 
 int cpu_set_entry(struct vcpu *vcpu, uint64_t pc, uint64_t tree,
@@ -180,7 +184,8 @@ void arch_describe_vcpu(struct vcpu *vcpu, char *text, size_t size)
 		snprintf(text, size, "registers unknown");
 		return;
 	}
-	if (guest_read(&vcpu->vm->mem, pc, &instruction, sizeof(instruction)))
+	if (guest_read(&vcpu->platform->memory->all, pc, &instruction,
+		       sizeof(instruction)))
 		snprintf(text, size, "PC %#llx, LR %#llx, PSTATE %#llx",
 			 (unsigned long long)pc, (unsigned long long)lr,
 			 (unsigned long long)pstate);

@@ -5,11 +5,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "vmm/machine/vm.h"
+#include "vmm/machine/platform.h"
+#include "vmm/machine/vcpu.h"
 
 /* Starts what wants the interrupt controller: the PMU if it is asked for, and
  * the account of stolen time where KVM keeps one. All vCPUs exist. */
-int cpu_start_timers(struct vm *vm, struct error *err);
+int cpu_start_timers(struct platform *platform, const struct vcpus *vcpus,
+		     struct error *err);
 
 /* Makes vcpu enter the kernel at pc, with the device tree at tree (Linux
  * Documentation/arch/arm64/booting.rst); both guest physical addresses. */
@@ -17,4 +19,4 @@ int cpu_set_entry(struct vcpu *vcpu, uint64_t pc, uint64_t tree,
 		  struct error *err);
 
 /* Frees what cpu_start_timers() made. */
-void cpu_destroy(struct vm *vm);
+void cpu_stop_timers(struct platform *platform);

@@ -26,15 +26,15 @@ static int set_attr(int fd, uint32_t group, uint64_t attr, const void *value)
 	return ioctl(fd, KVM_SET_DEVICE_ATTR, &request);
 }
 
-static int set_addresses(const struct vm *vm)
+static int set_addresses(const struct platform *platform)
 {
 	const uint64_t distributor = GIC_DISTRIBUTOR;
 	const uint64_t cpu_interface = GIC_CPU_INTERFACE;
 	const uint64_t redistributors = GIC_REDISTRIBUTORS;
 	const uint32_t group = KVM_DEV_ARM_VGIC_GRP_ADDR;
-	int fd = vm->arch.gic_fd;
+	int fd = platform->arch.gic_fd;
 
-	if (vm->arch.gic_version == 3)
+	if (platform->arch.gic_version == 3)
 		return set_attr(fd, group, KVM_VGIC_V3_ADDR_TYPE_DIST,
 				&distributor) ||
 		       set_attr(fd, group, KVM_VGIC_V3_ADDR_TYPE_REDIST,
@@ -43,7 +43,7 @@ static int set_addresses(const struct vm *vm)
 	       set_attr(fd, group, KVM_VGIC_V2_ADDR_TYPE_CPU, &cpu_interface);
 }
 
-int gic_create(struct vm *vm, struct error *err)
+int gic_create(struct platform *platform, struct error *err)
 {
 	static const struct {
 		unsigned version;
@@ -57,17 +57,17 @@ int gic_create(struct vm *vm, struct error *err)
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct kvm_create_device request = { .type = kinds[i].type };
 
-		if (ioctl(vm->fd, KVM_CREATE_DEVICE, &request))
+		if (ioctl(platform->vm_fd, KVM_CREATE_DEVICE, &request))
 			continue;
-		vm->arch.gic_fd = (int)request.fd;
-		vm->arch.gic_version = kinds[i].version;
+		platform->arch.gic_fd = (int)request.fd;
+		platform->arch.gic_version = kinds[i].version;
 		/* or KVM would refuse the ninth vCPU, and not say why */
-		if (kinds[i].version == 2 && vm->config->cpus > 8)
+		if (kinds[i].version == 2 && platform->config->cpus > 8)
 			return error_set(err, ERROR_USAGE, 0,
 					 "cpus: this host's GICv2 takes 8");
-		if (set_addresses(vm) ||
-		    set_attr(vm->arch.gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0,
-			     &irqs))
+		if (set_addresses(platform) ||
+		    set_attr(platform->arch.gic_fd,
+			     KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs))
 			return error_set(err, ERROR_KVM, errno, "GICv%u",
 					 kinds[i].version);
 		return 0;
@@ -76,22 +76,22 @@ int gic_create(struct vm *vm, struct error *err)
 			 "this KVM has neither GICv3 nor GICv2");
 }
 
-int gic_start(struct vm *vm, struct error *err)
+int gic_start(struct platform *platform, struct error *err)
 {
-	if (set_attr(vm->arch.gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+	if (set_attr(platform->arch.gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
 		     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL))
 		return error_set(err, ERROR_KVM, errno, "start the GICv%u",
-				 vm->arch.gic_version);
+				 platform->arch.gic_version);
 	return 0;
 }
 
-void gic_describe(const struct vm *vm, struct fdt_config *fdt)
+void gic_describe(const struct platform *platform, struct fdt_config *fdt)
 {
-	fdt->gic_version = vm->arch.gic_version;
+	fdt->gic_version = platform->arch.gic_version;
 	fdt->gicd_base = GIC_DISTRIBUTOR;
 	fdt->gicd_size = GIC_DISTRIBUTOR_SIZE;
 	fdt->gicr_base = GIC_REDISTRIBUTORS;
-	fdt->gicr_size = vm->config->cpus * GIC_REDISTRIBUTOR_SIZE;
+	fdt->gicr_size = platform->config->cpus * GIC_REDISTRIBUTOR_SIZE;
 	fdt->gicc_base = GIC_CPU_INTERFACE;
 	fdt->gicc_size = GIC_CPU_INTERFACE_SIZE;
 }

@@ -5,13 +5,13 @@
 
 #include "base/error.h"
 #include "boot/arm64/fdt.h"
-#include "vmm/machine/vm.h"
+#include "vmm/machine/platform.h"
 
-/* Before the first vCPU. vm->arch.gic_fd is the controller. */
-int gic_create(struct vm *vm, struct error *err);
+/* Before the first vCPU. platform->arch.gic_fd is the controller. */
+int gic_create(struct platform *platform, struct error *err);
 
 /* With all vCPUs there: from now on it takes lines. */
-int gic_start(struct vm *vm, struct error *err);
+int gic_start(struct platform *platform, struct error *err);
 
 /* Fills in what the device tree says of it. */
-void gic_describe(const struct vm *vm, struct fdt_config *fdt);
+void gic_describe(const struct platform *platform, struct fdt_config *fdt);

@@ -13,9 +13,11 @@
 #include "base/cleanup.h"
 #include "boot/x86_64/acpi.h"
 #include "boot/x86_64/mptable.h"
+#include "devices/virtio/virtio_mmio.h"
 #include "vmm/machine/arch.h"
 #include "vmm/machine/kvm.h"
-#include "vmm/machine/vm.h"
+#include "vmm/machine/platform.h"
+#include "vmm/machine/vcpu.h"
 #include "vmm/machine/x86_64/cpu.h"
 
 #define GIB (1ULL << 30)
@@ -110,7 +112,7 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 	}
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		address_bits = eax & 0xff;
-	if (layout_place_pmems(config, layout, HOLE_END + (size - low), err))
+	if (layout_list_slots(config, layout, HOLE_END + (size - low), err))
 		return -1;
 	end = layout_memory_end(layout);
 	if (end > 1ULL << address_bits)
@@ -118,8 +120,6 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 				 "memory: %llu GiB do not fit into this "
 				 "processor's %u-bit physical addresses",
 				 (unsigned long long)end >> 30, address_bits);
-	if (layout_list_slots(config, layout, err))
-		return -1;
 	for (unsigned i = 0; i < layout->slot_count; i++) {
 		struct device_slot *slot = &layout->slots[i];
 
@@ -160,24 +160,44 @@ int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
 	return 0;
 }
 
-int arch_create_irqchip(struct vm *vm, struct error *err)
+int arch_open_dump(const struct vm_config *config,
+		   const struct own_files *files, int *fd, struct error *err)
+{
+	(void)config;
+	(void)files;
+	(void)fd;
+	(void)err;
+	return 0;
+}
+
+int arch_create_irqchip(struct platform *platform, struct error *err)
 {
 	uint64_t identity_map = IDENTITY_MAP_ADDRESS;
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
-	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) ||
-	    ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map))
+	if (ioctl(platform->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) ||
+	    ioctl(platform->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map))
 		return error_set(err, ERROR_KVM, errno, "KVM_SET_TSS_ADDR");
-	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0))
+	if (ioctl(platform->vm_fd, KVM_CREATE_IRQCHIP, 0))
 		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_IRQCHIP");
-	if (vm->config->arch.pit && ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
+	if (platform->config->arch.pit &&
+	    ioctl(platform->vm_fd, KVM_CREATE_PIT2, &pit))
 		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_PIT2");
 	return 0;
 }
 
+/* The controller is KVM's, and ends with the VM. */
+void arch_destroy_irqchip(struct platform *platform)
+{
+	(void)platform;
+}
+
 static void on_i8042_reset(void *ctx)
 {
-	vm_stop(ctx, VM_STOP_REBOOT, 0, "keyboard controller reset");
+	struct platform *platform = ctx;
+
+	stop_request(platform->stop, STOP_REBOOT, 0,
+		     "keyboard controller reset");
 }
 
 void arch_raise_irq(int vm_fd, uint32_t gsi)
@@ -186,55 +206,64 @@ void arch_raise_irq(int vm_fd, uint32_t gsi)
 	kvm_set_irq(vm_fd, gsi, false);
 }
 
-int arch_create_devices(struct vm *vm, struct error *err)
+int arch_create_devices(struct platform *platform, struct vcpus *vcpus,
+			struct error *err)
 {
 	const struct bus_range serial = {
 		.name = "serial port",
 		.base = ACPI_COM1_PORT,
 		.size = SERIAL_WINDOW,
 		.ops = &serial_bus_ops,
-		.dev = &vm->serial,
-		.lock = &vm->serial.lock,
+		.dev = &platform->serial,
+		.lock = &platform->serial.lock,
 	};
 	const struct bus_range power = {
 		.name = "power registers",
 		.base = ACPI_POWER_PORT,
 		.size = POWER_WINDOW,
 		.ops = &power_bus_ops,
-		.dev = &vm->power,
-		.lock = &vm->power.lock,
+		.dev = &platform->power,
+		.lock = &platform->power.lock,
 	};
 	const struct bus_range i8042 = {
 		.name = "i8042",
 		.base = I8042_PORT,
 		.size = I8042_WINDOW,
 		.ops = &i8042_bus_ops,
-		.dev = &vm->arch.i8042,
+		.dev = &platform->arch.i8042,
 	};
 
-	vm->arch.i8042 = (struct i8042){ .reset = on_i8042_reset, .ctx = vm };
-	vm->serial.irq = vm_irq_line(vm, COM1_GSI);
-	vm->power.irq = vm_irq_line(vm, POWER_GSI);
-	if (bus_add(&vm->arch.pio, &serial, err) ||
-	    bus_add(&vm->arch.pio, &power, err) ||
-	    bus_add(&vm->arch.pio, &i8042, err))
+	(void)vcpus;
+	platform->arch.i8042 =
+		(struct i8042){ .reset = on_i8042_reset, .ctx = platform };
+	platform->serial.irq = platform_irq(platform, COM1_GSI);
+	platform->power.irq = platform_irq(platform, POWER_GSI);
+	if (bus_add(&platform->arch.pio, &serial, err) ||
+	    bus_add(&platform->arch.pio, &power, err) ||
+	    bus_add(&platform->arch.pio, &i8042, err))
 		return -1;
 	return 0;
 }
 
-static int build_acpi(struct vm *vm, uint64_t *rsdp, struct error *err)
+void arch_destroy_devices(struct platform *platform)
+{
+	(void)platform;
+}
+
+static int build_acpi(const struct platform *platform, uint64_t *rsdp,
+		      struct error *err)
 {
 	struct acpi_config config = {
-		.cpu_count = (unsigned)vm->config->cpus,
-		.virtio_count = vm->layout->slot_count,
-		.serial = !vm->config->console.none,
+		.cpu_count = (unsigned)platform->config->cpus,
+		.virtio_count = platform->layout->slot_count,
+		.serial = !platform->config->console.none,
 		.serial_gsi = COM1_GSI,
 		.power_port = ACPI_POWER_PORT,
 		.event_gsi = POWER_GSI,
 	};
 
-	for (unsigned i = 0; i < vm->layout->slot_count; i++) {
-		const struct device_slot *slot = &vm->layout->slots[i];
+	for (unsigned i = 0; i < platform->layout->slot_count; i++) {
+		const struct device_slot *slot = &platform->layout->slots[i];
 
 		config.virtio[i] = (struct acpi_virtio){
 			.gpa = slot->base,
@@ -242,51 +271,52 @@ static int build_acpi(struct vm *vm, uint64_t *rsdp, struct error *err)
 			.gsi = slot->gsi,
 		};
 	}
-	return acpi_build(&vm->ram, &config, rsdp, err);
+	return acpi_build(&platform->memory->ram, &config, rsdp, err);
 }
 
-int arch_load(struct vm *vm, const char *cmdline, struct error *err)
+int arch_load(struct platform *platform, const struct boot_files *files,
+	      const char *cmdline, struct vcpu *first, struct error *err)
 {
 	static const enum kernel_protocol protocols[] = {
 		[BOOT_AUTO] = KERNEL_AUTO,
 		[BOOT_PVH] = KERNEL_PVH,
 		[BOOT_LINUX64] = KERNEL_LINUX64,
 	};
-	struct resources *res = vm->resources;
 	struct kernel_image kernel;
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = cmdline };
 	struct x86_64_entry entry;
 
-	if (kernel_load(&res->kernel, &vm->ram,
-			protocols[vm->config->arch.boot], &kernel, err))
+	if (kernel_load(&files->kernel, &platform->memory->ram,
+			protocols[platform->config->arch.boot], &kernel, err))
 		return error_wrap(err, "kernel");
-	vm->kernel_pages = kernel.mapped;
-	if (res->initrd.fd >= 0 &&
-	    initrd_load(&res->initrd, &vm->ram, &kernel, &boot.initrd, err))
+	platform->memory->kernel_pages = kernel.mapped;
+	if (files->initrd.fd >= 0 &&
+	    initrd_load(&files->initrd, &platform->memory->ram, &kernel,
+			&boot.initrd, err))
 		return error_wrap(err, "initrd");
-	if (uses_acpi(vm->config)) {
-		if (build_acpi(vm, &boot.rsdp, err))
+	if (uses_acpi(platform->config)) {
+		if (build_acpi(platform, &boot.rsdp, err))
 			return -1;
-	} else if (mptable_build(&vm->ram, (unsigned)vm->config->cpus, err)) {
+	} else if (mptable_build(&platform->memory->ram,
+				 (unsigned)platform->config->cpus, err)) {
 		return -1;
 	}
-	if (x86_64_setup_boot(&vm->ram, &boot, &entry, err))
+	if (x86_64_setup_boot(&platform->memory->ram, &boot, &entry, err))
 		return -1;
-	return cpu_set_registers(&vm->vcpus[0], &entry, err);
+	return cpu_set_registers(first, &entry, err);
 }
 
 static void handle_io(struct vcpu *vcpu)
 {
+	struct bus *pio = &vcpu->platform->arch.pio;
 	struct kvm_run *run = vcpu->run;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (run->io.direction == KVM_EXIT_IO_IN)
-			bus_read(&vcpu->vm->arch.pio, run->io.port, data,
-				 run->io.size);
+			bus_read(pio, run->io.port, data, run->io.size);
 		else
-			bus_write(&vcpu->vm->arch.pio, run->io.port, data,
-				  run->io.size);
+			bus_write(pio, run->io.port, data, run->io.size);
 	}
 }
 
@@ -300,27 +330,28 @@ bool arch_handle_exit(struct vcpu *vcpu)
 		return true;
 	case KVM_EXIT_SHUTDOWN:
 		arch_describe_vcpu(vcpu, where, sizeof(where));
-		vm_stop(vcpu->vm, VM_STOP_ERROR, ERROR_TRIPLE_FAULT,
-			"vCPU %u: triple fault: %s", vcpu->index, where);
+		stop_request(vcpu->platform->stop, STOP_ERROR,
+			     ERROR_TRIPLE_FAULT, "vCPU %u: triple fault: %s",
+			     vcpu->index, where);
 		return true;
 	}
 	return false;
 }
 
 /* ACPI's; the MP table knows of nothing the like. */
-bool arch_press_power_button(struct vm *vm)
+bool arch_press_power_button(struct platform *platform)
 {
-	if (!uses_acpi(vm->config))
+	if (!uses_acpi(platform->config))
 		return false;
-	power_press_button(&vm->power);
+	power_press_button(&platform->power);
 	return true;
 }
 
-bool arch_reset_was_panic(const struct vm *vm)
+bool arch_reset_was_panic(const struct platform *platform)
 {
 	uint16_t code;
 
-	return guest_read(&vm->ram, RESET_CODE_ADDRESS, &code, sizeof(code)) ==
-		       0 &&
+	return guest_read(&platform->memory->ram, RESET_CODE_ADDRESS, &code,
+			  sizeof(code)) == 0 &&
 	       code == RESET_CODE_WARM;
 }

@@ -1,4 +1,4 @@
-/* What an x86-64 machine keeps in struct vm. */
+/* What an x86-64 machine keeps in struct platform. */
 #pragma once
 
 #include "base/bus.h"

@@ -9,7 +9,8 @@
 
 #include "base/cleanup.h"
 #include "vmm/machine/arch.h"
-#include "vmm/machine/vm.h"
+#include "vmm/machine/platform.h"
+#include "vmm/machine/vcpu.h"
 #include "vmm/machine/x86_64/cpu.h"
 
 /* --- CPUID --- */
@@ -28,8 +29,7 @@
 #define TIMING_LEAF 0x40000010 /* EAX: TSC kHz, EBX: APIC bus kHz */
 #define APIC_BUS_KHZ 1000000   /* KVM's APIC timer counts nanoseconds */
 
-static struct kvm_cpuid2 *read_supported_cpuid(const struct vm *vm,
-					       struct error *err)
+static struct kvm_cpuid2 *read_supported_cpuid(int kvm_fd, struct error *err)
 {
 	struct kvm_cpuid2 *cpuid =
 		calloc(1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + 4) *
@@ -40,7 +40,7 @@ static struct kvm_cpuid2 *read_supported_cpuid(const struct vm *vm,
 		return NULL;
 	}
 	cpuid->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(vm->resources->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
 		error_set(err, ERROR_KVM, errno, "KVM_GET_SUPPORTED_CPUID");
 		free(cpuid);
 		return NULL;
@@ -148,24 +148,27 @@ static void set_features(struct kvm_cpuid_entry2 *e)
 	e->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_TSC_DEADLINE;
 }
 
-static int set_cpuid(struct vm *vm, struct vcpu *vcpu, struct error *err)
+static int set_cpuid(struct platform *platform, struct vcpu *vcpu,
+		     struct error *err)
 {
-	struct kvm_cpuid2 *cpuid = vm->arch.cpuid;
+	unsigned cpus = (unsigned)platform->config->cpus;
+	struct kvm_cpuid2 *cpuid = platform->arch.cpuid;
 
 	if (!cpuid) {
 		int tsc_khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
 
-		cpuid = vm->arch.cpuid = read_supported_cpuid(vm, err);
+		cpuid = read_supported_cpuid(platform->kvm_fd, err);
+		platform->arch.cpuid = cpuid;
 		if (!cpuid)
 			return -1;
-		replace_topology_leaf(cpuid, (unsigned)vm->config->cpus);
+		replace_topology_leaf(cpuid, cpus);
 		if (tsc_khz > 0)
 			add_timing_leaf(cpuid, (uint32_t)tsc_khz);
 	}
 	for (unsigned i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 
-		set_topology(e, (unsigned)vm->config->cpus, vcpu->index);
+		set_topology(e, cpus, vcpu->index);
 		set_features(e);
 	}
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
@@ -278,15 +281,16 @@ int cpu_set_registers(struct vcpu *vcpu, const struct x86_64_entry *entry,
 	return 0;
 }
 
-int arch_init_vcpu(struct vm *vm, struct vcpu *vcpu, struct error *err)
+int arch_init_vcpu(struct platform *platform, struct vcpu *vcpu,
+		   struct error *err)
 {
-	return set_cpuid(vm, vcpu, err) ? -1 : set_msrs(vcpu, err);
+	return set_cpuid(platform, vcpu, err) ? -1 : set_msrs(vcpu, err);
 }
 
-void arch_destroy(struct vm *vm)
+void arch_forget_vcpus(struct platform *platform)
 {
-	free(vm->arch.cpuid);
-	vm->arch.cpuid = NULL;
+	free(platform->arch.cpuid);
+	platform->arch.cpuid = NULL;
 }
 
 /* --- diagnosis --- */
@@ -318,7 +322,8 @@ static size_t instruction_bytes(struct vcpu *vcpu, uint64_t rip, uint8_t *bytes,
 	/* stay on the page that was translated */
 	if (max > 0x1000 - (rip & 0xfff))
 		max = 0x1000 - (rip & 0xfff);
-	return guest_read(&vcpu->vm->mem, address.physical_address, bytes, max)
+	return guest_read(&vcpu->platform->memory->all,
+			  address.physical_address, bytes, max)
 		       ? 0
 		       : max;
 }

@@ -1,4 +1,4 @@
-/* boot/acpi and boot/aml: the tables stand up to iasl, and say what the
+/* boot/x86_64/acpi and aml: the tables stand up to iasl, and say what the
  * machine is. */
 #include "tests/unit/boot/boot_fixture.h"
 

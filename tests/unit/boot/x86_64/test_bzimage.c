@@ -1,4 +1,5 @@
-/* boot/bzimage: where a bzImage goes, and a reason for each that is refused. */
+/* boot/x86_64/bzimage: where a bzImage goes, and a reason for each that is
+ * refused. */
 #include "tests/unit/boot/boot_fixture.h"
 
 #include "base/cleanup.h"

@@ -1,5 +1,5 @@
-/* boot/kernel and boot/elf: what is a kernel, where it goes, and a reason for
- * everything that is refused. */
+/* boot/kernel and boot/x86_64/elf: what is a kernel, where it goes, and a
+ * reason for everything that is refused. */
 #include "tests/unit/boot/boot_fixture.h"
 
 #include "base/cleanup.h"

@@ -1,4 +1,5 @@
-/* boot/mptable: read back as MP specification 1.4 has a kernel read it. */
+/* boot/x86_64/mptable: read back as MP specification 1.4 has a kernel read
+ * it. */
 #include "tests/unit/boot/boot_fixture.h"
 
 #include "boot/x86_64/mptable.h"

@@ -1,5 +1,5 @@
-/* boot/x86_64_setup and x86_64_memory_map: what a kernel finds at
- * entry, read back by the layouts the specifications give. */
+/* boot/x86_64/setup and memory_map: what a kernel finds at entry, read back by
+ * the layouts the specifications give. */
 #include "tests/unit/boot/boot_fixture.h"
 
 #include "boot/x86_64/abi.h"

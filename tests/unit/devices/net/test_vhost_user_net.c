@@ -25,7 +25,6 @@ struct fixture {
 	struct fake_backend b;
 	struct vhost_user *conn;
 	struct virtio_device *dev;
-	char path[40];
 };
 
 static int setup(void **state)
@@ -34,7 +33,8 @@ static int setup(void **state)
 	struct vhost_user_options options = {
 		.kind = &vhost_user_net_kind,
 		.name = "net3",
-		.path = f.path,
+		.connect = fake_backend_connect,
+		.ctx = &f.b,
 		.timeout_ms = TIMEOUT_MS,
 		.retry_ms = 10,
 	};
@@ -45,8 +45,6 @@ static int setup(void **state)
 	struct error err;
 
 	memset(&f, 0, sizeof(f));
-	strcpy(f.path, "/tmp/onggi-vhost-XXXXXX");
-	close(mkstemp(f.path));
 	fake_init(&f.d);
 	fake_backend_init(&f.b);
 	f.b.ram = f.d.ram;
@@ -56,7 +54,8 @@ static int setup(void **state)
 		       1ULL << VIRTIO_NET_F_CTRL_VQ | 1ULL << VIRTIO_NET_F_MQ;
 	f.b.protocol &= ~(1ULL << VHOST_PROTOCOL_F_CONFIG);
 	f.b.queues = 2;
-	fake_backend_listen(&f.b, f.path);
+	fake_backend_listen(&f.b);
+	options.fd = fake_backend_connect(&f.b, &err);
 	f.conn = vhost_user_create(&options, &err);
 	assert_non_null(f.conn);
 	net.conn = f.conn;
@@ -76,7 +75,6 @@ static int teardown(void **state)
 	vhost_user_destroy(f->conn);
 	fake_backend_stop(&f->b);
 	fake_fini(&f->d);
-	unlink(f->path);
 	return 0;
 }
 
@@ -106,7 +104,7 @@ static void die(struct fixture *f)
 
 static void come_back(struct fixture *f)
 {
-	fake_backend_listen(&f->b, f->path);
+	fake_backend_listen(&f->b);
 	run_until_ready(f, true);
 	fake_backend_wait(&f->b, VHOST_SET_VRING_ENABLE_MSG, 4);
 }

@@ -30,7 +30,6 @@ struct fixture {
 	struct fake_backend b;
 	struct vhost_user *conn;
 	struct virtio_device *dev;
-	char path[40];
 	uint64_t header, data, status; /* status: a byte for each head */
 };
 
@@ -46,10 +45,11 @@ static void set_num_queues(struct fake_backend *b, uint8_t count)
 
 static void create_for(struct fixture *f, unsigned timeout_ms)
 {
-	const struct vhost_user_options options = {
+	struct vhost_user_options options = {
 		.kind = &vhost_user_blk_kind,
 		.name = "disk7",
-		.path = f->path,
+		.connect = fake_backend_connect,
+		.ctx = &f->b,
 		.timeout_ms = timeout_ms,
 		.retry_ms = 10,
 	};
@@ -58,7 +58,8 @@ static void create_for(struct fixture *f, unsigned timeout_ms)
 	/* a short time may be too short already */
 	for (int i = 0; i < 100 && !f->conn; i++) {
 		fake_backend_stop(&f->b);
-		fake_backend_listen(&f->b, f->path);
+		fake_backend_listen(&f->b);
+		options.fd = fake_backend_connect(&f->b, &err);
 		f->conn = vhost_user_create(&options, &err);
 	}
 	assert_non_null(f->conn);
@@ -77,8 +78,6 @@ static int prepare(void **state)
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof(*f));
-	strcpy(f->path, "/tmp/onggi-vhost-XXXXXX");
-	close(mkstemp(f->path));
 	fake_init(&f->d);
 	f->header = fake_alloc(&f->d, 16, 16);
 	f->data = fake_alloc(&f->d, 512, 16);
@@ -113,7 +112,6 @@ static int teardown(void **state)
 	vhost_user_destroy(f->conn);
 	fake_backend_stop(&f->b);
 	fake_fini(&f->d);
-	unlink(f->path);
 	return 0;
 }
 
@@ -174,7 +172,7 @@ static void die(struct fixture *f)
 static void come_back(struct fixture *f)
 {
 	f->b.again = true;
-	fake_backend_listen(&f->b, f->path);
+	fake_backend_listen(&f->b);
 	run_until_ready(f, true);
 }
 
@@ -776,7 +774,7 @@ static void a_lesser_one_is_not_taken(void **state)
 	die(f);
 	f->b.features &= ~FLUSH;
 	memset(f->b.counts, 0, sizeof(f->b.counts));
-	fake_backend_listen(&f->b, f->path);
+	fake_backend_listen(&f->b);
 	for (int i = 0; i < 30000 && !f->b.counts[VHOST_GET_CONFIG_MSG]; i++) {
 		fake_run_loop(&f->d);
 		usleep(1000);

@@ -43,7 +43,8 @@ static int setup_device(void **state)
 	v.host.mux = NULL;
 	fake_init(&v.d);
 	options.listen_fd = v.host.listener.fd;
-	options.path = v.host.path;
+	options.connect = connect_port;
+	options.connect_ctx = &v.host;
 	v.dev = virtio_vsock_create(&options, &v.d.mem, v.d.loop, &err);
 	fake_attach(&v.d, v.dev);
 	/* the host's helpers run this one */

@@ -27,7 +27,6 @@ static struct virtio_device *create(struct state_harness *h)
 {
 	const struct virtio_vsock_options options = {
 		.listen_fd = h->d.irq_fd, /* which nobody signals */
-		.path = "/nowhere",
 		.guest_cid = CID,
 	};
 	struct vsock_test *t = h->ctx;

@@ -46,12 +46,45 @@ static inline void wake(void *ctx)
 	assert_true(vsock_mux_has_packet(f->mux));
 }
 
+static inline struct sockaddr_un address_of(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	return address;
+}
+
+/* Where a program of the host listens for the guest's connections to port. */
+static inline struct sockaddr_un port_address(const struct fixture *f,
+					      uint32_t port)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "%s_%u", f->path, port);
+	return address_of(path);
+}
+
+/* The mux's way to what host_listens() has made. */
+static inline int connect_port(void *ctx, uint32_t port)
+{
+	struct fixture *f = ctx;
+	struct sockaddr_un address = port_address(f, port);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 static inline int setup_with(void **state, unsigned patience_ms)
 {
 	static struct fixture f;
 	struct vsock_mux_options options = {
 		.lock = &f.lock,
-		.path = f.path,
+		.connect = connect_port,
+		.connect_ctx = &f,
 		.guest_cid = CID,
 		.patience_ms = patience_ms,
 		.wake = wake,
@@ -109,14 +142,6 @@ static inline bool allow_descriptors(rlim_t count)
 	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-static inline struct sockaddr_un address_of(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-	return address;
-}
-
 static inline void run(struct fixture *f)
 {
 	for (int i = 0; i < 3; i++)
@@ -139,12 +164,9 @@ static inline int host_connects(struct fixture *f, const char *line)
 /* A program of the host's that listens for connections to `port`. */
 static inline int host_listens(struct fixture *f, uint32_t port)
 {
-	struct sockaddr_un address;
+	struct sockaddr_un address = port_address(f, port);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	char path[80];
 
-	snprintf(path, sizeof(path), "%s_%u", f->path, port);
-	address = address_of(path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)),
 			 0);
 	assert_int_equal(listen(fd, SOMAXCONN), 0);
@@ -153,11 +175,10 @@ static inline int host_listens(struct fixture *f, uint32_t port)
 
 static inline void host_stops(struct fixture *f, int fd, uint32_t port)
 {
-	char path[80];
+	struct sockaddr_un address = port_address(f, port);
 
 	close(fd);
-	snprintf(path, sizeof(path), "%s_%u", f->path, port);
-	unlink(path);
+	unlink(address.sun_path);
 }
 
 /* Also when something that was sent has not been read. */

@@ -1,5 +1,5 @@
-/* devices/arm64/pl061: registers, edges and levels, and a button as Linux's
- * gpio-keys reads it. */
+/* devices/platform/arm64/pl061: registers, edges and levels, and a button as
+ * Linux's gpio-keys reads it. */
 #include "tests/unit/unit.h"
 
 #include <sys/eventfd.h>

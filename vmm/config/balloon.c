@@ -1,0 +1,49 @@
+#include "vmm/config/balloon.h"
+
+#include "vmm/config/config.h"
+
+#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
+
+static const struct field keys[] = {
+	{ "size", FIELD_SIZE, FIELD_AT(config_balloon, size), .arg = "SIZE",
+	  .help = "memory that the guest does without from its start (0)" },
+	{ "stats", FIELD_UINT, FIELD_AT(config_balloon, stats), .min = 1,
+	  .max = 86400, .arg = "SECONDS",
+	  .help = "log its memory statistics this often, at level info" },
+	{ "no-reporting", FIELD_FLAG, FIELD_AT(config_balloon, no_reporting),
+	  .help = "the guest keeps the memory that it frees" },
+	{ .name = NULL },
+};
+
+static const struct field options[] = {
+	{ "balloon", FIELD_GROUP, FIELD_AT(vm_config, balloon), .group = keys,
+	  FIELD_GIVEN(config_balloon, given),
+	  .arg = "[size=SIZE][,stats=SECONDS][,no-reporting]",
+	  .help = "memory that the guest frees goes back to the host" },
+	{ .name = NULL },
+};
+
+static int check(const struct vm_config *config, struct error *err)
+{
+	const struct config_balloon *balloon = &config->balloon;
+	unsigned long long memory = config->memory.size;
+
+	if (!balloon->given)
+		return 0;
+	if (config->memory.hugepages)
+		return config_refuse(
+			err,
+			"balloon: memory on huge pages stays reserved for the "
+			"guest, so that none can go back to the host");
+	if (balloon->size >= memory)
+		return config_refuse(
+			err,
+			"balloon: size: leaves nothing of the guest's %llu MiB",
+			memory >> 20);
+	if (balloon->size % BALLOON_PAGE)
+		return config_refuse(err,
+				     "balloon: size: not a multiple of 4 KiB");
+	return 0;
+}
+
+const struct config_section balloon_section = { options, NULL, check };

@@ -1,0 +1,174 @@
+#include "vmm/config/net.h"
+
+#include <string.h>
+
+#include "devices/net/net_tap.h"
+#include "vmm/config/config.h"
+#include "vmm/config/publish.h"
+
+static const struct field keys[] = {
+	{ "tap", FIELD_STRING, FIELD_AT(config_net, tap), .arg = "NAME",
+	  .help = "on this tap, which is created if it is not there" },
+	{ "vhost", FIELD_FLAG, FIELD_AT(config_net, vhost),
+	  .help = "the kernel carries the frames of the tap" },
+	{ "user", FIELD_FLAG, FIELD_AT(config_net, user),
+	  .help = "behind passt, which needs no rights" },
+	{ "stream", FIELD_FLAG, FIELD_AT(config_net, stream),
+	  .help = "passt on a stream socket; memory stays private" },
+	{ "vhost-user", FIELD_STRING, FIELD_AT(config_net, vhost_user),
+	  .arg = "SOCK",
+	  .help = "the server on this socket carries the frames" },
+	{ "publish", FIELD_STRING,
+	  FIELD_LIST(config_net, publish, publish_count), .arg = "PORT:PORT",
+	  .help = "with user: lead a host port to the guest's; repeatable" },
+	{ "queues", FIELD_UINT, FIELD_AT(config_net, queues), .min = 1,
+	  .max = CONFIG_NET_QUEUES_MAX, .arg = "N",
+	  .help = "with tap: pairs of queues, 1 to 8 (1)" },
+	{ "mac", FIELD_MAC, FIELD_AT(config_net, mac), .arg = "M",
+	  .help = "MAC address (made of the tap's or the socket's name)" },
+	{ "mtu", FIELD_UINT, FIELD_AT(config_net, mtu), .min = 68, .max = 65535,
+	  .arg = "N", .help = "68 to 65535 bytes" },
+	{ "rx-bw", FIELD_SIZE, FIELD_AT(config_net, rx_limit.bw), .arg = "SIZE",
+	  .help = "limit of bytes a second to the guest" },
+	{ "rx-pps", FIELD_UINT, FIELD_AT(config_net, rx_limit.ops),
+	  CONFIG_OPS_RANGE, .help = "limit of frames a second to the guest" },
+	{ "rx-bw-burst", FIELD_SIZE, FIELD_AT(config_net, rx_limit.bw_burst),
+	  .arg = "SIZE",
+	  .help = "bytes at once after a pause (a tenth of a second's)" },
+	{ "rx-pps-burst", FIELD_UINT, FIELD_AT(config_net, rx_limit.ops_burst),
+	  CONFIG_OPS_RANGE,
+	  .help = "frames at once after a pause (a tenth of a second's)" },
+	{ "tx-bw", FIELD_SIZE, FIELD_AT(config_net, tx_limit.bw), .arg = "SIZE",
+	  .help = "limit of bytes a second from the guest" },
+	{ "tx-pps", FIELD_UINT, FIELD_AT(config_net, tx_limit.ops),
+	  CONFIG_OPS_RANGE, .help = "limit of frames a second from the guest" },
+	{ "tx-bw-burst", FIELD_SIZE, FIELD_AT(config_net, tx_limit.bw_burst),
+	  .arg = "SIZE",
+	  .help = "bytes at once after a pause (a tenth of a second's)" },
+	{ "tx-pps-burst", FIELD_UINT, FIELD_AT(config_net, tx_limit.ops_burst),
+	  CONFIG_OPS_RANGE,
+	  .help = "frames at once after a pause (a tenth of a second's)" },
+	{ "iothread", FIELD_STRING, FIELD_AT(config_net, iothread),
+	  .arg = "NAME", .help = "serve it in a thread of this name" },
+	{ .name = NULL },
+};
+
+static const struct field options[] = {
+	{ "net", FIELD_GROUP, FIELD_LIST(vm_config, nets, net_count),
+	  .group = keys, .arg = "tap=NAME|user|vhost-user=SOCK[,KEY=VALUE...]",
+	  .help = "network card on a tap, behind passt or on a vhost-user "
+		  "server; up to 8" },
+	{ .name = NULL },
+};
+
+/* passt takes one port at two addresses for the same port. */
+static int check_publish(const struct config_net *net, struct error *err)
+{
+	for (unsigned i = 0; i < net->publish_count; i++) {
+		struct publish one, other;
+
+		if (publish_parse(&one, net->publish[i], err))
+			return -1;
+		for (unsigned j = 0; j < i; j++)
+			if (publish_parse(&other, net->publish[j], err) == 0 &&
+			    one.udp == other.udp && one.host == other.host)
+				return config_refuse(
+					err, "publish: port %u is named twice",
+					one.host);
+	}
+	return 0;
+}
+
+static int check_user(const struct config_net *net, struct error *err)
+{
+	if (!net->user && net->publish_count)
+		return config_refuse(err, "publish is for user alone");
+	if (!net->user && net->stream)
+		return config_refuse(err, "stream is for user alone");
+	if (net->user && net->queues > 1)
+		return config_refuse(err, "queues: passt has one pair");
+	if (net->user && net->mtu > CONFIG_USER_MTU)
+		return config_refuse(err, "mtu: passt has %d at most",
+				     CONFIG_USER_MTU);
+	return check_publish(net, err);
+}
+
+static int check_server(const struct config_net *net, struct error *err)
+{
+	if (net->queues || config_is_limited(&net->rx_limit) ||
+	    config_is_limited(&net->tx_limit) || net->iothread)
+		return config_refuse(err,
+				     "vhost-user goes with mac and mtu alone");
+	return config_check_server(net->vhost_user, err);
+}
+
+static int check_kernel(const struct config_net *net, struct error *err)
+{
+	if (!net->tap)
+		return config_refuse(err, "vhost goes with tap=NAME alone");
+	if (net->queues > 1)
+		return config_refuse(err, "queues: vhost has one pair");
+	if (config_is_limited(&net->rx_limit) ||
+	    config_is_limited(&net->tx_limit))
+		return config_refuse(
+			err, "vhost has no limits: no frame comes by here");
+	return 0;
+}
+
+static int check_net(const struct config_net *net, struct error *err)
+{
+	if ((net->tap != NULL) + net->user + (net->vhost_user != NULL) != 1)
+		return config_refuse(
+			err, "needs one of tap=NAME, user and vhost-user=SOCK");
+	if (net->tap && !net_tap_is_name(net->tap))
+		return config_refuse(err, "'%s' is not an interface name",
+				     net->tap);
+	if (check_user(net, err) ||
+	    (net->vhost_user && check_server(net, err)) ||
+	    (net->vhost && check_kernel(net, err)))
+		return -1;
+	if (config_check_iothread(net->iothread, err) ||
+	    config_check_limit(&net->rx_limit, "rx-", "pps", err) ||
+	    config_check_limit(&net->tx_limit, "tx-", "pps", err))
+		return error_wrap(err, "%s", config_net_name(net));
+	return 0;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+/* A tap or a server carries the frames of one card only. A second passt would
+ * help nobody. */
+static bool same_back_end(const struct config_net *a,
+			  const struct config_net *b)
+{
+	return (a->user && b->user) || same(a->tap, b->tap) ||
+	       same(a->vhost_user, b->vhost_user);
+}
+
+static int check(const struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->net_count; i++) {
+		const struct config_net *net = &config->nets[i];
+
+		if (check_net(net, err))
+			return error_wrap(err, "net");
+		for (unsigned j = 0; j < i; j++)
+			if (same_back_end(net, &config->nets[j]))
+				return config_refuse(err,
+						     "net: %s is named twice",
+						     config_net_name(net));
+	}
+	return 0;
+}
+
+bool config_net_needs_frames(const struct config_net *net)
+{
+	return net->stream || net->iothread ||
+	       config_is_limited(&net->rx_limit) ||
+	       config_is_limited(&net->tx_limit);
+}
+
+const struct config_section net_section = { options, NULL, check };

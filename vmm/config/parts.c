@@ -1,0 +1,48 @@
+#include "vmm/config/parts.h"
+
+#include <string.h>
+#include <sys/un.h>
+
+#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+#define THREAD_NAME_MAX 15 /* bytes that the kernel keeps and ps shows */
+
+bool config_is_limited(const struct config_limit *limit)
+{
+	return limit->bw || limit->ops || limit->bw_burst || limit->ops_burst;
+}
+
+int config_check_limit(const struct config_limit *limit, const char *way,
+		       const char *unit, struct error *err)
+{
+	unsigned long long bw = limit->bw;
+
+	/* The user most likely forgot the unit. */
+	if (bw && bw < CONFIG_BW_MIN)
+		return config_refuse(err,
+				     "%sbw: %llu bytes a second is less than "
+				     "%u KiB (%lluM?)",
+				     way, bw, CONFIG_BW_MIN >> 10, bw);
+	if (limit->bw_burst && !bw)
+		return config_refuse(err, "%sbw-burst needs %sbw", way, way);
+	if (limit->ops_burst && !limit->ops)
+		return config_refuse(err, "%s%s-burst needs %s%s", way, unit,
+				     way, unit);
+	return 0;
+}
+
+int config_check_iothread(const char *name, struct error *err)
+{
+	if (!name || strlen(name) <= THREAD_NAME_MAX)
+		return 0;
+	return config_refuse(err, "iothread: '%s' is longer than %d bytes",
+			     name, THREAD_NAME_MAX);
+}
+
+int config_check_server(const char *path, struct error *err)
+{
+	if (strlen(path) <= SOCKET_PATH_MAX)
+		return 0;
+	return config_refuse(
+		err, "vhost-user: a socket's path has at most %zu bytes",
+		SOCKET_PATH_MAX);
+}

@@ -1,0 +1,11 @@
+#include "vmm/config/rng.h"
+
+#include "vmm/config/config.h"
+
+static const struct field options[] = {
+	{ "no-rng", FIELD_FLAG, FIELD_AT(vm_config, no_rng),
+	  .help = "leave out the entropy device" },
+	{ .name = NULL },
+};
+
+const struct config_section rng_section = { options, NULL, NULL };

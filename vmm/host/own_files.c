@@ -1,0 +1,81 @@
+#include "vmm/host/own_files.h"
+
+#include <assert.h>
+#include <unistd.h>
+
+unsigned own_files_add(struct own_files *files, const struct own_file *file)
+{
+	assert(files->count < OWN_FILES_MAX);
+	files->list[files->count] = *file;
+	return files->count++;
+}
+
+void own_files_add_fd(struct own_files *files, int fd, const char *use)
+{
+	struct own_file file = { .use = use };
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return;
+	file.id = file_id_of(&st);
+	own_files_add(files, &file);
+}
+
+/* NULL: the VM does not have it open. */
+static const struct own_file *find(const struct own_files *files,
+				   struct file_id id, bool readonly)
+{
+	for (unsigned i = 0; i < files->count; i++) {
+		const struct own_file *file = &files->list[i];
+
+		if (file_id_equal(file->id, id) &&
+		    !(readonly && file->readonly))
+			return file;
+	}
+	return NULL;
+}
+
+int own_files_refuse(const struct own_files *files, const char *path,
+		     struct error *err)
+{
+	const struct own_file *file;
+	struct stat st;
+
+	if (stat(path, &st))
+		return 0; /* a new file, or open() will say what is wrong */
+	file = find(files, file_id_of(&st), false);
+	if (!file)
+		return 0;
+	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path,
+			 file->use);
+}
+
+int own_files_refuse_disk(const struct own_files *files, const char *path,
+			  bool readonly, struct error *err)
+{
+	const struct own_file *file;
+	struct stat st;
+
+	if (stat(path, &st))
+		return 0; /* disk_open() will say why not */
+	file = find(files, file_id_of(&st), readonly);
+	if (!file)
+		return 0;
+	if (!file->is_disk)
+		return error_set(err, ERROR_USAGE, 0,
+				 "disk %s: is %s of this VM", path, file->use);
+	return error_set(err, ERROR_USAGE, 0,
+			 "disk %s: is %s already, and shared only if both are "
+			 "readonly",
+			 path, file->use);
+}
+
+void own_files_remove(const struct own_files *files)
+{
+	for (unsigned i = 0; i < files->count; i++) {
+		const struct own_file *file = &files->list[i];
+
+		if (file->removed && file_id_is_at(file->id, file->removed))
+			unlink(file->removed);
+	}
+}

@@ -1,0 +1,46 @@
+/* The virtio devices of a machine, one per slot of the layout.
+ *
+ * What they need of the host is opened once; the devices themselves and their
+ * transports are made for each boot. Set-up thread, but where another is named.
+ */
+#pragma once
+
+#include "vmm/machine/kind.h"
+#include "vmm/machine/platform.h"
+
+struct machine_devices {
+	unsigned count;
+	struct machine_device list[LAYOUT_SLOTS_MAX];
+};
+
+/* Lists the devices of the layout, which outlives the list. */
+void devices_init(struct machine_devices *devices,
+		  const struct vm_layout *layout);
+
+/* Open what the kinds need, first those that do not open late. -1 with err set;
+ * devices_close() takes what a failure leaves. */
+int devices_open(struct machine_devices *devices, const struct kind_host *host,
+		 bool late, struct error *err);
+void devices_close(struct machine_devices *devices);
+
+/* Whether other processes serve devices, and so have to see guest memory. */
+bool devices_share_memory(const struct machine_devices *devices);
+
+/* Maps the memory that devices bring. */
+int devices_map(struct machine_devices *devices, struct memory *memory,
+		struct error *err);
+
+/* Creates device and transport for each slot and puts it on the bus.
+ * devices_destroy() frees what a failure leaves. */
+int devices_create(struct machine_devices *devices,
+		   const struct kind_machine *machine,
+		   struct platform *platform, struct error *err);
+
+/* for_good: no other boot follows, so that nobody waits for servers that take
+ * their time to give their rings back. */
+void devices_destroy(struct machine_devices *devices, bool for_good);
+
+/* The device of a kind, by its number in the configuration; NULL: none. */
+struct machine_device *devices_find(struct machine_devices *devices,
+				    const struct machine_kind *kind,
+				    unsigned index);

@@ -1,0 +1,45 @@
+/* Why and whether a VM ends.
+ *
+ * Any thread may ask for the end. The first reason stands, and with it the exit
+ * code and the text; only a reboot gives way to another reason.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/event_loop.h"
+
+enum stop_reason {
+	STOP_NONE, /* still running */
+	STOP_POWEROFF,
+	STOP_REBOOT,
+	STOP_QUIT,  /* asked for from outside */
+	STOP_ERROR, /* exit_code is an error_class */
+};
+
+struct stop_cause {
+	enum stop_reason reason;
+	int exit_code; /* the process's, unless the guest boots again */
+	char text[sizeof(((struct error *)0)->text)];
+};
+
+struct stop {
+	pthread_mutex_t lock;
+	struct stop_cause cause; /* changed under the lock, as a whole */
+	atomic_bool requested;	 /* cause has a reason */
+	struct event_loop *loop; /* is stopped; outlives this */
+};
+
+void stop_init(struct stop *stop, struct event_loop *loop);
+void stop_destroy(struct stop *stop);
+
+void stop_request(struct stop *stop, enum stop_reason reason, int exit_code,
+		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static inline bool stop_is_requested(struct stop *stop)
+{
+	return atomic_load_explicit(&stop->requested, memory_order_acquire);
+}
