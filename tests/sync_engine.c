@@ -12,10 +12,11 @@ size_t sync_engine_short;
 unsigned sync_engine_flushes;
 int sync_engine_fallocate_error;
 unsigned sync_engine_fallocates;
+int sync_engine_set_file_error;
 
 struct sync_engine {
 	struct block_engine engine;
-	struct block_engine_config config;
+	struct block_engine_options options;
 	struct block_request *head, **tail;
 };
 
@@ -38,7 +39,7 @@ static void sync_submit(struct block_engine *engine)
 	struct sync_engine *sync = from_engine(engine);
 	uint64_t one = 1;
 
-	if (write(sync->config.event_fd, &one, sizeof(one)) < 0)
+	if (write(sync->options.event_fd, &one, sizeof(one)) < 0)
 		abort();
 }
 
@@ -87,9 +88,17 @@ static struct block_request *sync_reap(struct block_engine *engine, bool wait)
 	if (!sync->head)
 		sync->tail = &sync->head;
 	do {
-		outcome = transfer(sync->config.fd, req);
+		outcome = transfer(sync->options.fd, req);
 	} while (!block_request_step(req, outcome, engine->draining));
 	return req;
+}
+
+static int sync_set_file(struct block_engine *engine, int fd)
+{
+	if (sync_engine_set_file_error)
+		return -sync_engine_set_file_error;
+	from_engine(engine)->options.fd = fd;
+	return 0;
 }
 
 static void sync_destroy(struct block_engine *engine)
@@ -101,11 +110,13 @@ static const struct block_engine_ops ops = {
 	.queue = sync_queue,
 	.submit = sync_submit,
 	.reap = sync_reap,
+	.set_file = sync_set_file,
 	.destroy = sync_destroy,
 };
 
 struct block_engine *
-sync_engine_create(const struct block_engine_config *config, struct error *err)
+sync_engine_create(const struct block_engine_options *options,
+		   struct error *err)
 {
 	struct sync_engine *sync = calloc(1, sizeof(*sync));
 
@@ -113,7 +124,7 @@ sync_engine_create(const struct block_engine_config *config, struct error *err)
 	if (!sync)
 		abort();
 	sync->engine.ops = &ops;
-	sync->config = *config;
+	sync->options = *options;
 	sync->tail = &sync->head;
 	return &sync->engine;
 }

@@ -69,7 +69,7 @@ static bool needs_bounce(const struct virtio_blk *blk,
 
 bool blk_engine(struct virtio_blk *blk)
 {
-	struct block_engine_config config = {
+	struct block_engine_options config = {
 		.fd = blk->disk.fd,
 		.event_fd = blk->completions.fd,
 		.max = BLK_SLOTS_MAX,

@@ -87,7 +87,7 @@ static void finish(struct virtio_pmem *pmem, struct pmem_flush *flush, int ret)
 
 static bool has_engine(struct virtio_pmem *pmem)
 {
-	struct block_engine_config config = {
+	struct block_engine_options config = {
 		.fd = pmem->fd,
 		.event_fd = pmem->completions.fd,
 		.max = VIRTIO_PMEM_FLUSHES_MAX,

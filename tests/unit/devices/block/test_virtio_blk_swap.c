@@ -1,7 +1,7 @@
 /* Disks that change their size, or are exchanged, under a running driver. */
 #include "tests/unit/devices/block/virtio_blk_fixture.h"
 
-#include "devices/block/block_threads.h"
+#include "devices/block/block_thread.h"
 
 #define FLUSH (1ULL << VIRTIO_BLK_F_FLUSH)
 
@@ -26,7 +26,7 @@ static int setup_swap_threads(void **state)
 
 	unlink(path);
 	swapped = 0;
-	return start(state, false, 0, block_threads_create, fd);
+	return start(state, false, 0, block_thread_create, fd);
 }
 
 static int setup_swap_4k(void **state)

@@ -59,7 +59,7 @@ static int setup_volatile(void **state)
 	return start(state, -1, sync_engine_create);
 }
 
-static struct block_engine *no_engine(const struct block_engine_config *config,
+static struct block_engine *no_engine(const struct block_engine_options *config,
 				      struct error *err)
 {
 	(void)config;
