@@ -5,11 +5,11 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-/* File systems with larger ones mean what is best to transfer, not what is
- * written as a whole: a megabyte on NFS, a huge page on tmpfs. */
+/* A file system with larger blocks than this means the best size of a transfer,
+ * not what is written as a whole: a megabyte on NFS, a huge page on tmpfs. */
 #define FILE_BLOCK_MAX 65536
 
-/* The page of most hosts' caches, and the block of most file systems. */
+/* The page of most hosts' page caches, and the block of most file systems. */
 #define FILE_BLOCK_USUAL 4096
 
 static bool power_of_two(uint32_t value)

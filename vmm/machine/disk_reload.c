@@ -164,7 +164,7 @@ static void *close_main(void *arg)
 {
 	autofree int *fd = arg;
 
-	close(*fd);
+	disk_close(*fd);
 	return NULL;
 }
 
@@ -179,7 +179,7 @@ static void close_elsewhere(int fd)
 			return;
 		free(copy);
 	}
-	close(fd);
+	disk_close(fd);
 }
 
 /* With the lock held: another round, if one was asked for meanwhile. */

@@ -563,11 +563,11 @@ void resources_close(struct resources *resources)
 	for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
 		close_net(resources, i);
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++) {
-		cleanup_close(&resources->disks[i].fd);
+		disk_close(resources->disks[i].fd);
 		vhost_user_destroy(resources->disk_servers[i]);
 	}
 	for (unsigned i = 0; i < CONFIG_PMEMS_MAX; i++)
-		cleanup_close(&resources->pmems[i].fd);
+		disk_close(resources->pmems[i].fd);
 	cleanup_close(&resources->memory_fd);
 	cleanup_close(&resources->initrd.fd);
 	cleanup_close(&resources->kernel.fd);
