@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/wake.h"
@@ -113,7 +114,7 @@ static void notify(struct virtio_device *dev, unsigned queue)
 
 	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
 	blk->pushed &= ~(1u << queue);
-	blk_submit(blk);
+	block_engine_submit(blk->engine);
 }
 
 /* Tells the driver what was finished, on queues that it may not have kicked. */
@@ -192,65 +193,91 @@ static const struct virtio_device_ops blk_ops = {
 
 /* --- set-up --- */
 
-struct virtio_device *
-virtio_blk_create(const struct virtio_blk_options *options,
-		  const struct guest_mem *mem, struct event_loop *loop,
-		  struct error *err)
+static void init_model(struct virtio_blk *blk,
+		       const struct virtio_blk_options *options,
+		       const struct guest_mem *mem, struct event_loop *loop)
 {
-	struct virtio_blk *blk = calloc(1, sizeof(*blk));
-	int ret = -ENOMEM;
-
-	if (!blk)
-		goto fail;
 	blk->disk = *options->disk;
 	blk->queues = options->queues;
 	blk->unsafe = options->unsafe;
 	blk->stopping = NO_QUEUE;
-	blk->engine_create = options->engine_create ? options->engine_create
-						    : block_engine_create;
+	blk->completions.fd = -1;
 	if (options->serial)
 		memcpy(blk->serial, options->serial,
 		       strnlen(options->serial, sizeof(blk->serial)));
 	virtio_device_init(&blk->dev, &blk_ops, mem, loop, blk_features(blk),
 			   blk->queues, VIRTIO_BLK_QUEUE_SIZE);
 	blk_config_fill(blk);
-	ret = rate_limiter_init(&blk->limiter, &options->limits, loop,
-				&blk->dev.lock, limit_is_over);
+}
+
+static int open_completions(struct virtio_blk *blk, struct event_loop *loop)
+{
 	blk->completions = (struct event_source){
 		.fd = wake_open(),
 		.ready = completions_ready,
 		.lock = &blk->dev.lock,
 	};
-	if (ret == 0 && blk->completions.fd < 0)
-		ret = -errno;
+	if (blk->completions.fd < 0)
+		return -errno;
+	return event_loop_add(loop, &blk->completions, EPOLLIN);
+}
+
+static struct block_engine *open_engine(struct virtio_blk *blk,
+					block_engine_create_fn *create,
+					struct error *err)
+{
+	const struct block_engine_options options = {
+		.fd = blk->disk.fd,
+		.event_fd = blk->completions.fd,
+		.max = BLK_SLOTS_MAX,
+	};
+
+	return (create ? create : block_engine_create)(&options, err);
+}
+
+struct virtio_device *
+virtio_blk_create(const struct virtio_blk_options *options,
+		  const struct guest_mem *mem, struct event_loop *loop,
+		  struct error *err)
+{
+	struct virtio_blk *blk = calloc(1, sizeof(*blk));
+	int ret;
+
+	if (!blk) {
+		error_set(err, ERROR_IO, ENOMEM, "virtio-blk");
+		return NULL;
+	}
+	init_model(blk, options, mem, loop);
+	ret = rate_limiter_init(&blk->limiter, &options->limits, loop,
+				&blk->dev.lock, limit_is_over);
+	if (ret == 0)
+		ret = open_completions(blk, loop);
 	if (ret == 0)
 		ret = blk_slots_init(&blk->slots);
-	if (ret == 0)
-		ret = event_loop_add(loop, &blk->completions, EPOLLIN);
 	if (ret)
-		goto fail;
-	return &blk->dev;
-fail:
-	error_set(err, ERROR_IO, -ret, "virtio-blk");
-	if (blk)
-		virtio_blk_destroy(&blk->dev);
+		error_set(err, ERROR_IO, -ret, "virtio-blk");
+	else
+		blk->engine = open_engine(blk, options->engine_create, err);
+	if (blk->engine)
+		return &blk->dev;
+	virtio_blk_destroy(&blk->dev);
 	return NULL;
 }
 
+/* Without an engine if its creation failed. */
 void virtio_blk_destroy(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = blk_from_dev(dev);
 
 	if (!dev)
 		return;
-	blk_drain_all(blk);
-	blk_swap_destroy(blk);
 	if (blk->engine)
-		blk->engine->ops->destroy(blk->engine);
+		blk_drain_all(blk);
+	block_engine_destroy(blk->engine);
+	blk_swap_destroy(blk);
 	rate_limiter_destroy(&blk->limiter);
 	event_loop_remove(dev->loop, &blk->completions);
-	if (blk->completions.fd >= 0)
-		close(blk->completions.fd);
+	cleanup_close(&blk->completions.fd);
 	blk_slots_destroy(&blk->slots);
 	virtio_device_destroy(dev);
 	free(blk);

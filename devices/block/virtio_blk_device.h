@@ -31,21 +31,18 @@ struct virtio_blk {
 	struct blk_slots slots;
 	bool unsafe; /* nothing is ever flushed */
 	unsigned queues;
-	unsigned inflight; /* with the engine, of all queues and of each */
-	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX];
+	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX]; /* with the engine */
 	unsigned stopping; /* this queue, which wants no more of its data */
 	/* Queues, as bits: with used buffers that the driver was not told of,
 	 * and with requests that cannot be taken now. */
 	uint32_t pushed;
 	uint32_t waiting;
 	unsigned served;  /* the last one that a request was taken from */
-	bool queued;	  /* some of them, since the last submit */
 	size_t now_bytes; /* of this request, from the page cache */
 	struct rate_limiter limiter;
 	struct blk_swap swap;
 	struct event_source completions;
-	struct block_engine *engine; /* NULL until first needed */
-	block_engine_create_fn *engine_create;
+	struct block_engine *engine;
 	bool no_read_now; /* the file cannot do RWF_NOWAIT */
 	bool no_write_now;
 	bool no_punch; /* nor fallocate() with these */
@@ -85,11 +82,7 @@ void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
 		  enum block_op op, uint64_t sector);
 void blk_flush(struct virtio_blk *blk, struct blk_request *req);
 
-/* Whether there is an engine; makes one if need be. */
-bool blk_engine(struct virtio_blk *blk);
-
-/* Gives req->io to the engine, or finishes the request with an error where no
- * engine can be had. */
+/* Gives req->io to the engine. */
 void blk_start_io(struct virtio_blk *blk, struct blk_request *req);
 
 /* A request's only or last operation has come to its end, by its io.result. */
@@ -98,9 +91,6 @@ void blk_finish_io(struct virtio_blk *blk, struct blk_request *req);
 /* A request has changed what is on the disk, and has that made stable where
  * the driver cannot do so. */
 void blk_finish_change(struct virtio_blk *blk, struct blk_request *req);
-
-/* Has the engine start what was given to it. */
-void blk_submit(struct virtio_blk *blk);
 
 /* Goes on with what the engine has finished. */
 void blk_reap(struct virtio_blk *blk);

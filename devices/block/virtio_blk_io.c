@@ -67,42 +67,12 @@ static bool needs_bounce(const struct virtio_blk *blk,
 	return false;
 }
 
-bool blk_engine(struct virtio_blk *blk)
-{
-	struct block_engine_options config = {
-		.fd = blk->disk.fd,
-		.event_fd = blk->completions.fd,
-		.max = BLK_SLOTS_MAX,
-	};
-	struct error err;
-
-	if (blk->engine)
-		return true;
-	blk->engine = blk->engine_create(&config, &err);
-	if (!blk->engine)
-		log_guest(LOG_ERROR, "disk: %s", err.text);
-	return blk->engine;
-}
-
 void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
 {
-	if (!blk_engine(blk)) {
-		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
-		return;
-	}
-	blk->inflight++;
 	blk->queue_inflight[req->queue]++;
-	blk->queued = true;
 	/* what the disk has to be waited for, waits for nothing else before */
 	blk->dev.queues[req->queue].batch = 1;
-	blk->engine->ops->queue(blk->engine, &req->io);
-}
-
-void blk_submit(struct virtio_blk *blk)
-{
-	if (blk->queued)
-		blk->engine->ops->submit(blk->engine);
-	blk->queued = false;
+	block_engine_queue(blk->engine, &req->io);
 }
 
 /* A driver that did not take VIRTIO_BLK_F_FLUSH has no way to ask for one: its
@@ -199,12 +169,11 @@ void blk_flush(struct virtio_blk *blk, struct blk_request *req)
  * none. With wait, there is one while any is under way. */
 static bool reap_one(struct virtio_blk *blk, bool wait)
 {
-	struct block_request *io = blk->engine->ops->reap(blk->engine, wait);
+	struct block_request *io = block_engine_reap(blk->engine, wait);
 	struct blk_request *req;
 
 	if (!io)
 		return false;
-	blk->inflight--;
 	if (io == &blk->swap.flush) {
 		blk_swap_flush_done(blk);
 		return true;
@@ -217,14 +186,14 @@ static bool reap_one(struct virtio_blk *blk, bool wait)
 
 void blk_reap(struct virtio_blk *blk)
 {
-	while (blk->inflight && reap_one(blk, false))
+	while (reap_one(blk, false))
 		;
-	blk_submit(blk);
+	block_engine_submit(blk->engine);
 }
 
 void blk_drain_all(struct virtio_blk *blk)
 {
-	while (blk->inflight && reap_one(blk, true))
+	while (reap_one(blk, true))
 		;
 }
 
@@ -239,5 +208,5 @@ void blk_drain(struct virtio_blk *blk, unsigned queue)
 		;
 	blk->engine->draining = false;
 	blk->stopping = NO_QUEUE;
-	blk_submit(blk);
+	block_engine_submit(blk->engine);
 }

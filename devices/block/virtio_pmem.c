@@ -33,14 +33,10 @@ struct pmem_flush {
 struct virtio_pmem {
 	struct virtio_device dev;
 	struct virtio_pmem_config config;
-	int fd;
 	struct pmem_flush flushes[VIRTIO_PMEM_FLUSHES_MAX];
-	unsigned inflight;
-	bool queued;  /* some of them, since the last submit */
-	bool waiting; /* requests are in the ring that found no free flush */
+	bool waiting; /* requests in the ring found no free flush */
 	struct event_source completions;
-	struct block_engine *engine; /* NULL until first needed */
-	block_engine_create_fn *engine_create;
+	struct block_engine *engine; /* NULL: flushes are done at once */
 };
 
 static struct virtio_pmem *from_dev(struct virtio_device *dev)
@@ -85,39 +81,18 @@ static void finish(struct virtio_pmem *pmem, struct pmem_flush *flush, int ret)
 	virtqueue_push(&pmem->dev.queues[0], flush->head, RESP_SIZE);
 }
 
-static bool has_engine(struct virtio_pmem *pmem)
-{
-	struct block_engine_options config = {
-		.fd = pmem->fd,
-		.event_fd = pmem->completions.fd,
-		.max = VIRTIO_PMEM_FLUSHES_MAX,
-	};
-	struct error err;
-
-	if (pmem->engine)
-		return true;
-	pmem->engine = pmem->engine_create(&config, &err);
-	if (!pmem->engine)
-		log_guest(LOG_ERROR, "pmem: %s", err.text);
-	return pmem->engine;
-}
-
 static void serve(struct virtio_pmem *pmem, struct pmem_flush *flush,
 		  uint32_t type)
 {
 	if (type != VIRTIO_PMEM_REQ_TYPE_FLUSH) {
 		finish(pmem, flush, -EOPNOTSUPP);
-	} else if (pmem->fd < 0) {
+	} else if (!pmem->engine) {
 		finish(pmem, flush, 0);
-	} else if (!has_engine(pmem)) {
-		finish(pmem, flush, -EIO);
 	} else {
 		flush->io = (struct block_request){ .op = BLOCK_FLUSH };
 		flush->busy = true;
 		flush->abandoned = false;
-		pmem->inflight++;
-		pmem->queued = true;
-		pmem->engine->ops->queue(pmem->engine, &flush->io);
+		block_engine_queue(pmem->engine, &flush->io);
 	}
 }
 
@@ -152,33 +127,25 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 	return 1;
 }
 
-static void submit(struct virtio_pmem *pmem)
-{
-	if (pmem->queued)
-		pmem->engine->ops->submit(pmem->engine);
-	pmem->queued = false;
-}
-
 static void notify(struct virtio_device *dev, unsigned queue)
 {
+	struct virtio_pmem *pmem = from_dev(dev);
+
 	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
-	submit(from_dev(dev));
+	if (pmem->engine)
+		block_engine_submit(pmem->engine);
 }
 
 /* --- completions --- */
 
 static bool reap_one(struct virtio_pmem *pmem, bool wait)
 {
-	struct block_request *io;
+	struct block_request *io = block_engine_reap(pmem->engine, wait);
 	struct pmem_flush *flush;
 
-	if (!pmem->inflight)
-		return false;
-	io = pmem->engine->ops->reap(pmem->engine, wait);
 	if (!io)
 		return false;
 	flush = container_of(io, struct pmem_flush, io);
-	pmem->inflight--;
 	flush->busy = false;
 	if (io->result)
 		log_guest(LOG_WARN, "pmem: a flush of the guest failed: %s",
@@ -227,22 +194,12 @@ static const struct virtio_device_ops pmem_ops = {
 
 /* --- set-up --- */
 
-struct virtio_device *
-virtio_pmem_create(const struct virtio_pmem_options *options,
-		   const struct guest_mem *mem, struct event_loop *loop,
-		   struct error *err)
+static void init_model(struct virtio_pmem *pmem,
+		       const struct virtio_pmem_options *options,
+		       const struct guest_mem *mem, struct event_loop *loop)
 {
-	struct virtio_pmem *pmem = calloc(1, sizeof(*pmem));
 	le64_t start = le64(options->start), size = le64(options->size);
-	int ret;
 
-	if (!pmem) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio-pmem");
-		return NULL;
-	}
-	pmem->fd = options->fd;
-	pmem->engine_create = options->engine_create ? options->engine_create
-						     : block_engine_create;
 	memcpy(&pmem->config.start, &start, sizeof(start));
 	memcpy(&pmem->config.size, &size, sizeof(size));
 	virtio_device_init(&pmem->dev, &pmem_ops, mem, loop, 0, 1,
@@ -250,15 +207,45 @@ virtio_pmem_create(const struct virtio_pmem_options *options,
 	pmem->dev.config = &pmem->config;
 	pmem->dev.config_size = sizeof(pmem->config);
 	pmem->completions = (struct event_source){
-		.fd = wake_open(),
+		.fd = -1,
 		.ready = completions_ready,
 		.lock = &pmem->dev.lock,
 	};
-	ret = pmem->completions.fd < 0
-		      ? -errno
-		      : event_loop_add(loop, &pmem->completions, EPOLLIN);
-	if (ret) {
-		error_set(err, ERROR_IO, -ret, "virtio-pmem");
+}
+
+static int open_engine(struct virtio_pmem *pmem, int fd,
+		       block_engine_create_fn *create, struct error *err)
+{
+	struct block_engine_options options = {
+		.fd = fd,
+		.max = VIRTIO_PMEM_FLUSHES_MAX,
+	};
+	int ret;
+
+	options.event_fd = pmem->completions.fd = wake_open();
+	if (options.event_fd < 0)
+		return error_set(err, ERROR_IO, errno, "virtio-pmem");
+	ret = event_loop_add(pmem->dev.loop, &pmem->completions, EPOLLIN);
+	if (ret)
+		return error_set(err, ERROR_IO, -ret, "virtio-pmem");
+	pmem->engine = (create ? create : block_engine_create)(&options, err);
+	return pmem->engine ? 0 : -1;
+}
+
+struct virtio_device *
+virtio_pmem_create(const struct virtio_pmem_options *options,
+		   const struct guest_mem *mem, struct event_loop *loop,
+		   struct error *err)
+{
+	struct virtio_pmem *pmem = calloc(1, sizeof(*pmem));
+
+	if (!pmem) {
+		error_set(err, ERROR_IO, ENOMEM, "virtio-pmem");
+		return NULL;
+	}
+	init_model(pmem, options, mem, loop);
+	if (options->fd >= 0 &&
+	    open_engine(pmem, options->fd, options->engine_create, err)) {
 		virtio_pmem_destroy(&pmem->dev);
 		return NULL;
 	}
@@ -272,10 +259,9 @@ void virtio_pmem_destroy(struct virtio_device *dev)
 	if (!dev)
 		return;
 	pmem = from_dev(dev);
-	while (reap_one(pmem, true))
+	while (pmem->engine && reap_one(pmem, true))
 		;
-	if (pmem->engine)
-		pmem->engine->ops->destroy(pmem->engine);
+	block_engine_destroy(pmem->engine);
 	event_loop_remove(dev->loop, &pmem->completions);
 	cleanup_close(&pmem->completions.fd);
 	virtio_device_destroy(dev);

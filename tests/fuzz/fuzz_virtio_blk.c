@@ -60,8 +60,10 @@ static void run_loop(struct event_loop *loop)
 	event_loop_run(loop);
 }
 
-static void on_swapped(void *ctx)
+static void on_swapped(void *ctx, int result)
 {
+	if (result)
+		abort();
 	*(bool *)ctx = true;
 }
 

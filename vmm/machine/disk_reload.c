@@ -191,20 +191,26 @@ static void finish_round(struct disk_reload *reload)
 	kill(getpid(), DISK_RELOAD_SIGNAL);
 }
 
-/* A device has let go of its old file. */
-static void on_swapped(void *ctx)
+/* A device has let go of its old file, or could not take the new one. */
+static void on_swapped(void *ctx, int result)
 {
 	struct disk_swap *swap = ctx;
 	struct vm *vm = swap->vm;
 	struct disk_reload *reload = &vm->reload;
 	unsigned index = (unsigned)(swap - reload->swaps);
+	const struct config_disk *config = &vm->config->disks[index];
 	struct disk *disk = &vm->resources->disks[index];
-	int old = disk->fd;
+	int unused = result ? swap->fresh.fd : disk->fd;
+	struct error err;
 
-	*disk = swap->fresh;
-	close_elsewhere(old);
-	log_info("%s: disk %s: another file", vm->config->disks[index].id,
-		 vm->config->disks[index].path);
+	if (result) {
+		error_set(&err, ERROR_IO, -result, "disk %s", config->path);
+		stays(config->id, &err);
+	} else {
+		*disk = swap->fresh;
+		log_info("%s: disk %s: another file", config->id, config->path);
+	}
+	close_elsewhere(unused);
 	pthread_mutex_lock(&reload->lock);
 	reload->swapping--;
 	finish_round(reload);
