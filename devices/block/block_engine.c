@@ -7,8 +7,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/iov.h"
 #include "base/log.h"
+#include "base/wake.h"
 #include "devices/block/block_thread.h"
 #include "devices/block/block_uring.h"
 
@@ -33,10 +35,31 @@ block_engine_create(const struct block_engine_options *options,
 	return block_thread_create(options, err);
 }
 
-void block_engine_destroy(struct block_engine *engine)
+struct block_engine *block_engine_open(block_engine_create_fn *create,
+				       struct block_engine_options options,
+				       struct event_loop *loop,
+				       struct event_source *completions,
+				       struct error *err)
+{
+	int ret;
+
+	options.event_fd = completions->fd = wake_open();
+	ret = completions->fd < 0 ? -errno
+				  : event_loop_add(loop, completions, EPOLLIN);
+	if (ret) {
+		error_set(err, ERROR_IO, -ret, "disk I/O");
+		return NULL;
+	}
+	return (create ? create : block_engine_create)(&options, err);
+}
+
+void block_engine_close(struct block_engine *engine, struct event_loop *loop,
+			struct event_source *completions)
 {
 	if (engine)
 		engine->ops->destroy(engine);
+	event_loop_remove(loop, completions);
+	cleanup_close(&completions->fd);
 }
 
 void block_engine_queue(struct block_engine *engine, struct block_request *req)
@@ -66,7 +89,7 @@ struct block_request *block_engine_reap(struct block_engine *engine, bool wait)
 
 int block_engine_set_file(struct block_engine *engine, int fd)
 {
-	return engine->ops->set_file(engine, fd);
+	return engine->inflight ? -EBUSY : engine->ops->set_file(engine, fd);
 }
 
 static void advance(struct block_request *req, size_t bytes)

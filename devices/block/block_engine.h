@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 
 #include "base/error.h"
+#include "base/event_loop.h"
 
 /* The most bytes of one transfer. Longer requests take several. The kernel
  * copies what is in its page cache while it starts a transfer, and the owner
@@ -96,8 +97,20 @@ block_engine_create_fn(const struct block_engine_options *options,
  * level info, says why. */
 block_engine_create_fn block_engine_create;
 
-/* No request is queued or under way. NULL is fine. */
-void block_engine_destroy(struct block_engine *engine);
+/* Creates an engine by create(), or block_engine_create() for NULL, and has
+ * loop call completions->ready when requests finish. The owner has set ready
+ * and lock of completions; this opens its fd, the engine's event_fd. NULL with
+ * err set. In either case block_engine_close() ends it. */
+struct block_engine *block_engine_open(block_engine_create_fn *create,
+				       struct block_engine_options options,
+				       struct event_loop *loop,
+				       struct event_source *completions,
+				       struct error *err);
+
+/* No request is queued or under way. engine NULL and completions->fd -1 are
+ * fine. */
+void block_engine_close(struct block_engine *engine, struct event_loop *loop,
+			struct event_source *completions);
 
 /* Hands over a request. The engine starts it at the latest with the next
  * submit. */
@@ -112,8 +125,9 @@ void block_engine_submit(struct block_engine *engine);
  * that nothing is queued or under way. */
 struct block_request *block_engine_reap(struct block_engine *engine, bool wait);
 
-/* Makes the engine work on another file, which stays the caller's. No request
- * is queued or under way. 0 or -errno; on failure the engine keeps its file. */
+/* Makes the engine work on another file, which stays the caller's. 0 or -errno;
+ * on failure the engine keeps its file. -EBUSY while requests are queued or
+ * under way. */
 int block_engine_set_file(struct block_engine *engine, int fd);
 
 /* Tries a read or write with what the page cache can do at once. in_memory says

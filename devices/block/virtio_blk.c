@@ -6,15 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/wake.h"
 #include "devices/block/virtio_blk_device.h"
 
-/* One turn ends after this many requests, so that neither a vCPU nor the event
- * loop is held for long; the rest has its turn in the event loop. So many
- * bytes from the page cache count as one more, which makes 4 MiB a turn. */
+/* A turn ends after this many requests, so that it holds neither a vCPU nor the
+ * event loop for long; the rest has its turn in the event loop. Each
+ * REQUEST_BYTES from the page cache count as one more request: a turn copies no
+ * more than 4 MiB and one request. */
 #define TURN_REQUESTS 128
 #define REQUEST_BYTES (32u << 10)
 
@@ -56,8 +56,8 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 	}
 }
 
-/* A slot for the next request of a queue; NULL when it has to wait where it is:
- * for a slot, a limit or another disk. */
+/* A slot for the next request of a queue. NULL when the request has to wait in
+ * its ring, for a slot, a limit or another disk. */
 static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 {
 	struct blk_request *req = NULL;
@@ -67,7 +67,8 @@ static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 		req = blk_slots_get(&blk->slots);
 	if (!req) {
 		blk->waiting |= 1u << queue;
-		/* no timer for what goes on by itself */
+		/* the queue is served again anyhow: no batch, and no timer that
+		 * would end one */
 		blk->dev.queues[queue].batch = 1;
 	}
 	return req;
@@ -95,7 +96,7 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 	req->data_written = 0;
 	blk->now_bytes = 0;
 	blk_charge(blk, 0, 1);
-	/* nowhere to put a status: beyond repair */
+	/* without room for a status, no outcome can be told */
 	if (!blk_request_take_status(req)) {
 		virtqueue_push(vq, req->chain.head, 0);
 		blk_slots_put(&blk->slots, req);
@@ -117,7 +118,8 @@ static void notify(struct virtio_device *dev, unsigned queue)
 	block_engine_submit(blk->engine);
 }
 
-/* Tells the driver what was finished, on queues that it may not have kicked. */
+/* Tells the driver what was finished, on all queues: it may not have kicked any
+ * of them. */
 static void interrupt(struct virtio_blk *blk)
 {
 	for (unsigned i = 0; blk->pushed; i++, blk->pushed >>= 1)
@@ -125,8 +127,8 @@ static void interrupt(struct virtio_blk *blk)
 			virtio_device_interrupt(&blk->dev, i);
 }
 
-/* Has queues that had to wait served again, each in a turn of its own. The one
- * that was served last comes last, so that none lives off the others. */
+/* Serves the queues that had to wait, each in a turn of its own. The queue that
+ * was served last comes last, so that no queue starves another. */
 static void resume(struct virtio_blk *blk)
 {
 	uint32_t waiting = blk->waiting;
@@ -201,7 +203,11 @@ static void init_model(struct virtio_blk *blk,
 	blk->queues = options->queues;
 	blk->unsafe = options->unsafe;
 	blk->stopping = NO_QUEUE;
-	blk->completions.fd = -1;
+	blk->completions = (struct event_source){
+		.fd = -1,
+		.ready = completions_ready,
+		.lock = &blk->dev.lock,
+	};
 	if (options->serial)
 		memcpy(blk->serial, options->serial,
 		       strnlen(options->serial, sizeof(blk->serial)));
@@ -210,37 +216,16 @@ static void init_model(struct virtio_blk *blk,
 	blk_config_fill(blk);
 }
 
-static int open_completions(struct virtio_blk *blk, struct event_loop *loop)
-{
-	blk->completions = (struct event_source){
-		.fd = wake_open(),
-		.ready = completions_ready,
-		.lock = &blk->dev.lock,
-	};
-	if (blk->completions.fd < 0)
-		return -errno;
-	return event_loop_add(loop, &blk->completions, EPOLLIN);
-}
-
-static struct block_engine *open_engine(struct virtio_blk *blk,
-					block_engine_create_fn *create,
-					struct error *err)
-{
-	const struct block_engine_options options = {
-		.fd = blk->disk.fd,
-		.event_fd = blk->completions.fd,
-		.max = BLK_SLOTS_MAX,
-	};
-
-	return (create ? create : block_engine_create)(&options, err);
-}
-
 struct virtio_device *
 virtio_blk_create(const struct virtio_blk_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err)
 {
 	struct virtio_blk *blk = calloc(1, sizeof(*blk));
+	struct block_engine_options engine = {
+		.fd = options->disk->fd,
+		.max = BLK_SLOTS_MAX,
+	};
 	int ret;
 
 	if (!blk) {
@@ -251,33 +236,29 @@ virtio_blk_create(const struct virtio_blk_options *options,
 	ret = rate_limiter_init(&blk->limiter, &options->limits, loop,
 				&blk->dev.lock, limit_is_over);
 	if (ret == 0)
-		ret = open_completions(blk, loop);
-	if (ret == 0)
 		ret = blk_slots_init(&blk->slots);
 	if (ret)
 		error_set(err, ERROR_IO, -ret, "virtio-blk");
 	else
-		blk->engine = open_engine(blk, options->engine_create, err);
+		blk->engine = block_engine_open(options->engine_create, engine,
+						loop, &blk->completions, err);
 	if (blk->engine)
 		return &blk->dev;
 	virtio_blk_destroy(&blk->dev);
 	return NULL;
 }
 
-/* Without an engine if its creation failed. */
 void virtio_blk_destroy(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = blk_from_dev(dev);
 
 	if (!dev)
 		return;
-	if (blk->engine)
+	if (blk->engine) /* which a failed creation may lack */
 		blk_drain_all(blk);
-	block_engine_destroy(blk->engine);
+	block_engine_close(blk->engine, dev->loop, &blk->completions);
 	blk_swap_destroy(blk);
 	rate_limiter_destroy(&blk->limiter);
-	event_loop_remove(dev->loop, &blk->completions);
-	cleanup_close(&blk->completions.fd);
 	blk_slots_destroy(&blk->slots);
 	virtio_device_destroy(dev);
 	free(blk);

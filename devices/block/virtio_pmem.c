@@ -7,16 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
-#include "base/wake.h"
 
 #define TURN_REQUESTS 64 /* served before others have a turn */
 
-/* Answers; the specification has numbers only (5.19.6.1). */
+/* Answers to a request; the specification has only their numbers (5.19.6.1). */
 #define RESP_OK 0
 #define RESP_FAILED 1
 
@@ -25,9 +23,9 @@
 struct pmem_flush {
 	struct block_request io;
 	bool busy;
-	bool abandoned; /* the driver has taken its queue back */
+	bool abandoned; /* the driver has stopped the queue: no answer */
 	uint16_t head;
-	uint8_t *resp[RESP_SIZE]; /* where each byte of the answer goes */
+	uint8_t *resp[RESP_SIZE]; /* the place of each byte of the answer */
 };
 
 struct virtio_pmem {
@@ -57,7 +55,8 @@ static bool take_type(const struct chain *chain, uint32_t *type)
 	return true;
 }
 
-/* Where the answer goes, however the driver has cut that up. */
+/* Finds the place of each byte of the answer: the driver may have divided it
+ * among descriptors in any way. */
 static bool take_resp(const struct chain *chain, uint8_t *resp[RESP_SIZE])
 {
 	const struct iovec *iov = chain->iov + chain->out_count;
@@ -173,8 +172,8 @@ static void completions_ready(struct event_source *source, uint32_t events)
 		virtio_device_notify(&pmem->dev, 0);
 }
 
-/* The host may take long over a flush, and need not be waited for: all that it
- * touches of the guest is the answer, which is not wanted any more. */
+/* A flush may take the host long, and is not waited for: it touches no guest
+ * memory but the answer, which nobody wants any more. */
 static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_pmem *pmem = from_dev(dev);
@@ -213,43 +212,29 @@ static void init_model(struct virtio_pmem *pmem,
 	};
 }
 
-static int open_engine(struct virtio_pmem *pmem, int fd,
-		       block_engine_create_fn *create, struct error *err)
-{
-	struct block_engine_options options = {
-		.fd = fd,
-		.max = VIRTIO_PMEM_FLUSHES_MAX,
-	};
-	int ret;
-
-	options.event_fd = pmem->completions.fd = wake_open();
-	if (options.event_fd < 0)
-		return error_set(err, ERROR_IO, errno, "virtio-pmem");
-	ret = event_loop_add(pmem->dev.loop, &pmem->completions, EPOLLIN);
-	if (ret)
-		return error_set(err, ERROR_IO, -ret, "virtio-pmem");
-	pmem->engine = (create ? create : block_engine_create)(&options, err);
-	return pmem->engine ? 0 : -1;
-}
-
 struct virtio_device *
 virtio_pmem_create(const struct virtio_pmem_options *options,
 		   const struct guest_mem *mem, struct event_loop *loop,
 		   struct error *err)
 {
 	struct virtio_pmem *pmem = calloc(1, sizeof(*pmem));
+	struct block_engine_options engine = {
+		.fd = options->fd,
+		.max = VIRTIO_PMEM_FLUSHES_MAX,
+	};
 
 	if (!pmem) {
 		error_set(err, ERROR_IO, ENOMEM, "virtio-pmem");
 		return NULL;
 	}
 	init_model(pmem, options, mem, loop);
-	if (options->fd >= 0 &&
-	    open_engine(pmem, options->fd, options->engine_create, err)) {
-		virtio_pmem_destroy(&pmem->dev);
-		return NULL;
-	}
-	return &pmem->dev;
+	if (options->fd >= 0)
+		pmem->engine = block_engine_open(options->engine_create, engine,
+						 loop, &pmem->completions, err);
+	if (options->fd < 0 || pmem->engine)
+		return &pmem->dev;
+	virtio_pmem_destroy(&pmem->dev);
+	return NULL;
 }
 
 void virtio_pmem_destroy(struct virtio_device *dev)
@@ -261,9 +246,7 @@ void virtio_pmem_destroy(struct virtio_device *dev)
 	pmem = from_dev(dev);
 	while (pmem->engine && reap_one(pmem, true))
 		;
-	block_engine_destroy(pmem->engine);
-	event_loop_remove(dev->loop, &pmem->completions);
-	cleanup_close(&pmem->completions.fd);
+	block_engine_close(pmem->engine, dev->loop, &pmem->completions);
 	virtio_device_destroy(dev);
 	free(pmem);
 }

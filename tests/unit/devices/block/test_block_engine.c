@@ -243,7 +243,8 @@ static void create_where_refused(struct creation *creation)
 
 static void destroy(struct creation *creation)
 {
-	block_engine_destroy(creation->engine);
+	if (creation->engine)
+		creation->engine->ops->destroy(creation->engine);
 	close(creation->options.fd);
 	close(creation->options.event_fd);
 }

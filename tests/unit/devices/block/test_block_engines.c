@@ -76,7 +76,8 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	block_engine_destroy(f->engine);
+	if (f->engine)
+		f->engine->ops->destroy(f->engine);
 	close(f->fd);
 	close(f->event_fd);
 	return 0;
@@ -390,6 +391,17 @@ static void a_file_that_is_refused_leaves_the_one_before(void **state)
 	}
 }
 
+static void no_file_is_set_under_a_request(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct block_request flush = { .op = BLOCK_FLUSH };
+
+	block_engine_queue(f->engine, &flush);
+	assert_int_equal(block_engine_set_file(f->engine, f->fd), -EBUSY);
+	assert_ptr_equal(block_engine_reap(f->engine, true), &flush);
+	assert_int_equal(block_engine_set_file(f->engine, f->fd), 0);
+}
+
 static void *submit_elsewhere(void *arg)
 {
 	struct fixture *f = arg;
@@ -558,6 +570,7 @@ int main(void)
 		TEST(a_waiting_reap_drains_what_was_only_queued),
 		TEST(requests_go_to_the_file_that_was_set_last),
 		TEST(the_last_file_is_let_go_of),
+		TEST(no_file_is_set_under_a_request),
 		cmocka_unit_test_setup_teardown(
 			a_file_that_is_refused_leaves_the_one_before,
 			setup_uring, teardown),
