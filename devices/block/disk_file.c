@@ -109,11 +109,6 @@ static int set_flags(int fd, const struct disk_options *options,
 	return 0;
 }
 
-static bool power_of_two(uint32_t value)
-{
-	return value && !(value & (value - 1));
-}
-
 /* Asks the kernel for the alignment that O_DIRECT needs (statx() tells since
  * Linux 6.1). A bare system call, as glibc's struct may be older than the
  * kernel's. */
@@ -127,8 +122,8 @@ static void direct_alignment(struct disk *disk)
 		    &st) ||
 	    !(st.stx_mask & STATX_DIOALIGN))
 		return;
-	if (power_of_two(st.stx_dio_offset_align) &&
-	    power_of_two(st.stx_dio_mem_align)) {
+	if (is_power_of_two(st.stx_dio_offset_align) &&
+	    is_power_of_two(st.stx_dio_mem_align)) {
 		disk->block_size = st.stx_dio_offset_align;
 		disk->mem_align = st.stx_dio_mem_align;
 	}

@@ -3,7 +3,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+
+static inline bool is_power_of_two(uint32_t value)
+{
+	return value && !(value & (value - 1));
+}
 
 /* All in bytes. */
 struct disk_topology {

@@ -34,10 +34,7 @@ static void take_disk(struct virtio_blk *blk, const struct disk *disk)
 
 	blk->disk = *disk;
 	blk->disk.block_size = block_size;
-	blk->no_read_now = false;
-	blk->no_write_now = false;
-	blk->no_punch = false;
-	blk->no_zero = false;
+	blk->cannot = 0;
 	set_size(blk, disk->size);
 }
 
