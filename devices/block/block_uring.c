@@ -161,9 +161,9 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 	}
 }
 
-/* The new file is registered first, as an update that fails may already have
- * emptied the entry. An old one that cannot be dropped now goes with the ring
- * or with the next exchange. */
+/* The new file gets the other place in the table, because an update that fails
+ * may have emptied its place already. If the kernel cannot drop the old file
+ * now, it does so at the next exchange or with the ring. */
 static int uring_set_file(struct block_engine *engine, int fd)
 {
 	struct block_uring *uring = from_engine(engine);

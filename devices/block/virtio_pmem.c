@@ -233,6 +233,7 @@ virtio_pmem_create(const struct virtio_pmem_options *options,
 						 loop, &pmem->completions, err);
 	if (options->fd < 0 || pmem->engine)
 		return &pmem->dev;
+	error_wrap(err, "virtio-pmem");
 	virtio_pmem_destroy(&pmem->dev);
 	return NULL;
 }

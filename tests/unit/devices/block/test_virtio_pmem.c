@@ -179,7 +179,7 @@ static void without_an_engine_there_is_no_device(void **state)
 	struct error err;
 
 	assert_null(virtio_pmem_create(&options, &f->d.mem, f->d.loop, &err));
-	assert_string_equal(err.text, "none today");
+	assert_string_equal(err.text, "virtio-pmem: none today");
 	options.fd = -1;
 	dev = virtio_pmem_create(&options, &f->d.mem, f->d.loop, &err);
 	assert_non_null(dev);
