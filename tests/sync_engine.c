@@ -17,7 +17,7 @@ int sync_engine_set_file_error;
 struct sync_engine {
 	struct block_engine engine;
 	struct block_engine_options options;
-	struct block_request *head, **tail;
+	struct block_list todo;
 };
 
 static struct sync_engine *from_engine(struct block_engine *engine)
@@ -27,11 +27,7 @@ static struct sync_engine *from_engine(struct block_engine *engine)
 
 static void sync_queue(struct block_engine *engine, struct block_request *req)
 {
-	struct sync_engine *sync = from_engine(engine);
-
-	req->next = NULL;
-	*sync->tail = req;
-	sync->tail = &req->next;
+	block_list_append(&from_engine(engine)->todo, req);
 }
 
 static void sync_submit(struct block_engine *engine)
@@ -79,14 +75,12 @@ static ssize_t transfer(int fd, struct block_request *req)
 static struct block_request *sync_reap(struct block_engine *engine, bool wait)
 {
 	struct sync_engine *sync = from_engine(engine);
-	struct block_request *req = sync->head;
+	struct block_request *req;
 	ssize_t outcome;
 
-	if (!req || (sync_engine_hold && !wait))
+	if (sync_engine_hold && !wait)
 		return NULL;
-	sync->head = req->next;
-	if (!sync->head)
-		sync->tail = &sync->head;
+	req = block_list_take(&sync->todo);
 	do {
 		outcome = transfer(sync->options.fd, req);
 	} while (!block_request_step(req, outcome, engine->draining));
@@ -125,6 +119,6 @@ sync_engine_create(const struct block_engine_options *options,
 		abort();
 	sync->engine.ops = &ops;
 	sync->options = *options;
-	sync->tail = &sync->head;
+	block_list_init(&sync->todo);
 	return &sync->engine;
 }

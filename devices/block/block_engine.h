@@ -138,6 +138,36 @@ int block_engine_set_file(struct block_engine *engine, int fd);
 bool block_try_now(int fd, struct block_request *req, bool in_memory,
 		   bool *unsupported);
 
+/* For engines: requests in the order in which they came. */
+struct block_list {
+	struct block_request *head, **tail;
+};
+
+static inline void block_list_init(struct block_list *list)
+{
+	*list = (struct block_list){ .tail = &list->head };
+}
+
+static inline void block_list_append(struct block_list *list,
+				     struct block_request *req)
+{
+	req->next = NULL;
+	*list->tail = req;
+	list->tail = &req->next;
+}
+
+/* The first one, or NULL. */
+static inline struct block_request *block_list_take(struct block_list *list)
+{
+	struct block_request *req = list->head;
+
+	if (req)
+		list->head = req->next;
+	if (!list->head)
+		list->tail = &list->head;
+	return req;
+}
+
 /* For engines: the iovecs to transfer next, at req->offset; at most
  * BLOCK_TRANSFER_MAX bytes in all. */
 struct iovec *block_request_next(struct block_request *req, unsigned *count);

@@ -10,10 +10,6 @@
 #include "base/thread.h"
 #include "base/wake.h"
 
-struct request_list {
-	struct block_request *head, **tail;
-};
-
 struct block_thread {
 	struct block_engine engine;
 	int fd; /* changes only while the worker has no request */
@@ -22,39 +18,14 @@ struct block_thread {
 	pthread_mutex_t lock; /* protects the lists and stop */
 	pthread_cond_t work;
 	pthread_cond_t finished;
-	struct request_list todo;
-	struct request_list done;
+	struct block_list todo;
+	struct block_list done;
 	bool stop;
 };
 
 static struct block_thread *from_engine(struct block_engine *engine)
 {
 	return container_of(engine, struct block_thread, engine);
-}
-
-static void list_init(struct request_list *list)
-{
-	list->head = NULL;
-	list->tail = &list->head;
-}
-
-static void list_append(struct request_list *list, struct block_request *req)
-{
-	req->next = NULL;
-	*list->tail = req;
-	list->tail = &req->next;
-}
-
-static struct block_request *list_take(struct request_list *list)
-{
-	struct block_request *req = list->head;
-
-	if (!req)
-		return NULL;
-	list->head = req->next;
-	if (!list->head)
-		list->tail = &list->head;
-	return req;
 }
 
 /* --- the worker --- */
@@ -87,7 +58,7 @@ static void *worker_main(void *arg)
 
 	pthread_mutex_lock(&thread->lock);
 	for (;;) {
-		struct block_request *req = list_take(&thread->todo);
+		struct block_request *req = block_list_take(&thread->todo);
 		ssize_t outcome;
 
 		if (!req) {
@@ -102,7 +73,7 @@ static void *worker_main(void *arg)
 		} while (!block_request_step(req, outcome,
 					     thread->engine.draining));
 		pthread_mutex_lock(&thread->lock);
-		list_append(&thread->done, req);
+		block_list_append(&thread->done, req);
 		pthread_cond_signal(&thread->finished);
 		wake(thread->event_fd);
 	}
@@ -117,7 +88,7 @@ static void thread_queue(struct block_engine *engine, struct block_request *req)
 	struct block_thread *thread = from_engine(engine);
 
 	pthread_mutex_lock(&thread->lock);
-	list_append(&thread->todo, req);
+	block_list_append(&thread->todo, req);
 	pthread_mutex_unlock(&thread->lock);
 }
 
@@ -135,7 +106,7 @@ static struct block_request *thread_reap(struct block_engine *engine, bool wait)
 
 	pthread_mutex_lock(&thread->lock);
 	pthread_cond_signal(&thread->work);
-	while (!(req = list_take(&thread->done)) && wait)
+	while (!(req = block_list_take(&thread->done)) && wait)
 		pthread_cond_wait(&thread->finished, &thread->lock);
 	pthread_mutex_unlock(&thread->lock);
 	return req;
@@ -189,8 +160,8 @@ block_thread_create(const struct block_engine_options *options,
 	thread->engine.ops = &thread_ops;
 	thread->fd = options->fd;
 	thread->event_fd = options->event_fd;
-	list_init(&thread->todo);
-	list_init(&thread->done);
+	block_list_init(&thread->todo);
+	block_list_init(&thread->done);
 	pthread_mutex_init(&thread->lock, NULL);
 	pthread_cond_init(&thread->work, NULL);
 	pthread_cond_init(&thread->finished, NULL);

@@ -29,7 +29,7 @@ struct block_uring {
 	size_t turn_bytes;
 	int event_fd;
 	/* queued requests that found the submission queue or the turn full */
-	struct block_request *waiting, **waiting_tail;
+	struct block_list waiting;
 };
 
 static struct block_uring *from_engine(struct block_engine *engine)
@@ -94,28 +94,24 @@ static void uring_submit(struct block_engine *engine)
 {
 	struct block_uring *uring = from_engine(engine);
 
-	while (push_queue(uring) && uring->waiting &&
+	while (push_queue(uring) && uring->waiting.head &&
 	       uring->turn_bytes < TURN_BYTES) {
-		while (uring->waiting && prepare(uring, uring->waiting))
-			uring->waiting = uring->waiting->next;
-		if (!uring->waiting)
-			uring->waiting_tail = &uring->waiting;
+		while (uring->waiting.head &&
+		       prepare(uring, uring->waiting.head))
+			block_list_take(&uring->waiting);
 	}
 	if (!io_uring_sq_ready(&uring->ring))
 		uring->turn_bytes = 0;
 	/* The turn is over, or the kernel is out of memory for now (EAGAIN,
 	 * EBUSY): have the owner come back, as if something had finished. */
-	if (io_uring_sq_ready(&uring->ring) || uring->waiting)
+	if (io_uring_sq_ready(&uring->ring) || uring->waiting.head)
 		wake(uring->event_fd);
 }
 
 static void requeue(struct block_uring *uring, struct block_request *req)
 {
-	if (!uring->waiting && prepare(uring, req))
-		return;
-	req->next = NULL;
-	*uring->waiting_tail = req;
-	uring->waiting_tail = &req->next;
+	if (uring->waiting.head || !prepare(uring, req))
+		block_list_append(&uring->waiting, req);
 }
 
 static void uring_queue(struct block_engine *engine, struct block_request *req)
@@ -150,7 +146,7 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 				return req;
 			requeue(uring, req);
 		}
-		if (io_uring_sq_ready(&uring->ring) || uring->waiting)
+		if (io_uring_sq_ready(&uring->ring) || uring->waiting.head)
 			uring_submit(engine);
 		if (!wait)
 			return NULL;
@@ -269,6 +265,6 @@ block_uring_create(const struct block_engine_options *options,
 	}
 	uring->engine.ops = &uring_ops;
 	uring->event_fd = options->event_fd;
-	uring->waiting_tail = &uring->waiting;
+	block_list_init(&uring->waiting);
 	return &uring->engine;
 }
