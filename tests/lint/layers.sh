@@ -15,10 +15,11 @@ forbid() {
     bad=1
 }
 
-forbid base '(devices|boot|vmm|tests)/' "base/ knows only libc"
+forbid abi '' "abi/ is for programs of any kind and includes nothing"
+forbid base '(abi|devices|boot|vmm|tests)/' "base/ knows only libc"
 forbid base 'linux/|jansson|liburing' "base/ knows only libc"
-forbid devices '(boot|vmm|tests)/' "devices/ sits on base/ alone"
-forbid boot '(devices|vmm|tests)/' "boot/ sits on base/ alone"
+forbid devices '(boot|vmm|tests)/' "devices/ sits on abi/ and base/ alone"
+forbid boot '(devices|vmm|tests)/' "boot/ sits on abi/ and base/ alone"
 forbid devices 'linux/kvm\.h' "devices/ does not know KVM"
 forbid boot 'linux/kvm\.h' "boot/ does not know KVM"
 forbid vmm 'tests/' "the program does not know its tests"
@@ -36,7 +37,7 @@ forbid devices/vhost_user 'devices/[^v]|devices/vsock|devices/virtio_' \
 
 one_user() { # LIBRARY FILE
     local users
-    users=$(grep -lE "#include <$1" -r base devices boot vmm || :)
+    users=$(grep -lE "#include <$1" -r abi base devices boot vmm || :)
     [ "$users" = "$2" ] && return
     echo "$1 has one user, $2, but is included by: $users"
     bad=1
@@ -52,7 +53,7 @@ one_user zstd.h boot/arm64/unpack.c
 # speak its name. kernel.c knows the files that people pass by mistake.
 arch='x86|amd64|aarch64|arm64|__i386__|<(cpuid|[a-z]*mmintrin|asm/[a-z_]*)\.h>'
 arch+='|\bkvm_(s?regs|fpu|xsave|xcrs|msrs?|msr_entry|cpuid2?|cpuid_entry2?|lapic_state)\b'
-others=$(find base devices boot vmm \( -name x86_64 -o -name arm64 \) -prune -o \
+others=$(find abi base devices boot vmm \( -name x86_64 -o -name arm64 \) -prune -o \
     -name '*.[ch]' -exec grep -niE "$arch" {} + |
     grep -vE '^boot/kernel\.c:[0-9]*:	\{ (16|56|0x202), MAGIC' || :)
 if [ -n "$others" ]; then

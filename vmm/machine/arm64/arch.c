@@ -109,7 +109,7 @@ int arch_create_devices(struct vm *vm, struct error *err)
 		  .dev = &vm->serial,
 		  .lock = &vm->serial.lock },
 		{ .name = "power registers",
-		  .base = POWER_BASE,
+		  .base = POWER_ADDRESS,
 		  .size = POWER_WINDOW,
 		  .ops = &power_bus_ops,
 		  .dev = &vm->power,
