@@ -25,6 +25,7 @@
 #define END_MS 2000	       /* for passt to say what went wrong */
 
 #define VHOST_USER_OPTION "--vhost-user"
+#define SYSLOG_FAILS "Failed to send " /* syslog(3), when nobody listens */
 
 /* The guest has the same addresses on every host. Without these options passt
  * would give it the host's own, and would not start on a host without a default
@@ -157,7 +158,37 @@ static int fill_args(struct args *args, const struct config_net *net,
 	return 0;
 }
 
-/* --- start --- */
+/* --- messages --- */
+
+static void on_line(void *ctx, const char *line)
+{
+	struct passt *passt = ctx;
+	char id[20];
+
+	snprintf(id, sizeof(id), "%d", (int)passt->process.pid);
+	if (strcmp(line, id) == 0) {
+		passt->ready = true;
+		log_debug("passt: ready");
+	} else if (*line && strncmp(line, SYSLOG_FAILS, strlen(SYSLOG_FAILS))) {
+		log_guest(LOG_INFO, "passt: %s", line);
+		snprintf(passt->last, sizeof(passt->last), "%s", line);
+	}
+}
+
+static const char *last_words(const struct passt *passt)
+{
+	return passt->last[0] ? passt->last : "ended at once";
+}
+
+static void on_end(void *ctx)
+{
+	struct passt *passt = ctx;
+
+	if (!passt->ready)
+		passt->failed(passt->ctx, last_words(passt));
+}
+
+/* --- start and end --- */
 
 static int start(struct passt *passt, const struct config_net *net,
 		 struct error *err)
@@ -169,6 +200,9 @@ static int start(struct passt *passt, const struct config_net *net,
 		.path = path,
 		.argv = args.words,
 		.never_waits = true,
+		.said = on_line,
+		.ended = on_end,
+		.ctx = passt,
 	};
 
 	if (!passt_find(path, &passt->vhost_user))
@@ -227,42 +261,6 @@ void passt_stop(struct passt *passt)
 	free(passt);
 }
 
-/* --- messages --- */
-
-/* What glibc's syslog() prints when no syslog daemon runs. */
-static bool is_noise(const char *line)
-{
-	return strncmp(line, "Failed to send ", 15) == 0;
-}
-
-static void on_line(void *ctx, const char *line)
-{
-	struct passt *passt = ctx;
-	char id[20];
-
-	snprintf(id, sizeof(id), "%d", (int)passt->process.pid);
-	if (strcmp(line, id) == 0) {
-		passt->ready = true;
-		log_debug("passt: ready");
-	} else if (*line && !is_noise(line)) {
-		log_guest(LOG_INFO, "passt: %s", line);
-		snprintf(passt->last, sizeof(passt->last), "%s", line);
-	}
-}
-
-static const char *last_words(const struct passt *passt)
-{
-	return passt->last[0] ? passt->last : "ended at once";
-}
-
-static void on_end(void *ctx)
-{
-	struct passt *passt = ctx;
-
-	if (!passt->ready)
-		passt->failed(passt->ctx, last_words(passt));
-}
-
 int passt_watch(struct passt *passt, struct event_loop *loop,
 		void (*failed)(void *ctx, const char *why), void *ctx,
 		struct error *err)
@@ -271,7 +269,7 @@ int passt_watch(struct passt *passt, struct event_loop *loop,
 
 	passt->failed = failed;
 	passt->ctx = ctx;
-	ret = process_watch(&passt->process, loop, on_line, on_end, passt);
+	ret = process_watch(&passt->process, loop);
 	return ret ? error_set(err, ERROR_IO, -ret, "passt") : 0;
 }
 
@@ -293,7 +291,7 @@ struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 
 	/* A passt without its connection ends, and knows the reason better. One
 	 * that does not end may say more for ever. */
-	if (!conn && process_listen(&passt->process, END_MS, on_line, passt))
+	if (!conn && process_listen(&passt->process, END_MS))
 		error_set(err, ERROR_IO, 0, NAME ": %s", last_words(passt));
 	return conn;
 }

@@ -63,7 +63,7 @@ static int run_child(void *arg)
 	reset_signals();
 	if (place_descriptors(child))
 		return 127;
-	if (!options->prepare || options->prepare(options->ctx, &err) == 0) {
+	if (!options->prepare || options->prepare(options->wanted, &err) == 0) {
 		/* a change of credentials in prepare() would clear it */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == child->parent)
@@ -74,7 +74,69 @@ static int run_child(void *arg)
 	return 127;
 }
 
-/* --- start --- */
+/* --- what it says --- */
+
+static void end_line(struct process *process)
+{
+	process->line[process->length] = '\0';
+	process->length = 0;
+	process->said(process->ctx, process->line);
+}
+
+/* Reads once; false when there is no more to come. */
+static bool read_output(struct process *process)
+{
+	char text[512];
+	ssize_t len = read(process->output.fd, text, sizeof(text));
+
+	for (ssize_t i = 0; i < len; i++) {
+		if (text[i] == '\n')
+			end_line(process);
+		else if (process->length < sizeof(process->line) - 1)
+			process->line[process->length++] = text[i];
+	}
+	if (len == 0 && process->length)
+		end_line(process);
+	return len > 0 || (len < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static void output_ready(struct event_source *source, uint32_t events)
+{
+	struct process *process = container_of(source, struct process, output);
+
+	(void)events;
+	if (read_output(process))
+		return;
+	process_unwatch(process);
+	if (process->ended)
+		process->ended(process->ctx);
+}
+
+int process_watch(struct process *process, struct event_loop *loop)
+{
+	process->loop = loop;
+	return event_loop_add(loop, &process->output, EPOLLIN);
+}
+
+void process_unwatch(struct process *process)
+{
+	if (process->loop)
+		event_loop_remove(process->loop, &process->output);
+	process->loop = NULL;
+}
+
+bool process_listen(struct process *process, int timeout_ms)
+{
+	struct pollfd in = { .fd = process->output.fd, .events = POLLIN };
+	int64_t end = clock_ms() + timeout_ms, left;
+
+	while ((left = end - clock_ms()) > 0 && poll(&in, 1, (int)left) > 0)
+		if (!read_output(process))
+			return true;
+	return false;
+}
+
+/* --- start and end --- */
 
 /* The child borrows this memory until exec, as posix_spawn() does it, which
  * cannot run prepare(). fork() would copy the page tables: 3 to 5 ms for 100 MB
@@ -118,82 +180,15 @@ int process_start(struct process *process,
 		close(output[0]);
 		return error_set(err, ERROR_IO, errno, "%s", options->path);
 	}
-	*process = (struct process){ .pid = pid, .output.fd = output[0] };
+	*process = (struct process){
+		.pid = pid,
+		.output = { .fd = output[0], .ready = output_ready },
+		.said = options->said,
+		.ended = options->ended,
+		.ctx = options->ctx,
+	};
 	return 0;
 }
-
-/* --- what it says --- */
-
-static void end_line(struct process *process,
-		     void (*said)(void *ctx, const char *line), void *ctx)
-{
-	process->line[process->length] = '\0';
-	process->length = 0;
-	said(ctx, process->line);
-}
-
-/* Reads once; false when there is no more to come. */
-static bool read_output(struct process *process,
-			void (*said)(void *ctx, const char *line), void *ctx)
-{
-	char text[512];
-	ssize_t len = read(process->output.fd, text, sizeof(text));
-
-	for (ssize_t i = 0; i < len; i++) {
-		if (text[i] == '\n')
-			end_line(process, said, ctx);
-		else if (process->length < sizeof(process->line) - 1)
-			process->line[process->length++] = text[i];
-	}
-	if (len == 0 && process->length)
-		end_line(process, said, ctx);
-	return len > 0 || (len < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-static void output_ready(struct event_source *source, uint32_t events)
-{
-	struct process *process = container_of(source, struct process, output);
-
-	(void)events;
-	if (read_output(process, process->said, process->ctx))
-		return;
-	process_unwatch(process);
-	if (process->ended)
-		process->ended(process->ctx);
-}
-
-int process_watch(struct process *process, struct event_loop *loop,
-		  void (*said)(void *ctx, const char *line),
-		  void (*ended)(void *ctx), void *ctx)
-{
-	process->output.ready = output_ready;
-	process->loop = loop;
-	process->said = said;
-	process->ended = ended;
-	process->ctx = ctx;
-	return event_loop_add(loop, &process->output, EPOLLIN);
-}
-
-void process_unwatch(struct process *process)
-{
-	if (process->loop)
-		event_loop_remove(process->loop, &process->output);
-	process->loop = NULL;
-}
-
-bool process_listen(struct process *process, int timeout_ms,
-		    void (*said)(void *ctx, const char *line), void *ctx)
-{
-	struct pollfd in = { .fd = process->output.fd, .events = POLLIN };
-	int64_t end = clock_ms() + timeout_ms, left;
-
-	while ((left = end - clock_ms()) > 0 && poll(&in, 1, (int)left) > 0)
-		if (!read_output(process, said, ctx))
-			return true;
-	return false;
-}
-
-/* --- the end --- */
 
 void process_stop(struct process *process, int patience_ms)
 {

@@ -36,8 +36,15 @@ struct process_options {
 	/* Called in the new process before exec, unless NULL. 0, or -1 with
 	 * err set. The process borrows its parent's memory, so that prepare()
 	 * must change nothing but its locals and err. */
-	int (*prepare)(const void *ctx, struct error *err);
-	const void *ctx; /* prepare()'s */
+	int (*prepare)(const void *wanted, struct error *err);
+	const void *wanted;
+
+	/* said() is called for each line, which has no line break and may be
+	 * empty; ended(), unless it is NULL, once the program has closed its
+	 * output, which it does when it ends. */
+	void (*said)(void *ctx, const char *line);
+	void (*ended)(void *ctx);
+	void *ctx;
 };
 
 struct process {
@@ -56,18 +63,13 @@ struct process {
 int process_start(struct process *process,
 		  const struct process_options *options, struct error *err);
 
-/* Calls said() for each line of the program's, which has no line break and may
- * be empty. Calls ended(), unless it is NULL, once the program has closed its
- * output, which it does when it ends. 0 or -errno. */
-int process_watch(struct process *process, struct event_loop *loop,
-		  void (*said)(void *ctx, const char *line),
-		  void (*ended)(void *ctx), void *ctx);
+/* Has an event loop call said() and ended(). 0 or -errno. */
+int process_watch(struct process *process, struct event_loop *loop);
 void process_unwatch(struct process *process);
 
-/* The same without an event loop: waits for lines until the program has closed
- * its output, which returns true, or until the time is over. */
-bool process_listen(struct process *process, int timeout_ms,
-		    void (*said)(void *ctx, const char *line), void *ctx);
+/* Calls said() itself until the program has closed its output, which returns
+ * true, or until the time is over. */
+bool process_listen(struct process *process, int timeout_ms);
 
 /* Waits so long for the program to end by itself, then kills it. Nothing is
  * left of it, nor of what it said. */

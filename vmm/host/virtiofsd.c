@@ -27,45 +27,25 @@
 /* The virtiofsd in Rust serves without root, and read-only, when it is told to.
  * QEMU's gets namespaces for that: one of users in which it is root, one of
  * mounts in which the folder is read-only. */
-struct program {
-	bool is_qemus;
-	char path[PATH_MAX];
-};
+static const char qemus_path[] = "/usr/lib/qemu/virtiofsd";
 
 /* In PATH, or where distributions install it. */
-static bool find_program(struct program *program)
-{
-	static const struct {
-		bool is_qemus;
-		const char *path;
-	} places[] = {
-		{ false, "/usr/libexec/virtiofsd" },
-		{ false, "/usr/lib/virtiofsd" },
-		{ true, "/usr/lib/qemu/virtiofsd" },
-	};
-
-	program->is_qemus = false;
-	if (program_find("virtiofsd", program->path))
-		return true;
-	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-		if (!program_is_at(places[i].path))
-			continue;
-		snprintf(program->path, sizeof(program->path), "%s",
-			 places[i].path);
-		program->is_qemus = places[i].is_qemus;
-		return true;
-	}
-	return false;
-}
-
 bool virtiofsd_find(char path[static PATH_MAX])
 {
-	struct program program;
+	static const char *const places[] = {
+		"/usr/libexec/virtiofsd",
+		"/usr/lib/virtiofsd",
+		qemus_path,
+	};
 
-	if (!find_program(&program))
-		return false;
-	memcpy(path, program.path, sizeof(program.path));
-	return true;
+	if (program_find("virtiofsd", path))
+		return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+		if (program_is_at(places[i])) {
+			snprintf(path, PATH_MAX, "%s", places[i]);
+			return true;
+		}
+	return false;
 }
 
 /* --- its command line --- */
@@ -80,7 +60,8 @@ struct folder {
 #define QEMU_OPTIONS ",log_level=err,announce_submounts"
 
 struct command {
-	struct program program;
+	char program[PATH_MAX];
+	bool is_qemus;
 	struct folder folder;
 	char *args[ARGS_MAX];
 	char options[sizeof("source=") + 2 * PATH_MAX + sizeof(QEMU_OPTIONS)];
@@ -103,9 +84,10 @@ static void make_command(struct command *command)
 	const struct folder *folder = &command->folder;
 	char **arg = command->args;
 
-	*arg++ = command->program.path;
+	command->is_qemus = strcmp(command->program, qemus_path) == 0;
+	*arg++ = command->program;
 	*arg++ = "--fd=3"; /* PROCESS_FD */
-	if (command->program.is_qemus) {
+	if (command->is_qemus) {
 		write_qemu_options(command->options, folder->seen_as);
 		*arg++ = "-o";
 		*arg++ = command->options;
@@ -187,16 +169,16 @@ static int become_root(struct error *err)
 	return 0;
 }
 
-static int make_namespaces(const void *ctx, struct error *err)
+static int make_namespaces(const void *wanted, struct error *err)
 {
-	const struct command *command = ctx;
+	const struct command *command = wanted;
 	const struct folder *folder = &command->folder;
-	bool readonly = command->program.is_qemus && folder->readonly;
+	bool readonly = command->is_qemus && folder->readonly;
 	struct mount_attr attr = {
 		.attr_set = readonly ? MOUNT_ATTR_RDONLY : 0,
 	};
 
-	if (command->program.is_qemus && geteuid() != 0 && become_root(err))
+	if (command->is_qemus && geteuid() != 0 && become_root(err))
 		return -1;
 	if (!readonly && folder->seen_as == folder->dir)
 		return 0;
@@ -228,21 +210,35 @@ static int find_folder(struct folder *folder, const char *path,
 	return 0;
 }
 
+static void on_line(void *ctx, const char *line)
+{
+	struct virtiofsd *daemon = ctx;
+
+	if (!*daemon->first)
+		snprintf(daemon->first, sizeof(daemon->first), "%s", line);
+	/* else the error is to tell */
+	if (daemon->process.loop)
+		log_guest(LOG_WARN, "share %s: virtiofsd: %s", daemon->tag,
+			  line);
+}
+
 static int start(struct virtiofsd *daemon, const char *path, bool readonly,
 		 struct error *err)
 {
 	struct command command = { .folder.readonly = readonly };
 	struct process_options options = {
-		.path = command.program.path,
+		.path = command.program,
 		.argv = command.args,
 		.prepare = make_namespaces,
-		.ctx = &command,
+		.wanted = &command,
+		.said = on_line,
+		.ctx = daemon,
 	};
 	autoclose int client = -1, listener = -1;
 
 	if (find_folder(&command.folder, path, err))
 		return -1;
-	if (!find_program(&command.program))
+	if (!virtiofsd_find(command.program))
 		return error_set(err, ERROR_IO, 0,
 				 "virtiofsd is not installed "
 				 "(Debian package " VIRTIOFSD_PACKAGE ")");
@@ -271,18 +267,9 @@ void virtiofsd_stop(struct virtiofsd *daemon)
 	process_stop(&daemon->process, END_MS);
 }
 
-/* --- what it says --- */
-
-static void log_line(void *ctx, const char *line)
-{
-	const struct virtiofsd *daemon = ctx;
-
-	log_guest(LOG_WARN, "share %s: virtiofsd: %s", daemon->tag, line);
-}
-
 int virtiofsd_watch(struct virtiofsd *daemon, struct event_loop *loop)
 {
-	return process_watch(&daemon->process, loop, log_line, NULL, daemon);
+	return process_watch(&daemon->process, loop);
 }
 
 void virtiofsd_unwatch(struct virtiofsd *daemon)
@@ -290,21 +277,10 @@ void virtiofsd_unwatch(struct virtiofsd *daemon)
 	process_unwatch(&daemon->process);
 }
 
-/* The first line has the cause. */
-static void keep_first(void *ctx, const char *line)
-{
-	char *first = ctx;
-
-	if (!*first)
-		snprintf(first, PROCESS_LINE_MAX, "%s", line);
-}
-
 void virtiofsd_explain(struct virtiofsd *daemon, struct error *err)
 {
-	char first[PROCESS_LINE_MAX] = "";
-
-	process_listen(&daemon->process, END_MS, keep_first, first);
-	if (*first)
+	process_listen(&daemon->process, END_MS);
+	if (*daemon->first)
 		error_set(err, ERROR_IO, 0, "share %s: virtiofsd: %s",
-			  daemon->tag, first);
+			  daemon->tag, daemon->first);
 }

@@ -21,6 +21,7 @@
 struct virtiofsd {
 	const char *tag; /* the configuration's; for messages */
 	struct process process;
+	char first[PROCESS_LINE_MAX]; /* that it has said: has the cause */
 };
 
 /* Finds the virtiofsd that would be started. False when there is none. */

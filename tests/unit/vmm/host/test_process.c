@@ -38,6 +38,21 @@ static unsigned count_fds(void)
 	return count;
 }
 
+static void on_line(void *ctx, const char *line)
+{
+	struct fixture *f = ctx;
+	size_t used = strlen(f->text);
+
+	snprintf(f->text + used, sizeof(f->text) - used, "%s|", line);
+}
+
+static void on_end(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	event_loop_stop(f->loop);
+}
+
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -47,6 +62,9 @@ static int setup(void **state)
 	f.options.fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	f.options.path = "/bin/sh";
 	f.options.argv = f.argv;
+	f.options.said = on_line;
+	f.options.ended = on_end;
+	f.options.ctx = &f;
 	f.loop = event_loop_create(&err);
 	*state = &f;
 	return f.options.fd < 0 || !f.loop;
@@ -78,24 +96,9 @@ static void start(struct fixture *f, const char *script)
 	assert_int_equal(process_start(&f->process, &f->options, &err), 0);
 }
 
-static void on_line(void *ctx, const char *line)
-{
-	struct fixture *f = ctx;
-	size_t used = strlen(f->text);
-
-	snprintf(f->text + used, sizeof(f->text) - used, "%s|", line);
-}
-
-static void on_end(void *ctx)
-{
-	struct fixture *f = ctx;
-
-	event_loop_stop(f->loop);
-}
-
 static void listen_to_end(struct fixture *f)
 {
-	assert_true(process_listen(&f->process, LONG_MS, on_line, f));
+	assert_true(process_listen(&f->process, LONG_MS));
 }
 
 static void an_event_loop_gets_each_line_and_the_end(void **state)
@@ -103,8 +106,7 @@ static void an_event_loop_gets_each_line_and_the_end(void **state)
 	struct fixture *f = *state;
 
 	start(f, "echo one; echo; echo two >&2; printf three");
-	assert_int_equal(
-		process_watch(&f->process, f->loop, on_line, on_end, f), 0);
+	assert_int_equal(process_watch(&f->process, f->loop), 0);
 	event_loop_run(f->loop);
 	assert_string_equal(f->text, "one||two|three|");
 	process_unwatch(&f->process);
@@ -115,11 +117,10 @@ static void lines_that_nobody_watches_wait(void **state)
 	struct fixture *f = *state;
 
 	start(f, "echo one; exec sleep 1000");
-	assert_int_equal(
-		process_watch(&f->process, f->loop, on_line, on_end, f), 0);
+	assert_int_equal(process_watch(&f->process, f->loop), 0);
 	process_unwatch(&f->process);
 	assert_string_equal(f->text, "");
-	assert_false(process_listen(&f->process, 200, on_line, f));
+	assert_false(process_listen(&f->process, 200));
 	assert_string_equal(f->text, "one|");
 }
 
@@ -137,7 +138,7 @@ static void one_that_never_ends_is_killed(void **state)
 	struct fixture *f = *state;
 
 	start(f, "trap '' TERM; exec sleep 1000");
-	assert_false(process_listen(&f->process, 50, on_line, f));
+	assert_false(process_listen(&f->process, 50));
 	process_stop(&f->process, 50);
 	assert_int_equal(f->process.pid, 0);
 }
@@ -172,7 +173,7 @@ static void text_without_an_end_is_not_listened_to_for_ever(void **state)
 	struct fixture *f = *state;
 
 	start(f, "exec tr '\\0' x </dev/zero");
-	assert_false(process_listen(&f->process, 100, on_line, f));
+	assert_false(process_listen(&f->process, 100));
 	assert_string_equal(f->text, "");
 }
 
@@ -239,7 +240,7 @@ static void *start_sleep(void *ctx)
 
 	start(f, "echo up; exec sleep 1000");
 	while (!*f->text)
-		process_listen(&f->process, 10, on_line, f);
+		process_listen(&f->process, 10);
 	return NULL;
 }
 
@@ -284,7 +285,7 @@ static void what_prepares_it_runs_in_the_new_process(void **state)
 	mode_t ours = umask(022);
 
 	f->options.prepare = change_umask;
-	f->options.ctx = &mask;
+	f->options.wanted = &mask;
 	start(f, "umask");
 	listen_to_end(f);
 	assert_string_equal(f->text, "0123|");
