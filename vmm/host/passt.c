@@ -169,7 +169,8 @@ static void on_line(void *ctx, const char *line)
 	if (strcmp(line, id) == 0) {
 		passt->ready = true;
 		log_debug("passt: ready");
-	} else if (*line && strncmp(line, SYSLOG_FAILS, strlen(SYSLOG_FAILS))) {
+	} else if (*line &&
+		   strncmp(line, SYSLOG_FAILS, strlen(SYSLOG_FAILS)) != 0) {
 		log_guest(LOG_INFO, "passt: %s", line);
 		snprintf(passt->last, sizeof(passt->last), "%s", line);
 	}
