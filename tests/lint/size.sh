@@ -15,10 +15,6 @@ devices/console/serial_16550.c          being divided
 devices/net/virtio_net.c                being divided
 devices/vhost_user/vhost_user_device.c  being divided
 devices/virtio_balloon.c                being divided
-guest-images/init.c                     one program, built from one file
-vmm/host/console.c                      being divided
-vmm/host/passt.c                        being divided
-vmm/host/virtiofsd.c                    being divided
 '
 
 command -v ctags >/dev/null || {
