@@ -63,7 +63,7 @@ $(if $(LINK_MODE_$(LINK)),,$(error LINK=$(LINK): neither static nor dynamic))
 foreign := $(filter-out $(ARCH),$(ARCHS))
 find_files = $(sort $(shell find $(1) -name $(foreign) -prune -o \
 	-name '$(2)' -print))
-ROOMS := base devices boot vmm
+ROOMS := abi base devices boot vmm
 SOURCES := $(call find_files,$(ROOMS),*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libonggi.a

@@ -11,9 +11,9 @@ build_bench_root() {
     local key
     need_compiler
     # One package stands for all, as in debian.sh.
-    key=$(hash_inputs bench-root.sh debian.sh initramfs.sh init.c "init-$arch.h" \
+    key=$(hash_inputs bench-root.sh debian.sh \
         ../bench/netload.c ../bench/load/{hog,kernel,memory,stamp}.c ../bench/load/{load.h,app.sh,mix.sh,shell.sh} -- \
-        "$("${cross}gcc" -dumpfullversion)" "$(package_version libc6)")
+        "$(init_key)" "$("${cross}gcc" -dumpfullversion)" "$(package_version libc6)")
     build_cached bench-root "$key" make_bench_root bench-root.ext4
 }
 

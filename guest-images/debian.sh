@@ -18,7 +18,7 @@ build_debian() {
     # Two packages stand for all: a new point release changes both.
     kernel=$(package_version "linux-image-cloud-$debian_arch")
     systemd=$(package_version systemd)
-    key=$(hash_inputs debian.sh initramfs.sh init.c "init-$arch.h" -- "$kernel" "$systemd")
+    key=$(hash_inputs debian.sh -- "$(init_key)" "$kernel" "$systemd")
     build_cached debian "$key" make_debian debian-root.ext4 debian-vmlinuz debian-initrd |
         grep -E "/($(IFS='|'; echo "$*"))\$"
 }

@@ -5,20 +5,9 @@
 #ifndef INIT_ARM64_H
 #define INIT_ARM64_H
 
-/*
- * Registers of the virtual machine monitor: bytes in a page of their own, write
- * only. They exist under onggi alone (ONGGI=1 in the environment); on other
- * machines something else may live there.
- */
-enum {
-	REGISTERS = 0x09020000,		/* guest physical address */
-	REGISTERS_SIZE = 4096,
-	REGISTER_SLEEP_CONTROL = 0,	/* ACPI 6.5, 4.8.3.7 */
-	REGISTER_BOOT_MARK = 4,		/* any value: user space is up */
-	REGISTER_EXIT_CODE = 5,		/* what onggi shall exit with */
-};
+#include "abi/power.h"
 
-enum { SLEEP_S5 = 0x34 };		/* SLP_EN | SLP_TYP 5: power off */
+enum { REGISTERS_SIZE = 4096 };		/* what is mapped of them: a page */
 
 /* From headers that want a C library: <sys/mman.h>, <sys/stat.h>. */
 enum { MAP_PROT_WRITE = 2, MAP_SHARED_ = 1, CHARACTER_DEVICE = 0020600 };
@@ -78,7 +67,7 @@ static unsigned char *registers(void)
 	if (fd < 0)
 		return NULL;
 	address = system_call6(SYS_mmap, 0, REGISTERS_SIZE, MAP_PROT_WRITE,
-			       MAP_SHARED_, fd, REGISTERS);
+			       MAP_SHARED_, fd, POWER_ADDRESS);
 	system_call(SYS_close, fd, 0, 0, 0, 0);
 	/* An error is one of the last 4095 numbers. */
 	if ((unsigned long)address < -4095UL)
@@ -98,21 +87,6 @@ static void write_register(unsigned offset, unsigned char value)
 		__asm__ volatile("strb %w0, [%1]"
 				 : : "rZ"(value), "r"(base + offset)
 				 : "memory");
-}
-
-static void machine_mark_boot(void)
-{
-	write_register(REGISTER_BOOT_MARK, 1);
-}
-
-static void machine_set_exit_code(unsigned char code)
-{
-	write_register(REGISTER_EXIT_CODE, code);
-}
-
-static void machine_power_off(void)
-{
-	write_register(REGISTER_SLEEP_CONTROL, SLEEP_S5);
 }
 
 /* Whether reboot() can, on any monitor: PSCI always does. */

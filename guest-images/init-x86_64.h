@@ -5,18 +5,7 @@
 #ifndef INIT_X86_64_H
 #define INIT_X86_64_H
 
-/*
- * Registers of the virtual machine monitor: one-byte I/O ports, write only.
- * They exist under onggi alone (ONGGI=1 in the environment); on other machines
- * something else may live there.
- */
-enum {
-	PORT_SLEEP_CONTROL = 0x600,	/* ACPI 6.5, 4.8.3.7 */
-	PORT_BOOT_MARK = 0x604,		/* any value: user space is up */
-	PORT_EXIT_CODE = 0x605,		/* what onggi shall exit with */
-};
-
-enum { SLEEP_S5 = 0x34 };		/* SLP_EN | SLP_TYP 5: power off */
+#include "abi/power.h"
 
 /* The kernel starts us with argc at the stack pointer, argv right after it. */
 __asm__(".globl _start\n"
@@ -51,8 +40,10 @@ static void write_dev_port(unsigned port, unsigned char value)
 	system_call(SYS_close, fd, 0, 0, 0, 0);
 }
 
-static void write_port(unsigned port, unsigned char value)
+static void write_register(unsigned offset, unsigned char value)
 {
+	unsigned port = POWER_PORT + offset;
+
 	/*
 	 * The permission is given back at once: it would be inherited, and
 	 * makes every task switch dearer.
@@ -63,22 +54,6 @@ static void write_port(unsigned port, unsigned char value)
 	}
 	__asm__ volatile("outb %0, %w1" : : "a"(value), "Nd"(port));
 	system_call(SYS_ioperm, port, 1, 0, 0, 0);
-}
-
-static void machine_mark_boot(void)
-{
-	write_port(PORT_BOOT_MARK, 1);
-}
-
-static void machine_set_exit_code(unsigned char code)
-{
-	write_port(PORT_EXIT_CODE, code);
-}
-
-/* Works in kernels without ACPI, too, where reboot() would only halt. */
-static void machine_power_off(void)
-{
-	write_port(PORT_SLEEP_CONTROL, SLEEP_S5);
 }
 
 /*

@@ -21,15 +21,8 @@
 #include <linux/reboot.h>
 #include <linux/sockios.h>
 #include <stddef.h>
-#include <sys/syscall.h>
 
-#if defined(__x86_64__)
-#include "init-x86_64.h"
-#elif defined(__aarch64__)
-#include "init-arm64.h"
-#else
-#error "init: not written for this architecture yet"
-#endif
+#include "init-libc.h"
 
 enum { ENOENT = 2, EACCES = 13 };
 enum {
@@ -39,66 +32,6 @@ enum {
 enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1 };
 enum { WNOHANG = 1 };
 enum { AF_INET_ = 2, SOCK_DGRAM_ = 2 };
-
-#define call1(n, a) system_call(n, (long)(a), 0, 0, 0, 0)
-#define call2(n, a, b) system_call(n, (long)(a), (long)(b), 0, 0, 0)
-#define call3(n, a, b, c) \
-	system_call(n, (long)(a), (long)(b), (long)(c), 0, 0)
-#define call5(n, a, b, c, d, e) \
-	system_call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
-
-/* -- What the compiler and we want of a C library ------------------------- */
-
-void *memset(void *to, int byte, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		((volatile char *)to)[i] = (char)byte;
-	return to;
-}
-
-static size_t length_of(const char *text)
-{
-	size_t length = 0;
-
-	while (text[length])
-		length++;
-	return length;
-}
-
-static int equal(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return *a == *b;
-}
-
-/* The rest of text after prefix, or NULL. */
-static const char *after(const char *text, const char *prefix)
-{
-	while (*prefix)
-		if (*text++ != *prefix++)
-			return NULL;
-	return text;
-}
-
-static const char *get_environment(char **environment, const char *name)
-{
-	for (; *environment; environment++) {
-		const char *value = after(*environment, name);
-
-		if (value && *value == '=')
-			return value + 1;
-	}
-	return NULL;
-}
-
-static void complain(const char *name, const char *reason)
-{
-	const char *parts[] = { "init: ", name, ": ", reason, "\n" };
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		call3(SYS_write, 2, parts[i], length_of(parts[i]));
-}
 
 /* -- Surroundings --------------------------------------------------------- */
 
@@ -157,39 +90,6 @@ static void set_hostname(void)
 }
 
 /* -- The command ---------------------------------------------------------- */
-
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Decodes in place, which always fits; -1 if it is not base64. */
-static int decode_base64(char *text)
-{
-	unsigned bits = 0, count = 0;
-	char *out = text;
-
-	for (; *text && *text != '='; text++) {
-		int value = base64_value(*text);
-
-		if (value < 0)
-			return -1;
-		bits = bits << 6 | (unsigned)value;
-		count += 6;
-		if (count >= 8) {
-			count -= 8;
-			*out++ = (char)(bits >> count);
-		}
-	}
-	*out = '\0';
-	return 0;
-}
 
 /* execve() along PATH. Returns the reason of the failure, as errno. */
 static long execute(const char *name, char **arguments, char **environment)
@@ -417,15 +317,15 @@ __attribute__((noreturn, used)) void start(long *stack)
 
 	if (count > 1 && equal(arguments[1], "--quick-exit")) {
 		if (under_onggi) {
-			machine_mark_boot();
-			machine_power_off();
+			write_register(POWER_BOOT_MARK, 1);
+			write_register(POWER_SLEEP_CONTROL, POWER_OFF_VALUE);
 		}
 		reboot(LINUX_REBOOT_CMD_RESTART);
 	}
 
 	mount_all();
 	if (under_onggi)
-		machine_mark_boot();
+		write_register(POWER_BOOT_MARK, 1);
 	loopback_up();
 	set_hostname();
 	restart = run_command(count > 0 ? arguments + 1 : arguments, environment,
@@ -433,8 +333,9 @@ __attribute__((noreturn, used)) void start(long *stack)
 	settle_disks();
 	drain_console();
 	if (under_onggi && !restart) {
-		machine_set_exit_code(code);
-		machine_power_off();
+		/* without ACPI, too, where reboot() would only halt */
+		write_register(POWER_EXIT_CODE, code);
+		write_register(POWER_SLEEP_CONTROL, POWER_OFF_VALUE);
 	}
 	reboot(!restart && machine_can_power_off() ? LINUX_REBOOT_CMD_POWER_OFF :
 	       LINUX_REBOOT_CMD_RESTART);

@@ -2,6 +2,11 @@
 # A small initramfs: onggi's init and busybox. busybox finds its own tools
 # without links, so that there is hardly anything to unpack at boot.
 
+# A hash over what init is made of.
+init_key() {
+    hash_inputs initramfs.sh init.c init-libc.h "init-$arch.h" ../abi/power.h --
+}
+
 build_initramfs() {
     local key busybox
     need_compiler
@@ -10,7 +15,7 @@ build_initramfs() {
     else
         busybox=$(sha256sum <"$(busybox_path)")
     fi
-    key=$(hash_inputs initramfs.sh init.c "init-$arch.h" -- \
+    key=$(hash_inputs initramfs.sh -- "$(init_key)" \
         "$("${cross}gcc" -dumpfullversion)" "$busybox")
     build_cached initramfs "$key" make_initramfs initramfs.cpio onggi-init
 }
@@ -52,5 +57,5 @@ compile_init() { # OUTPUT
     "${cross}gcc" -std=gnu11 -Wall -Wextra -Werror -Os -static -nostdlib -ffreestanding \
         -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -no-pie \
         -Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,norelro -s \
-        -o "$1" "$here/init.c"
+        -iquote "$here/.." -o "$1" "$here/init.c"
 }

@@ -12,11 +12,12 @@ size_t sync_engine_short;
 unsigned sync_engine_flushes;
 int sync_engine_fallocate_error;
 unsigned sync_engine_fallocates;
+int sync_engine_set_file_error;
 
 struct sync_engine {
 	struct block_engine engine;
-	struct block_engine_config config;
-	struct block_request *head, **tail;
+	struct block_engine_options options;
+	struct block_list todo;
 };
 
 static struct sync_engine *from_engine(struct block_engine *engine)
@@ -26,11 +27,7 @@ static struct sync_engine *from_engine(struct block_engine *engine)
 
 static void sync_queue(struct block_engine *engine, struct block_request *req)
 {
-	struct sync_engine *sync = from_engine(engine);
-
-	req->next = NULL;
-	*sync->tail = req;
-	sync->tail = &req->next;
+	block_list_append(&from_engine(engine)->todo, req);
 }
 
 static void sync_submit(struct block_engine *engine)
@@ -38,7 +35,7 @@ static void sync_submit(struct block_engine *engine)
 	struct sync_engine *sync = from_engine(engine);
 	uint64_t one = 1;
 
-	if (write(sync->config.event_fd, &one, sizeof(one)) < 0)
+	if (write(sync->options.event_fd, &one, sizeof(one)) < 0)
 		abort();
 }
 
@@ -78,18 +75,24 @@ static ssize_t transfer(int fd, struct block_request *req)
 static struct block_request *sync_reap(struct block_engine *engine, bool wait)
 {
 	struct sync_engine *sync = from_engine(engine);
-	struct block_request *req = sync->head;
+	struct block_request *req;
 	ssize_t outcome;
 
-	if (!req || (sync_engine_hold && !wait))
+	if (sync_engine_hold && !wait)
 		return NULL;
-	sync->head = req->next;
-	if (!sync->head)
-		sync->tail = &sync->head;
+	req = block_list_take(&sync->todo);
 	do {
-		outcome = transfer(sync->config.fd, req);
+		outcome = transfer(sync->options.fd, req);
 	} while (!block_request_step(req, outcome, engine->draining));
 	return req;
+}
+
+static int sync_set_file(struct block_engine *engine, int fd)
+{
+	if (sync_engine_set_file_error)
+		return -sync_engine_set_file_error;
+	from_engine(engine)->options.fd = fd;
+	return 0;
 }
 
 static void sync_destroy(struct block_engine *engine)
@@ -101,11 +104,13 @@ static const struct block_engine_ops ops = {
 	.queue = sync_queue,
 	.submit = sync_submit,
 	.reap = sync_reap,
+	.set_file = sync_set_file,
 	.destroy = sync_destroy,
 };
 
 struct block_engine *
-sync_engine_create(const struct block_engine_config *config, struct error *err)
+sync_engine_create(const struct block_engine_options *options,
+		   struct error *err)
 {
 	struct sync_engine *sync = calloc(1, sizeof(*sync));
 
@@ -113,7 +118,7 @@ sync_engine_create(const struct block_engine_config *config, struct error *err)
 	if (!sync)
 		abort();
 	sync->engine.ops = &ops;
-	sync->config = *config;
-	sync->tail = &sync->head;
+	sync->options = *options;
+	block_list_init(&sync->todo);
 	return &sync->engine;
 }

@@ -17,5 +17,8 @@ extern unsigned sync_engine_flushes;
 extern int sync_engine_fallocate_error;
 extern unsigned sync_engine_fallocates;
 
+/* While set, another file is refused with this errno. */
+extern int sync_engine_set_file_error;
+
 /* While set, transfers move at most this many bytes at once. */
 extern size_t sync_engine_short;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "abi/power.h"
 #include "boot/x86_64/acpi_abi.h"
 #include "boot/x86_64/acpi_dsdt.h"
 #include "boot/x86_64/aml.h"
@@ -72,11 +73,6 @@ static int config_check(const struct acpi_config *config, struct error *err)
 		return error_set(err, ERROR_USAGE, 0,
 				 "ACPI: %u virtio devices; at most %u",
 				 config->virtio_count, ACPI_VIRTIO_MAX);
-	if (config->power_port == 0 ||
-	    config->power_port > UINT16_MAX - ACPI_POWER_REGISTERS)
-		return error_set(err, ERROR_USAGE, 0,
-				 "ACPI: no power registers at I/O port %#x",
-				 config->power_port);
 	for (unsigned i = 0; i < config->virtio_count; i++) {
 		const struct acpi_virtio *v = &config->virtio[i];
 
@@ -90,19 +86,17 @@ static int config_check(const struct acpi_config *config, struct error *err)
 	return 0;
 }
 
-static struct acpi_address power_register(const struct acpi_config *config,
-					  enum acpi_power_register offset)
+static struct acpi_address power_register(unsigned offset)
 {
 	return (struct acpi_address){
 		.space = ACPI_SPACE_IO,
 		.bit_width = 8,
 		.access_size = ACPI_ACCESS_BYTE,
-		.address = le64((uint64_t)config->power_port + offset),
+		.address = le64(POWER_PORT + offset),
 	};
 }
 
-static void fadt_fill(struct acpi_fadt *fadt, const struct acpi_config *config,
-		      uint64_t dsdt)
+static void fadt_fill(struct acpi_fadt *fadt, uint64_t dsdt)
 {
 	*fadt = (struct acpi_fadt){
 		.iapc_boot_arch = le16(ACPI_BOOT_VGA_NOT_PRESENT |
@@ -111,13 +105,12 @@ static void fadt_fill(struct acpi_fadt *fadt, const struct acpi_config *config,
 			      ACPI_FADT_PWR_BUTTON | ACPI_FADT_SLP_BUTTON |
 			      ACPI_FADT_RESET_REG_SUP | ACPI_FADT_HEADLESS |
 			      ACPI_FADT_HW_REDUCED_ACPI),
-		.reset_register = power_register(config, ACPI_POWER_RESET),
-		.reset_value = ACPI_RESET_VALUE,
+		.reset_register = power_register(POWER_RESET),
+		.reset_value = POWER_RESET_VALUE,
 		.minor_revision = 5,
 		.x_dsdt = le64(dsdt),
-		.sleep_control =
-			power_register(config, ACPI_POWER_SLEEP_CONTROL),
-		.sleep_status = power_register(config, ACPI_POWER_SLEEP_STATUS),
+		.sleep_control = power_register(POWER_SLEEP_CONTROL),
+		.sleep_status = power_register(POWER_SLEEP_STATUS),
 	};
 	memcpy(fadt->hypervisor_id, OEM_TABLE_ID, sizeof(fadt->hypervisor_id));
 	table_start(&fadt->header, "FACP", 6);
@@ -205,7 +198,7 @@ int acpi_build(const struct guest_mem *mem, const struct acpi_config *config,
 	madt_gpa = madt_build(&area, config);
 	if (dsdt_build(&area, config, &dsdt_gpa, err) < 0)
 		return -1;
-	fadt_fill(fadt, config, dsdt_gpa);
+	fadt_fill(fadt, dsdt_gpa);
 
 	table_start(&xsdt->header, "XSDT", 1);
 	xsdt->fadt = le64(fadt_gpa);

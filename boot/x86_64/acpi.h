@@ -19,29 +19,8 @@
 #define ACPI_CPUS_MAX 64
 #define ACPI_VIRTIO_MAX 32
 
-/* Offsets from acpi_config.power_port of four one-byte I/O ports:
- *
- * SLEEP_CONTROL (4.8.3.7): the guest writes ACPI_POWER_OFF to switch off.
- * SLEEP_STATUS: the guest writes bit 7 to clear the wake status; reads 0.
- * RESET (4.8.3.6): the guest writes ACPI_RESET_VALUE to reset.
- * EVENT: what the event interrupt was for; reading clears it. Bit 0: the
- * power button was pressed. */
-enum acpi_power_register {
-	ACPI_POWER_SLEEP_CONTROL = 0,
-	ACPI_POWER_SLEEP_STATUS = 1,
-	ACPI_POWER_RESET = 2,
-	ACPI_POWER_EVENT = 3,
-	ACPI_POWER_REGISTERS = 4,
-};
-
-#define ACPI_POWER_PORT 0x600 /* where nothing else is: the default */
-#define ACPI_COM1_PORT 0x3f8  /* where a PC has its first serial port */
+#define ACPI_COM1_PORT 0x3f8 /* where a PC has its first serial port */
 #define ACPI_COM1_PORTS 8
-#define ACPI_POWER_OFF_TYPE 5 /* SLP_TYP of S5, in \_S5 */
-/* what a guest writes for S5: SLP_TYP in bits 2-4, SLP_EN is bit 5 */
-#define ACPI_POWER_OFF (ACPI_POWER_OFF_TYPE << 2 | 1 << 5)
-#define ACPI_RESET_VALUE 1
-#define ACPI_EVENT_POWER_BUTTON 0x01
 
 struct acpi_virtio {
 	uint64_t gpa;  /* of its registers, below 4 GiB */
@@ -55,7 +34,6 @@ struct acpi_config {
 	struct acpi_virtio virtio[ACPI_VIRTIO_MAX];
 	bool serial; /* a 16550 at ACPI_COM1_PORT */
 	uint32_t serial_gsi;
-	uint16_t power_port;
 	uint32_t event_gsi; /* of the generic event device */
 };
 

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "abi/power.h"
+
 /* "V003": names of four characters, from a letter and a number. */
 static void device_open(struct aml *aml, char letter, unsigned number)
 {
@@ -71,12 +73,11 @@ static void dsdt_power_button(struct aml *aml, const struct acpi_config *config)
 	aml_resources(aml);
 	aml_interrupt(aml, config->event_gsi);
 	aml_end(aml);
-	aml_io_region(aml, "EVTR",
-		      (uint16_t)(config->power_port + ACPI_POWER_EVENT), 1);
+	aml_io_region(aml, "EVTR", POWER_PORT + POWER_EVENTS, 1);
 	aml_byte_field(aml, "EVTR", "EVTS");
 	aml_method(aml, "_EVT", 1);
 	aml_if(aml);
-	aml_and(aml, "EVTS", ACPI_EVENT_POWER_BUTTON);
+	aml_and(aml, "EVTS", POWER_EVENT_BUTTON);
 	aml_notify(aml, "\\_SB.PWRB", 0x80); /* pressed */
 	aml_end(aml);
 	aml_end(aml);
@@ -88,7 +89,7 @@ static void dsdt_power_off(struct aml *aml)
 {
 	aml_name(aml, "\\_S5");
 	aml_package(aml, 4);
-	aml_integer(aml, ACPI_POWER_OFF_TYPE);
+	aml_integer(aml, POWER_SLP_TYP_OFF);
 	aml_integer(aml, 0);
 	aml_integer(aml, 0);
 	aml_integer(aml, 0);

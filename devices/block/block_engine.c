@@ -7,29 +7,89 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/iov.h"
 #include "base/log.h"
-#include "devices/block/block_threads.h"
+#include "base/wake.h"
+#include "devices/block/block_thread.h"
 #include "devices/block/block_uring.h"
 
-/* Bytes of a bounce buffer, and so of one transfer through it. Small, as a
- * guest decides how many requests need one. */
+/* Bytes of a bounce buffer, and so of one transfer through it. Small, because
+ * the guest decides how many requests need one. */
 #define BOUNCE_SIZE 16384
 
-/* Never written to, so that all of it is the kernel's one page of zeroes.
+/* Nobody writes to it, so all of its pages are the kernel's one page of zeroes.
  * Aligned for O_DIRECT. */
 static uint8_t zeroes[BLOCK_TRANSFER_MAX] __attribute__((aligned(4096)));
 
 struct block_engine *
-block_engine_create(const struct block_engine_config *config, struct error *err)
+block_engine_create(const struct block_engine_options *options,
+		    struct error *err)
 {
 	struct error why;
-	struct block_engine *engine = block_uring_create(config, &why);
+	struct block_engine *engine = block_uring_create(options, &why);
 
 	if (engine)
 		return engine;
 	log_info("%s; disk I/O uses a thread", why.text);
-	return block_threads_create(config, err);
+	return block_thread_create(options, err);
+}
+
+struct block_engine *block_engine_open(block_engine_create_fn *create,
+				       struct block_engine_options options,
+				       struct event_loop *loop,
+				       struct event_source *completions,
+				       struct error *err)
+{
+	int ret;
+
+	options.event_fd = completions->fd = wake_open();
+	ret = completions->fd < 0 ? -errno
+				  : event_loop_add(loop, completions, EPOLLIN);
+	if (ret) {
+		error_set(err, ERROR_IO, -ret, "disk I/O");
+		return NULL;
+	}
+	return (create ? create : block_engine_create)(&options, err);
+}
+
+void block_engine_close(struct block_engine *engine, struct event_loop *loop,
+			struct event_source *completions)
+{
+	if (engine)
+		engine->ops->destroy(engine);
+	event_loop_remove(loop, completions);
+	cleanup_close(&completions->fd);
+}
+
+void block_engine_queue(struct block_engine *engine, struct block_request *req)
+{
+	engine->inflight++;
+	engine->queued = true;
+	engine->ops->queue(engine, req);
+}
+
+void block_engine_submit(struct block_engine *engine)
+{
+	if (engine->queued)
+		engine->ops->submit(engine);
+	engine->queued = false;
+}
+
+struct block_request *block_engine_reap(struct block_engine *engine, bool wait)
+{
+	struct block_request *req = NULL;
+
+	if (engine->inflight)
+		req = engine->ops->reap(engine, wait);
+	if (req)
+		engine->inflight--;
+	return req;
+}
+
+int block_engine_set_file(struct block_engine *engine, int fd)
+{
+	return engine->inflight ? -EBUSY : engine->ops->set_file(engine, fd);
 }
 
 static void advance(struct block_request *req, size_t bytes)
@@ -59,8 +119,9 @@ static bool cut(struct block_request *req)
 	return finish(req, -ECANCELED);
 }
 
-/* Whole iovecs where they fit, so that nothing has to be copied; a cut is a
- * multiple of every alignment that O_DIRECT may ask for. */
+/* Takes whole iovecs while they fit, so that the list need not be copied, and
+ * else the front of the first. Its length is a multiple of every alignment that
+ * O_DIRECT may ask for. */
 static struct iovec *bounded_iov(struct block_request *req, unsigned *count)
 {
 	size_t bytes = 0;
@@ -155,7 +216,7 @@ bool block_try_now(int fd, struct block_request *req, bool in_memory,
 			     : pwritev2(fd, iov, count, offset, flags);
 	if (done > 0)
 		return block_request_step(req, done, false);
-	/* What is not plain success is the engine's to find out. */
+	/* The engine meets any other error again, and reports it. */
 	*unsupported = done < 0 && (errno == EOPNOTSUPP || errno == EINVAL);
 	return false;
 }

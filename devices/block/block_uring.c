@@ -12,20 +12,24 @@
 #include "base/log.h"
 #include "base/wake.h"
 
-#define SQ_ENTRIES 32 /* one batch; completions have room for config.max */
+#define SQ_ENTRIES 32 /* one batch; completions have room for options.max */
 
-/* Once this much is on its way no more is started before the owner comes
- * back, as whatever is in the page cache is copied within the system call. */
+/* The system call copies whatever is in the page cache. Once it was given this
+ * many bytes, no more is started before the owner comes back. */
 #define TURN_BYTES (4u << 20)
+
+/* The ring's table of files: one for requests, and a place where another one is
+ * registered before it takes over. So a ring always has a file. */
+#define FILES 2
 
 struct block_uring {
 	struct block_engine engine;
 	struct io_uring ring;
-	unsigned inflight; /* queued or under way */
+	int file; /* index of the requests' file */
 	size_t turn_bytes;
 	int event_fd;
 	/* queued requests that found the submission queue or the turn full */
-	struct block_request *waiting, **waiting_tail;
+	struct block_list waiting;
 };
 
 static struct block_uring *from_engine(struct block_engine *engine)
@@ -49,19 +53,19 @@ static bool prepare(struct block_uring *uring, struct block_request *req)
 		iov = block_request_next(req, &count);
 	switch (req->op) {
 	case BLOCK_READ:
-		io_uring_prep_readv(sqe, 0, iov, count, req->offset);
+		io_uring_prep_readv(sqe, uring->file, iov, count, req->offset);
 		break;
 	case BLOCK_WRITE:
 	case BLOCK_WRITE_ZEROES:
-		io_uring_prep_writev(sqe, 0, iov, count, req->offset);
+		io_uring_prep_writev(sqe, uring->file, iov, count, req->offset);
 		break;
 	case BLOCK_FLUSH:
-		io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, uring->file, IORING_FSYNC_DATASYNC);
 		break;
 	case BLOCK_PUNCH:
 	case BLOCK_ZERO:
-		io_uring_prep_fallocate(sqe, 0, mode, (off_t)req->offset,
-					(off_t)req->left);
+		io_uring_prep_fallocate(sqe, uring->file, mode,
+					(off_t)req->offset, (off_t)req->left);
 		break;
 	}
 	uring->turn_bytes += iov_length(iov, count);
@@ -70,8 +74,8 @@ static bool prepare(struct block_uring *uring, struct block_request *req)
 	return true;
 }
 
-/* Hands the submission queue to the kernel. False when it cannot take it
- * now. */
+/* Hands the submission queue to the kernel. False when the kernel cannot take
+ * it now. */
 static bool push_queue(struct block_uring *uring)
 {
 	while (io_uring_sq_ready(&uring->ring)) {
@@ -90,36 +94,29 @@ static void uring_submit(struct block_engine *engine)
 {
 	struct block_uring *uring = from_engine(engine);
 
-	while (push_queue(uring) && uring->waiting &&
+	while (push_queue(uring) && uring->waiting.head &&
 	       uring->turn_bytes < TURN_BYTES) {
-		while (uring->waiting && prepare(uring, uring->waiting))
-			uring->waiting = uring->waiting->next;
-		if (!uring->waiting)
-			uring->waiting_tail = &uring->waiting;
+		while (uring->waiting.head &&
+		       prepare(uring, uring->waiting.head))
+			block_list_take(&uring->waiting);
 	}
 	if (!io_uring_sq_ready(&uring->ring))
 		uring->turn_bytes = 0;
 	/* The turn is over, or the kernel is out of memory for now (EAGAIN,
 	 * EBUSY): have the owner come back, as if something had finished. */
-	if (io_uring_sq_ready(&uring->ring) || uring->waiting)
+	if (io_uring_sq_ready(&uring->ring) || uring->waiting.head)
 		wake(uring->event_fd);
 }
 
 static void requeue(struct block_uring *uring, struct block_request *req)
 {
-	if (!uring->waiting && prepare(uring, req))
-		return;
-	req->next = NULL;
-	*uring->waiting_tail = req;
-	uring->waiting_tail = &req->next;
+	if (uring->waiting.head || !prepare(uring, req))
+		block_list_append(&uring->waiting, req);
 }
 
 static void uring_queue(struct block_engine *engine, struct block_request *req)
 {
-	struct block_uring *uring = from_engine(engine);
-
-	uring->inflight++;
-	requeue(uring, req);
+	requeue(from_engine(engine), req);
 }
 
 /* Takes one completion off the ring; NULL when there is none. */
@@ -145,22 +142,38 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 
 	for (;;) {
 		while ((req = next_completion(uring, &outcome))) {
-			if (block_request_step(req, outcome,
-					       engine->draining)) {
-				uring->inflight--;
+			if (block_request_step(req, outcome, engine->draining))
 				return req;
-			}
 			requeue(uring, req);
 		}
-		if (io_uring_sq_ready(&uring->ring) || uring->waiting)
+		if (io_uring_sq_ready(&uring->ring) || uring->waiting.head)
 			uring_submit(engine);
-		if (!wait || !uring->inflight)
+		if (!wait)
 			return NULL;
-		/* Does not wait before the kernel has taken the whole queue:
-		 * if it has none of it, nothing would end the wait. EINTR and
-		 * spurious wake-ups: look again. */
+		/* This waits only once the kernel has taken the whole queue:
+		 * if it has taken nothing, nothing would end the wait. After
+		 * EINTR or a spurious wake-up, the loop looks again. */
 		io_uring_submit_and_wait(&uring->ring, 1);
 	}
+}
+
+/* The new file gets the other place in the table, because an update that fails
+ * may have emptied its place already. If the kernel cannot drop the old file
+ * now, it does so at the next exchange or with the ring. */
+static int uring_set_file(struct block_engine *engine, int fd)
+{
+	struct block_uring *uring = from_engine(engine);
+	int next = (uring->file + 1) % FILES;
+	const int none = -1;
+	int ret = io_uring_register_files_update(&uring->ring, (unsigned)next,
+						 &fd, 1);
+
+	if (ret < 0)
+		return ret;
+	io_uring_register_files_update(&uring->ring, (unsigned)uring->file,
+				       &none, 1);
+	uring->file = next;
+	return 0;
 }
 
 static void uring_destroy(struct block_engine *engine)
@@ -175,6 +188,7 @@ static const struct block_engine_ops uring_ops = {
 	.queue = uring_queue,
 	.submit = uring_submit,
 	.reap = uring_reap,
+	.set_file = uring_set_file,
 	.destroy = uring_destroy,
 };
 
@@ -188,11 +202,12 @@ static int ring_register(struct io_uring *ring, unsigned opcode, void *arg,
 	return ret < 0 ? -errno : 0;
 }
 
-/* All registration comes before the restrictions, which allow none; the ring
- * takes no request before it is enabled. */
+/* All other registration comes before the restrictions, which allow none but of
+ * files. The ring takes no request before it is enabled. */
 static int restrict_ring(struct io_uring *ring,
-			 const struct block_engine_config *config)
+			 const struct block_engine_options *options)
 {
+	const int files[FILES] = { options->fd, -1 };
 	struct io_uring_restriction allowed[] = {
 		{ .opcode = IORING_RESTRICTION_SQE_OP,
 		  .sqe_op = IORING_OP_READV },
@@ -204,11 +219,13 @@ static int restrict_ring(struct io_uring *ring,
 		  .sqe_op = IORING_OP_FALLOCATE },
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED,
 		  .sqe_flags = IOSQE_FIXED_FILE },
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		  .register_op = IORING_REGISTER_FILES_UPDATE },
 	};
-	int ret = io_uring_register_files(ring, &config->fd, 1);
+	int ret = io_uring_register_files(ring, files, FILES);
 
 	if (ret == 0)
-		ret = io_uring_register_eventfd(ring, config->event_fd);
+		ret = io_uring_register_eventfd(ring, options->event_fd);
 	if (ret == 0)
 		ret = ring_register(ring, IORING_REGISTER_RESTRICTIONS, allowed,
 				    ARRAY_SIZE(allowed));
@@ -219,12 +236,13 @@ static int restrict_ring(struct io_uring *ring,
 }
 
 struct block_engine *
-block_uring_create(const struct block_engine_config *config, struct error *err)
+block_uring_create(const struct block_engine_options *options,
+		   struct error *err)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
-		.cq_entries = config->max < SQ_ENTRIES ? SQ_ENTRIES
-						       : config->max,
+		.cq_entries = options->max < SQ_ENTRIES ? SQ_ENTRIES
+							: options->max,
 	};
 	struct block_uring *uring = calloc(1, sizeof(*uring));
 	int ret;
@@ -239,14 +257,14 @@ block_uring_create(const struct block_engine_config *config, struct error *err)
 		free(uring);
 		return NULL;
 	}
-	ret = restrict_ring(&uring->ring, config);
+	ret = restrict_ring(&uring->ring, options);
 	if (ret) {
 		error_set(err, ERROR_IO, -ret, "io_uring: restrictions");
 		uring_destroy(&uring->engine);
 		return NULL;
 	}
 	uring->engine.ops = &uring_ops;
-	uring->event_fd = config->event_fd;
-	uring->waiting_tail = &uring->waiting;
+	uring->event_fd = options->event_fd;
+	block_list_init(&uring->waiting);
 	return &uring->engine;
 }

@@ -1,8 +1,9 @@
 /* Block engine on io_uring; the only user of liburing.
  *
- * The ring can do readv, writev, fsync and fallocate on the one registered
- * file and nothing else (IORING_REGISTER_RESTRICTIONS), whoever gets hold of
- * it. No kernel thread polls it.
+ * The ring is restricted (IORING_REGISTER_RESTRICTIONS): it can do readv,
+ * writev, fsync and fallocate on its registered file, and take another file in
+ * that one's place. It can do nothing else, whoever gets hold of it. No kernel
+ * thread polls it.
  */
 #pragma once
 

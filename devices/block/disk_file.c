@@ -18,21 +18,24 @@
 /* What O_DIRECT is safe with on anything when the kernel does not tell. */
 #define DIRECT_ALIGN_UNKNOWN 4096
 
-/* A killed process holds its lock until its io_uring is torn down, which the
- * kernel does a moment after the process is gone. */
+/* The io_uring of a killed process holds the lock until the kernel has torn the
+ * ring down, a moment after the end of the process. */
 #define LOCK_TRIES 20
 #define LOCK_PAUSE_US 25000
 
-static int lock_disk(int fd, const struct disk_options *config,
+static int set_lock(int fd, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+
+	return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static int lock_disk(int fd, const struct disk_options *options,
 		     struct error *err)
 {
-	struct flock lock = {
-		.l_type = config->readonly ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
 
 	for (int i = 0; i < LOCK_TRIES; i++) {
-		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		if (set_lock(fd, options->readonly ? F_RDLCK : F_WRLCK) == 0)
 			return 0;
 		if (errno != EAGAIN && errno != EACCES)
 			break;
@@ -41,8 +44,8 @@ static int lock_disk(int fd, const struct disk_options *config,
 	if (errno == EAGAIN || errno == EACCES)
 		return error_set(err, ERROR_IO, 0,
 				 "disk %s: locked by another process",
-				 config->path);
-	return error_set(err, ERROR_IO, errno, "disk %s: lock", config->path);
+				 options->path);
+	return error_set(err, ERROR_IO, errno, "disk %s: lock", options->path);
 }
 
 static int exact_size(int fd, const char *path, uint64_t *size,
@@ -85,23 +88,30 @@ int disk_measure(int fd, const char *path, uint32_t block_size, uint64_t *size,
 	return 0;
 }
 
-/* O_NONBLOCK was for open(); in io_uring it means not to wait for the disk. */
-static int make_blocking(int fd, const char *path, struct error *err)
+/* Checks that the descriptor is open as the options say. Clears O_NONBLOCK,
+ * which was for open(): for io_uring it means not to wait for the disk. */
+static int set_flags(int fd, const struct disk_options *options,
+		     struct error *err)
 {
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
-		return error_set(err, ERROR_IO, errno, "disk %s: flags", path);
+		return error_set(err, ERROR_IO, errno, "disk %s: flags",
+				 options->path);
+	if (!options->readonly && (flags & O_ACCMODE) != O_RDWR)
+		return error_set(err, ERROR_IO, 0,
+				 "disk %s: not open for writing",
+				 options->path);
+	if (options->direct != !!(flags & O_DIRECT))
+		return error_set(err, ERROR_IO, 0, "disk %s: open %s O_DIRECT",
+				 options->path,
+				 options->direct ? "without" : "with");
 	return 0;
 }
 
-static bool power_of_two(uint32_t value)
-{
-	return value && !(value & (value - 1));
-}
-
-/* Asks for the alignment of O_DIRECT (statx since Linux 6.1). glibc's struct
- * may be older than the kernel's, hence the bare system call. */
+/* Asks the kernel for the alignment that O_DIRECT needs (statx() tells since
+ * Linux 6.1). A bare system call, as glibc's struct may be older than the
+ * kernel's. */
 static void direct_alignment(struct disk *disk)
 {
 	struct statx st = { 0 };
@@ -112,8 +122,8 @@ static void direct_alignment(struct disk *disk)
 		    &st) ||
 	    !(st.stx_mask & STATX_DIOALIGN))
 		return;
-	if (power_of_two(st.stx_dio_offset_align) &&
-	    power_of_two(st.stx_dio_mem_align)) {
+	if (is_power_of_two(st.stx_dio_offset_align) &&
+	    is_power_of_two(st.stx_dio_mem_align)) {
 		disk->block_size = st.stx_dio_offset_align;
 		disk->mem_align = st.stx_dio_mem_align;
 	}
@@ -129,49 +139,64 @@ static bool is_in_memory(int fd)
 	       (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
 }
 
-static int open_file(const struct disk_options *config, struct error *err)
+static int open_file(const struct disk_options *options, struct error *err)
 {
-	/* O_NONBLOCK: a FIFO must fail below rather than hang here */
+	/* with O_NONBLOCK, a FIFO is refused later rather than waited for */
 	int flags = O_CLOEXEC | O_NONBLOCK |
-		    (config->readonly ? O_RDONLY : O_RDWR) |
-		    (config->direct ? O_DIRECT : 0);
-	int fd = open(config->path, flags);
+		    (options->readonly ? O_RDONLY : O_RDWR) |
+		    (options->direct ? O_DIRECT : 0);
+	int fd = open(options->path, flags);
 
 	if (fd >= 0)
 		return fd;
 	if (errno == EISDIR)
 		return error_set(err, ERROR_IO, 0, "disk %s: is a directory",
-				 config->path);
-	if (errno == EINVAL && config->direct)
+				 options->path);
+	if (errno == EINVAL && options->direct)
 		return error_set(err, ERROR_IO, 0,
 				 "disk %s: the file system has no O_DIRECT",
-				 config->path);
-	return error_set(err, ERROR_IO, errno, "disk %s", config->path);
+				 options->path);
+	return error_set(err, ERROR_IO, errno, "disk %s", options->path);
 }
 
-int disk_open(const struct disk_options *config, struct disk *out,
+int disk_take(int fd, const struct disk_options *options, struct disk *out,
 	      struct error *err)
 {
-	autoclose int fd = open_file(config, err);
 	struct disk disk = {
 		.fd = fd,
-		.readonly = config->readonly,
-		.direct = config->direct,
+		.readonly = options->readonly,
+		.direct = options->direct,
 		.block_size = SECTOR,
 		.mem_align = 1,
 	};
 
-	if (fd < 0)
-		return -1;
 	if (disk.direct)
 		direct_alignment(&disk);
-	/* the size first, which is the one to say what is no disk at all */
-	if (disk_measure(fd, config->path, disk.block_size, &disk.size, err) ||
-	    make_blocking(fd, config->path, err) || lock_disk(fd, config, err))
+	/* the size first: its message is the one for what is no disk at all */
+	if (disk_measure(fd, options->path, disk.block_size, &disk.size, err) ||
+	    set_flags(fd, options, err) || lock_disk(fd, options, err))
 		return -1;
 	disk.in_memory = is_in_memory(fd);
 	disk_topology_read(fd, disk.block_size, &disk.topology);
 	*out = disk;
+	return 0;
+}
+
+int disk_open(const struct disk_options *options, struct disk *out,
+	      struct error *err)
+{
+	autoclose int fd = open_file(options, err);
+
+	if (fd < 0 || disk_take(fd, options, out, err))
+		return -1;
 	take_fd(&fd);
 	return 0;
+}
+
+void disk_close(int fd)
+{
+	if (fd < 0)
+		return;
+	set_lock(fd, F_UNLCK);
+	close(fd);
 }

@@ -1,8 +1,9 @@
 /* Opens a disk image or block device and locks it.
  *
  * The lock is an open file description lock (fcntl F_OFD_SETLK): a writer
- * excludes everyone, readers exclude writers, and it goes away with the last
- * copy of the descriptor. Set-up code, any thread.
+ * excludes everyone, and readers exclude writers. disk_close() releases it; so
+ * does the end of the last copy of the descriptor, which may be an io_uring's
+ * and then ends a moment after its process. Set-up code, any thread.
  */
 #pragma once
 
@@ -19,23 +20,36 @@ struct disk_options {
 };
 
 struct disk {
-	int fd; /* the caller's to close */
+	int fd; /* the caller's, for disk_close() */
 	bool readonly;
 	bool direct;
-	bool in_memory; /* the file system is: there is no disk to wait for,
-			 * and no RWF_NOWAIT */
-	uint64_t size;	/* bytes, a multiple of block_size */
-	uint32_t block_size; /* what offsets and lengths must be multiples of:
+	bool in_memory;	     /* on a file system in memory: no I/O waits for a
+			      * device, and there is no RWF_NOWAIT */
+	uint64_t size;	     /* bytes, a multiple of block_size */
+	uint32_t block_size; /* bytes: offsets and lengths are multiples of it.
 			      * 512, or more where O_DIRECT asks for it */
-	uint32_t mem_align;  /* of buffers; 1 without O_DIRECT */
+	uint32_t mem_align;  /* bytes: alignment of buffers. 1 without
+			      * O_DIRECT */
 	struct disk_topology topology;
 };
 
-/* The bytes of an open disk; -1 with err set ("disk PATH: ..."). A size that
- * is not a multiple of the block size is rounded down, with a warning. */
+/* Finds out the size of an open disk, in bytes. A size that is not a multiple of
+ * the block size is rounded down, with a warning. -1 with err set ("disk PATH:
+ * ..."). */
 int disk_measure(int fd, const char *path, uint32_t block_size, uint64_t *size,
 		 struct error *err);
 
-/* Fills *out; -1 with err set ("disk PATH: ...") and nothing left open. */
-int disk_open(const struct disk_options *config, struct disk *out,
+/* Opens the path and fills *out; -1 with err set ("disk PATH: ...") and nothing
+ * left open. */
+int disk_open(const struct disk_options *options, struct disk *out,
 	      struct error *err);
+
+/* The same for a descriptor that somebody opened as the options say; the path
+ * is only its name in messages. On success out->fd is this descriptor; on
+ * failure it stays the caller's, and open. */
+int disk_take(int fd, const struct disk_options *options, struct disk *out,
+	      struct error *err);
+
+/* Releases the lock, even if there are copies of the descriptor, and closes. No
+ * I/O on the disk is under way. fd -1 is fine. */
+void disk_close(int fd);

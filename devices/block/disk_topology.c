@@ -1,27 +1,21 @@
 #include "devices/block/disk_topology.h"
 
 #include <linux/fs.h>
-#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-/* File systems with larger ones mean what is best to transfer, not what is
- * written as a whole: a megabyte on NFS, a huge page on tmpfs. */
+/* A file system with larger blocks than this means the best size of a transfer,
+ * not what is written as a whole: a megabyte on NFS, a huge page on tmpfs. */
 #define FILE_BLOCK_MAX 65536
 
-/* The page of most hosts' caches, and the block of most file systems. */
+/* The page of most hosts' page caches, and the block of most file systems. */
 #define FILE_BLOCK_USUAL 4096
-
-static bool power_of_two(uint32_t value)
-{
-	return value && !(value & (value - 1));
-}
 
 static void read_file(const struct stat *st, struct disk_topology *topology)
 {
 	uint32_t block = (uint32_t)st->st_blksize;
 
-	topology->physical = power_of_two(block) && block <= FILE_BLOCK_MAX
+	topology->physical = is_power_of_two(block) && block <= FILE_BLOCK_MAX
 				     ? block
 				     : FILE_BLOCK_USUAL;
 	topology->io_min = topology->physical;
@@ -56,7 +50,7 @@ void disk_topology_read(int fd, uint32_t block_size,
 		else
 			read_file(&st, topology);
 	}
-	if (!power_of_two(topology->physical) ||
+	if (!is_power_of_two(topology->physical) ||
 	    topology->physical < block_size)
 		topology->physical = block_size;
 	if (topology->offset >= topology->physical)

@@ -11,9 +11,10 @@
 #include "base/wake.h"
 #include "devices/block/virtio_blk_device.h"
 
-/* One turn ends after this many requests, so that neither a vCPU nor the event
- * loop is held for long; the rest has its turn in the event loop. So many
- * bytes from the page cache count as one more, which makes 4 MiB a turn. */
+/* A turn ends after this many requests, so that it holds neither a vCPU nor the
+ * event loop for long; the rest has its turn in the event loop. Each
+ * REQUEST_BYTES from the page cache count as one more request: a turn copies no
+ * more than 4 MiB and one request. */
 #define TURN_REQUESTS 128
 #define REQUEST_BYTES (32u << 10)
 
@@ -55,8 +56,8 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 	}
 }
 
-/* A slot for the next request of a queue; NULL when it has to wait where it is:
- * for a slot or a limit. */
+/* A slot for the next request of a queue. NULL when the request has to wait in
+ * its ring, for a slot or a limit. */
 static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 {
 	struct blk_request *req = NULL;
@@ -65,7 +66,8 @@ static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 		req = blk_slots_get(&blk->slots);
 	if (!req) {
 		blk->waiting |= 1u << queue;
-		/* no timer for what goes on by itself */
+		/* the queue is served again anyhow: no batch, and no timer that
+		 * would end one */
 		blk->dev.queues[queue].batch = 1;
 	}
 	return req;
@@ -93,7 +95,7 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 	req->data_written = 0;
 	blk->now_bytes = 0;
 	blk_charge(blk, 0, 1);
-	/* nowhere to put a status: beyond repair */
+	/* without room for a status, no outcome can be told */
 	if (!blk_request_take_status(req)) {
 		virtqueue_push(vq, req->chain.head, 0);
 		blk_slots_put(&blk->slots, req);
@@ -112,10 +114,11 @@ static void notify(struct virtio_device *dev, unsigned queue)
 
 	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
 	blk->pushed &= ~(1u << queue);
-	blk_submit(blk);
+	block_engine_submit(blk->engine);
 }
 
-/* Tells the driver what was finished, on queues that it may not have kicked. */
+/* Tells the driver what was finished, on all queues: it may not have kicked any
+ * of them. */
 static void interrupt(struct virtio_blk *blk)
 {
 	for (unsigned i = 0; blk->pushed; i++, blk->pushed >>= 1)
@@ -123,8 +126,8 @@ static void interrupt(struct virtio_blk *blk)
 			virtio_device_interrupt(&blk->dev, i);
 }
 
-/* Has queues that had to wait served again, each in a turn of its own. The one
- * that was served last comes last, so that none lives off the others. */
+/* Serves the queues that had to wait, each in a turn of its own. The queue that
+ * was served last comes last, so that no queue starves another. */
 static void serve_waiting(struct virtio_blk *blk)
 {
 	uint32_t waiting = blk->waiting;
@@ -180,13 +183,13 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 		wake(blk->completions.fd);
 }
 
-/* Ends an exchange, too: its flush is nothing that another device could wait
- * for. */
+/* Also completes an exchange that is under way: a saved state goes with one
+ * disk. */
 static void quiesce(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = blk_from_dev(dev);
 
-	while (blk->inflight || blk->swap.pending) {
+	while (blk->engine->inflight || blk->swap.pending) {
 		blk_drain_all(blk);
 		blk_swap_go_on(blk);
 	}
@@ -223,28 +226,34 @@ static const struct virtio_device_ops blk_ops = {
 
 /* --- set-up --- */
 
-/* Whatever this returns, virtio_blk_destroy() takes what it leaves. */
-static int open_all(struct virtio_blk *blk,
-		    const struct virtio_blk_options *options,
-		    const struct guest_mem *mem, struct event_loop *loop)
+/* 0 or -errno; virtio_blk_destroy() takes either. */
+static int init_model(struct virtio_blk *blk,
+		      const struct virtio_blk_options *options,
+		      const struct guest_mem *mem, struct event_loop *loop)
 {
-	int ret = virtio_device_init(&blk->dev, &blk_ops, mem, loop,
-				     blk_features(blk), blk->queues,
-				     VIRTIO_BLK_QUEUE_SIZE);
-	int limiter = rate_limiter_init(&blk->limiter, &options->limits, loop,
-					&blk->dev.lock, limit_is_over);
+	int ret, limiter;
 
+	blk->disk = *options->disk;
+	blk->queues = options->queues;
+	blk->unsafe = options->unsafe;
+	blk->stopping = NO_QUEUE;
 	blk->completions = (struct event_source){
-		.fd = wake_open(),
+		.fd = -1,
 		.ready = completions_ready,
 		.lock = &blk->dev.lock,
 	};
-	if (blk->completions.fd < 0)
-		return -errno;
+	if (options->serial)
+		memcpy(blk->serial, options->serial,
+		       strnlen(options->serial, sizeof(blk->serial)));
+	ret = virtio_device_init(&blk->dev, &blk_ops, mem, loop,
+				 blk_features(blk), blk->queues,
+				 VIRTIO_BLK_QUEUE_SIZE);
+	blk_config_fill(blk);
+	limiter = rate_limiter_init(&blk->limiter, &options->limits, loop,
+				    &blk->dev.lock, limit_is_over);
 	if (ret || limiter)
 		return ret ? ret : limiter;
-	ret = blk_slots_init(&blk->slots);
-	return ret ? ret : event_loop_add(loop, &blk->completions, EPOLLIN);
+	return blk_slots_init(&blk->slots);
 }
 
 struct virtio_device *
@@ -253,26 +262,24 @@ virtio_blk_create(const struct virtio_blk_options *options,
 		  struct error *err)
 {
 	struct virtio_blk *blk = calloc(1, sizeof(*blk));
+	struct block_engine_options engine = {
+		.fd = options->disk->fd,
+		.max = BLK_SLOTS_MAX,
+	};
 	int ret;
 
 	if (!blk) {
 		error_set(err, ERROR_IO, ENOMEM, "virtio-blk");
 		return NULL;
 	}
-	blk->disk = *options->disk;
-	blk->queues = options->queues;
-	blk->unsafe = options->unsafe;
-	blk->stopping = NO_QUEUE;
-	blk->engine_create = options->engine_create ? options->engine_create
-						    : block_engine_create;
-	if (options->serial)
-		memcpy(blk->serial, options->serial,
-		       strnlen(options->serial, sizeof(blk->serial)));
-	ret = open_all(blk, options, mem, loop);
-	blk_config_fill(blk);
-	if (ret == 0)
+	ret = init_model(blk, options, mem, loop);
+	if (ret)
+		error_set(err, ERROR_IO, -ret, "virtio-blk");
+	else
+		blk->engine = block_engine_open(options->engine_create, engine,
+						loop, &blk->completions, err);
+	if (blk->engine)
 		return &blk->dev;
-	error_set(err, ERROR_IO, -ret, "virtio-blk");
 	virtio_blk_destroy(&blk->dev);
 	return NULL;
 }
@@ -283,14 +290,11 @@ void virtio_blk_destroy(struct virtio_device *dev)
 
 	if (!dev)
 		return;
-	blk_drain_all(blk);
+	if (blk->engine) /* which a failed creation may lack */
+		blk_drain_all(blk);
+	block_engine_close(blk->engine, dev->loop, &blk->completions);
 	blk_swap_destroy(blk);
-	if (blk->engine)
-		blk->engine->ops->destroy(blk->engine);
 	rate_limiter_destroy(&blk->limiter);
-	event_loop_remove(dev->loop, &blk->completions);
-	if (blk->completions.fd >= 0)
-		close(blk->completions.fd);
 	blk_slots_destroy(&blk->slots);
 	virtio_device_destroy(dev);
 	free(blk);

@@ -21,8 +21,8 @@ uint64_t blk_features(const struct virtio_blk *blk)
 	return features;
 }
 
-/* Sizes in logical blocks; what a field cannot hold is left at 0, "not told"
- * (5.2.4). */
+/* All sizes are in logical blocks. A value that does not fit its field is left
+ * out, as 0 (5.2.4). */
 static void fill_topology(struct virtio_blk *blk)
 {
 	const struct disk_topology *topology = &blk->disk.topology;

@@ -1,5 +1,5 @@
-/* What the files of virtio-blk share, and nobody else includes: the device's
- * state, and the steps of a request's life. Under the device's mutex.
+/* Private to the files of virtio-blk: the device, and the steps of a request's
+ * life. Under the device's mutex.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 
 #define SECTOR 512
 
-#define NO_QUEUE VIRTIO_BLK_QUEUES_MAX /* in place of a queue's number */
+#define NO_QUEUE VIRTIO_BLK_QUEUES_MAX /* stands for: none of the queues */
 
 /* State saved in a snapshot. The rest of configuration space follows from it
  * and from the disk. */
@@ -26,7 +26,7 @@ static_assert(sizeof(struct virtio_blk_state) == 16, "saved in snapshots");
 /* Another disk that is about to take the place of the present one. */
 struct blk_swap {
 	bool pending; /* the device is held meanwhile */
-	bool flushed; /* or at it; the old one is done with */
+	bool flushed; /* the flush of the old disk was started, if it needs one */
 	struct disk disk;
 	struct block_request flush;
 	virtio_blk_swapped_fn *swapped;
@@ -42,25 +42,21 @@ struct virtio_blk {
 	struct blk_slots slots;
 	bool unsafe; /* nothing is ever flushed */
 	unsigned queues;
-	unsigned inflight; /* with the engine, of all queues and of each */
-	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX];
-	unsigned stopping; /* this queue, which wants no more of its data */
-	/* Queues, as bits: with used buffers that the driver was not told of,
-	 * and with requests that cannot be taken now. */
+	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX]; /* with the engine */
+	unsigned stopping; /* the queue whose requests are being cut short */
+	/* Bits of queues: those with used buffers that the driver was not told
+	 * of, and those with requests that cannot be taken now. */
 	uint32_t pushed;
 	uint32_t waiting;
-	unsigned served;  /* the last one that a request was taken from */
-	bool queued;	  /* some of them, since the last submit */
-	size_t now_bytes; /* of this request, from the page cache */
+	unsigned served;  /* the queue that the last request came from */
+	size_t now_bytes; /* of the present request, from the page cache */
 	struct rate_limiter limiter;
 	struct blk_swap swap;
 	struct event_source completions;
-	struct block_engine *engine; /* NULL until first needed */
-	block_engine_create_fn *engine_create;
-	bool no_read_now; /* the file cannot do RWF_NOWAIT */
-	bool no_write_now;
-	bool no_punch; /* nor fallocate() with these */
-	bool no_zero;
+	struct block_engine *engine;
+	/* Bits of operations that the file cannot do: reads and writes without
+	 * waiting (RWF_NOWAIT), and those that are one fallocate(). */
+	uint32_t cannot;
 };
 
 static inline struct virtio_blk *blk_from_dev(struct virtio_device *dev)
@@ -70,7 +66,7 @@ static inline struct virtio_blk *blk_from_dev(struct virtio_device *dev)
 
 /* --- virtio_blk_config.c --- */
 
-/* What is offered to drivers, by what the disk is. */
+/* The features that are offered to drivers; they depend on the disk. */
 uint64_t blk_features(const struct virtio_blk *blk);
 void blk_config_fill(struct virtio_blk *blk);
 
@@ -83,8 +79,8 @@ void blk_config_set_capacity(struct virtio_blk *blk);
 
 /* --- virtio_blk_io.c --- */
 
-/* What counts is each command, as one operation, and what it moves from or to
- * the disk. */
+/* Takes from the limits: one operation for each command, and the bytes that it
+ * moves from or to the disk. */
 static inline void blk_charge(struct virtio_blk *blk, uint64_t bytes,
 			      unsigned ops)
 {
@@ -97,27 +93,20 @@ void blk_finish(struct virtio_blk *blk, struct blk_request *req,
 		uint8_t status);
 
 /* Carry out requests: at once where that can be done without waiting, else
- * from the next blk_submit() on. */
+ * from the next submit on. */
 void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
 		  enum block_op op, uint64_t sector);
 void blk_flush(struct virtio_blk *blk, struct blk_request *req);
 
-/* Whether there is an engine; makes one if need be. */
-bool blk_engine(struct virtio_blk *blk);
-
-/* Gives req->io to the engine, or finishes the request with an error where no
- * engine can be had. */
+/* Gives req->io to the engine. */
 void blk_start_io(struct virtio_blk *blk, struct blk_request *req);
 
-/* A request's only or last operation has come to its end, by its io.result. */
+/* Finishes a request whose only or last operation has ended with io.result. */
 void blk_finish_io(struct virtio_blk *blk, struct blk_request *req);
 
-/* A request has changed what is on the disk, and has that made stable where
- * the driver cannot do so. */
+/* Finishes a request that has changed the disk; but flushes the disk first if
+ * the driver has no command for that. */
 void blk_finish_change(struct virtio_blk *blk, struct blk_request *req);
-
-/* Has the engine start what was given to it. */
-void blk_submit(struct virtio_blk *blk);
 
 /* Goes on with what the engine has finished. */
 void blk_reap(struct virtio_blk *blk);
@@ -125,28 +114,31 @@ void blk_reap(struct virtio_blk *blk);
 /* Waits until nothing at all is under way. */
 void blk_drain_all(struct virtio_blk *blk);
 
-/* Waits until nothing of a queue is under way, and cuts short what is. Other
+/* Cuts short what is under way of a queue, and waits until nothing is. Other
  * queues' requests go on. */
 void blk_drain(struct virtio_blk *blk, unsigned queue);
 
 /* --- virtio_blk_zero.c --- */
 
-/* Limits of discard and write zeroes: bytes of one range. A queue that stops
- * waits for one such range of each request. */
+/* Most bytes of one range of a discard or write zeroes command. The stop of a
+ * queue waits for one such range of each request. */
 #define BLK_RANGE_MAX (128u << 20)
 
 /* Carries out a discard or write zeroes command. */
 void blk_zero(struct virtio_blk *blk, struct blk_request *req, bool discard);
 
-/* One of its operations has come to its end. */
+/* Goes on with a discard or write zeroes command after one of its operations
+ * has ended. */
 void blk_zero_done(struct virtio_blk *blk, struct blk_request *req);
 
 /* --- virtio_blk_swap.c --- */
 
 /* Takes the next step of an exchange, if there is one and nothing is under way.
- * Not in a vCPU's thread while it runs. */
+ * Not called in a vCPU's thread that runs, as it has no time for what the owner
+ * does when the exchange ends. */
 void blk_swap_go_on(struct virtio_blk *blk);
 void blk_swap_flush_done(struct virtio_blk *blk);
 
-/* Ends an exchange at once. Nothing is under way. */
+/* Ends an exchange, if there is one, as the device goes away. The engine is
+ * gone. */
 void blk_swap_destroy(struct virtio_blk *blk);

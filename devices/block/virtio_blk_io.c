@@ -8,8 +8,8 @@
 
 /* --- finishing --- */
 
-/* Used length: all of the data and the status on success, else just a status
- * (2.7.8). */
+/* The used length is that of the data and the status on success, else that of
+ * the status alone (2.7.8). */
 void blk_finish(struct virtio_blk *blk, struct blk_request *req, uint8_t status)
 {
 	uint32_t written = status == VIRTIO_BLK_S_OK ? req->data_written : 0;
@@ -47,7 +47,7 @@ static bool range_valid(const struct virtio_blk *blk, uint64_t sector,
 {
 	uint64_t capacity = blk->disk.size / SECTOR;
 
-	/* the used ring's length field, status included, has 32 bits */
+	/* data and status have to fit the 32 bits of a used length */
 	if (len % SECTOR || len >= UINT32_MAX - SECTOR)
 		return false;
 	return sector <= capacity && len / SECTOR <= capacity - sector &&
@@ -67,46 +67,16 @@ static bool needs_bounce(const struct virtio_blk *blk,
 	return false;
 }
 
-bool blk_engine(struct virtio_blk *blk)
-{
-	struct block_engine_config config = {
-		.fd = blk->disk.fd,
-		.event_fd = blk->completions.fd,
-		.max = BLK_SLOTS_MAX,
-	};
-	struct error err;
-
-	if (blk->engine)
-		return true;
-	blk->engine = blk->engine_create(&config, &err);
-	if (!blk->engine)
-		log_guest(LOG_ERROR, "disk: %s", err.text);
-	return blk->engine;
-}
-
 void blk_start_io(struct virtio_blk *blk, struct blk_request *req)
 {
-	if (!blk_engine(blk)) {
-		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
-		return;
-	}
-	blk->inflight++;
 	blk->queue_inflight[req->queue]++;
-	blk->queued = true;
-	/* what the disk has to be waited for, waits for nothing else before */
+	/* what waits for the disk does not wait for a batch to fill as well */
 	blk->dev.queues[req->queue].batch = 1;
-	blk->engine->ops->queue(blk->engine, &req->io);
+	block_engine_queue(blk->engine, &req->io);
 }
 
-void blk_submit(struct virtio_blk *blk)
-{
-	if (blk->queued)
-		blk->engine->ops->submit(blk->engine);
-	blk->queued = false;
-}
-
-/* A driver that did not take VIRTIO_BLK_F_FLUSH has no way to ask for one: its
- * writes are stable, on the disk itself, once they are completed (5.2.6.2). */
+/* A driver that did not take VIRTIO_BLK_F_FLUSH cannot ask for a flush: its
+ * writes have to be on the disk itself once they are completed (5.2.6.2). */
 void blk_finish_change(struct virtio_blk *blk, struct blk_request *req)
 {
 	if (blk->unsafe || virtio_has_feature(&blk->dev, VIRTIO_BLK_F_FLUSH)) {
@@ -119,7 +89,7 @@ void blk_finish_change(struct virtio_blk *blk, struct blk_request *req)
 
 static void io_done(struct virtio_blk *blk, struct blk_request *req)
 {
-	/* for the sake of another queue */
+	/* another queue was being drained: this request goes on */
 	if (req->io.cut && req->queue != blk->stopping) {
 		blk_start_io(blk, req);
 		return;
@@ -146,15 +116,19 @@ static void io_done(struct virtio_blk *blk, struct blk_request *req)
 /* Whether the page cache could do the whole request at once. */
 static bool try_now(struct virtio_blk *blk, struct block_request *io)
 {
-	bool *never = io->op == BLOCK_READ ? &blk->no_read_now
-					   : &blk->no_write_now;
+	bool done, unsupported = false;
 
-	/* RWF_NOWAIT with O_DIRECT would wait for the device; what takes more
-	 * than one transfer is the engine's to spread over turns */
-	if (*never || blk->disk.direct || io->left > BLOCK_TRANSFER_MAX)
+	/* RWF_NOWAIT with O_DIRECT would wait for the device. A request of
+	 * several transfers goes to the engine, which spreads it over turns. */
+	if (blk->cannot >> io->op & 1 || blk->disk.direct ||
+	    io->left > BLOCK_TRANSFER_MAX)
 		return false;
 	blk->now_bytes = io->left;
-	return block_try_now(blk->disk.fd, io, blk->disk.in_memory, never);
+	done = block_try_now(blk->disk.fd, io, blk->disk.in_memory,
+			     &unsupported);
+	if (unsupported)
+		blk->cannot |= 1u << io->op;
+	return done;
 }
 
 void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
@@ -186,8 +160,8 @@ void blk_transfer(struct virtio_blk *blk, struct blk_request *req,
 
 void blk_flush(struct virtio_blk *blk, struct blk_request *req)
 {
-	/* Covers writes that were completed (5.2.6.2); those under way are the
-	 * driver's to wait for. */
+	/* A flush covers the writes completed before it (5.2.6.2). It need not
+	 * wait for others. */
 	req->io.op = BLOCK_FLUSH;
 	if (blk->disk.readonly || blk->unsafe)
 		blk_finish(blk, req, VIRTIO_BLK_S_OK);
@@ -195,16 +169,15 @@ void blk_flush(struct virtio_blk *blk, struct blk_request *req)
 		blk_start_io(blk, req);
 }
 
-/* Goes on with one request that the engine has finished; false when there is
- * none. With wait, there is one while any is under way. */
+/* Goes on with one request that the engine has finished. False when there is
+ * none; with wait, only when none is under way. */
 static bool reap_one(struct virtio_blk *blk, bool wait)
 {
-	struct block_request *io = blk->engine->ops->reap(blk->engine, wait);
+	struct block_request *io = block_engine_reap(blk->engine, wait);
 	struct blk_request *req;
 
 	if (!io)
 		return false;
-	blk->inflight--;
 	if (io == &blk->swap.flush) {
 		blk_swap_flush_done(blk);
 		return true;
@@ -217,14 +190,14 @@ static bool reap_one(struct virtio_blk *blk, bool wait)
 
 void blk_reap(struct virtio_blk *blk)
 {
-	while (blk->inflight && reap_one(blk, false))
+	while (reap_one(blk, false))
 		;
-	blk_submit(blk);
+	block_engine_submit(blk->engine);
 }
 
 void blk_drain_all(struct virtio_blk *blk)
 {
-	while (blk->inflight && reap_one(blk, true))
+	while (reap_one(blk, true))
 		;
 }
 
@@ -232,12 +205,12 @@ void blk_drain(struct virtio_blk *blk, unsigned queue)
 {
 	if (!blk->queue_inflight[queue])
 		return;
-	/* the engine writes to guest memory until the last one is back */
+	/* the engine may access guest memory until the last one is back */
 	blk->stopping = queue;
 	blk->engine->draining = true;
 	while (blk->queue_inflight[queue] && reap_one(blk, true))
 		;
 	blk->engine->draining = false;
 	blk->stopping = NO_QUEUE;
-	blk_submit(blk);
+	block_engine_submit(blk->engine);
 }

@@ -10,7 +10,7 @@ typedef struct virtio_blk_discard_write_zeroes range_header;
 
 #define SLOTS_BYTES (BLK_SLOTS_MAX * sizeof(struct blk_request))
 
-/* A mapping of its own: untouched pages cost nothing. */
+/* In a mapping of their own, whose untouched pages cost nothing. */
 int blk_slots_init(struct blk_slots *pool)
 {
 	void *slots = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE,

@@ -1,5 +1,5 @@
-/* Requests of virtio-blk (virtio 1.2, section 5.2.6): the slots they live in,
- * and taking a chain apart into header, data and status.
+/* Requests of virtio-blk (virtio 1.2, section 5.2.6): the slots that hold them,
+ * and the division of a chain into header, data and status.
  *
  * Under the device's mutex.
  */
@@ -26,8 +26,8 @@ struct blk_header {
 	le64_t sector;
 };
 
-/* Of a discard or write zeroes command, in sectors of 512 bytes; not checked
- * against anything. */
+/* A range of a discard or write zeroes command, in sectors of 512 bytes, as the
+ * driver gave it: unchecked. */
 struct blk_range {
 	uint64_t sector;
 	uint32_t sectors;
@@ -38,21 +38,21 @@ struct blk_request {
 	struct block_request io;
 	unsigned queue;
 	struct chain chain;    /* iov trimmed to the data */
-	uint8_t *status;       /* last byte the device may write */
-	uint32_t data_written; /* into the guest's memory, on success */
+	uint8_t *status;       /* the last byte that the device may write */
+	uint32_t data_written; /* bytes to guest memory, if successful */
 
-	/* of commands with ranges only */
+	/* for commands with ranges only */
 	bool discard;
-	uint8_t range; /* the one under way */
+	uint8_t range; /* index of the one under way */
 	uint8_t range_count;
 	struct blk_range ranges[BLK_RANGES_MAX];
 };
 
-/* Never walked as a whole, so that memory stays untouched until that many
- * requests were under way at once. */
+/* A pool of requests. It is never walked as a whole: the memory of a slot stays
+ * untouched until so many requests are under way at once. */
 struct blk_slots {
 	struct blk_request *slots;
-	unsigned fresh; /* slots never used yet start here */
+	unsigned fresh; /* index of the first slot that was never used */
 	unsigned free_count;
 	uint16_t free[BLK_SLOTS_MAX];
 };
@@ -65,19 +65,20 @@ void blk_slots_destroy(struct blk_slots *pool); /* a zeroed one is fine */
 struct blk_request *blk_slots_get(struct blk_slots *pool);
 void blk_slots_put(struct blk_slots *pool, struct blk_request *req);
 
-/* Cuts the status byte off the end of the writable iovecs; false when there
- * is none. */
+/* Cuts the status byte off the end of the writable iovecs. False when the chain
+ * has no writable byte. */
 bool blk_request_take_status(struct blk_request *req);
 
-/* Copies the header out of the front of the readable iovecs and cuts it off;
- * false when it does not fit. The framing is the driver's choice (2.7.4.1).
- */
+/* Copies the header from the front of the readable iovecs and cuts it off.
+ * False when they are too short. The header may lie across any number of
+ * descriptors (2.7.4.1). */
 bool blk_request_take_header(struct blk_request *req,
 			     struct blk_header *header);
 
-/* Copies the ranges out of the data; false when they are none, too many or not
- * whole. After both of the above. */
+/* Copies the ranges from the data. False when there are none, too many, or a
+ * part of one. Called after both of the above. */
 bool blk_request_take_ranges(struct blk_request *req);
 
-/* Points io at the data: after the first two of the above. */
+/* Points io at the data that the guest reads or writes. Called after the first
+ * two of the above. */
 void blk_request_set_data(struct blk_request *req, bool guest_reads);

@@ -1,9 +1,9 @@
 /* A new size, or another disk, under a running driver.
  *
- * For the latter the device is held, so that no request is taken from the rings
- * any more. When what is under way has come back, and the old disk has all that
- * was written to it, the new one takes its place and the device goes on. The
- * driver notices a pause and perhaps a new capacity.
+ * An exchange has these steps. The device is held, so that it takes no more
+ * requests from the rings. It waits for those under way, and flushes the old
+ * disk. The engine takes the new disk's file. The device goes on. All that the
+ * driver notices is a pause, and the new capacity if that differs.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,8 @@
 #include "devices/block/virtio_blk_device.h"
 #include "devices/virtio/virtio_state.h"
 
-/* The driver's blocks stay what they are, whatever the disk's own. */
+/* The driver goes on with the block size that it knows, even if the new disk's
+ * is smaller. */
 static void set_size(struct virtio_blk *blk, uint64_t size)
 {
 	blk->disk.size = size - size % blk->disk.block_size;
@@ -28,49 +29,50 @@ void virtio_blk_resize(struct virtio_device *dev, uint64_t size)
 		set_size(blk, size);
 }
 
-static void exchange(struct virtio_blk *blk)
+static void take_disk(struct virtio_blk *blk, const struct disk *disk)
 {
-	struct blk_swap *swap = &blk->swap;
 	uint32_t block_size = blk->disk.block_size;
 
-	if (blk->engine)
-		blk->engine->ops->destroy(blk->engine);
-	blk->engine = NULL;
-	blk->disk = swap->disk;
+	blk->disk = *disk;
 	blk->disk.block_size = block_size;
-	blk->no_read_now = false;
-	blk->no_write_now = false;
-	blk->no_punch = false;
-	blk->no_zero = false;
-	swap->pending = false;
-	swap->swapped(swap->ctx);
+	blk->cannot = 0;
+	set_size(blk, disk->size);
 }
 
-/* Whether there was something to write. */
+static void end(struct virtio_blk *blk, int result)
+{
+	blk->swap.pending = false;
+	virtio_device_resume(&blk->dev);
+	blk->swap.swapped(blk->swap.ctx, result);
+}
+
+/* Whether a flush was needed. */
 static bool start_flush(struct virtio_blk *blk)
 {
-	if (blk->disk.readonly || blk->unsafe || !blk_engine(blk))
+	if (blk->disk.readonly || blk->unsafe)
 		return false;
 	blk->swap.flush = (struct block_request){ .op = BLOCK_FLUSH };
-	blk->inflight++;
-	blk->queued = true;
-	blk->engine->ops->queue(blk->engine, &blk->swap.flush);
-	blk_submit(blk);
+	block_engine_queue(blk->engine, &blk->swap.flush);
+	block_engine_submit(blk->engine);
 	return true;
 }
 
 void blk_swap_go_on(struct virtio_blk *blk)
 {
-	if (!blk->swap.pending || blk->inflight)
+	struct blk_swap *swap = &blk->swap;
+	int ret;
+
+	if (!swap->pending || blk->engine->inflight)
 		return;
-	if (!blk->swap.flushed) {
-		blk->swap.flushed = true;
+	if (!swap->flushed) {
+		swap->flushed = true;
 		if (start_flush(blk))
 			return;
 	}
-	exchange(blk);
-	set_size(blk, blk->disk.size);
-	virtio_device_resume(&blk->dev);
+	ret = block_engine_set_file(blk->engine, swap->disk.fd);
+	if (ret == 0)
+		take_disk(blk, &swap->disk);
+	end(blk, ret);
 }
 
 void blk_swap_flush_done(struct virtio_blk *blk)
@@ -87,7 +89,7 @@ void blk_swap_flush_done(struct virtio_blk *blk)
 void blk_swap_destroy(struct virtio_blk *blk)
 {
 	if (blk->swap.pending)
-		exchange(blk);
+		end(blk, 0);
 }
 
 int virtio_blk_swap(struct virtio_device *dev, const struct disk *disk,

@@ -1,5 +1,5 @@
-/* Discard and write zeroes (5.2.6.1, 5.2.6.2): ranges of a request one after
- * the other, each in the best way that the file knows.
+/* Discard and write zeroes (5.2.6.1, 5.2.6.2): the ranges of a request are
+ * carried out one after the other, each in the best way that the file knows.
  */
 #include <errno.h>
 
@@ -24,7 +24,7 @@ static uint8_t check_range(const struct virtio_blk *blk,
 	return VIRTIO_BLK_S_OK;
 }
 
-/* All of them before the first has any effect. */
+/* All ranges are checked before the first has any effect. */
 static uint8_t check_ranges(const struct virtio_blk *blk,
 			    const struct blk_request *req)
 {
@@ -37,20 +37,7 @@ static uint8_t check_ranges(const struct virtio_blk *blk,
 	return VIRTIO_BLK_S_OK;
 }
 
-/* The ways to do it stand in the enum in the order of preference: goes on from
- * *op to the first that the disk is not known to lack. False when there is
- * none: discard is a hint, for which nothing is written. */
-static bool choose(const struct virtio_blk *blk, const struct blk_request *req,
-		   enum block_op *op)
-{
-	if (*op == BLOCK_PUNCH && blk->no_punch)
-		*op = BLOCK_ZERO;
-	if (*op == BLOCK_ZERO && blk->no_zero)
-		*op = BLOCK_WRITE_ZEROES;
-	return *op == BLOCK_PUNCH || !req->discard;
-}
-
-static enum block_op best_for(const struct blk_request *req,
+static enum block_op best_way(const struct blk_request *req,
 			      const struct blk_range *range)
 {
 	bool unmap = range->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
@@ -58,15 +45,28 @@ static enum block_op best_for(const struct blk_request *req,
 	return req->discard || unmap ? BLOCK_PUNCH : BLOCK_ZERO;
 }
 
-/* Starts the present range, by op or what comes after it; false when there is
- * nothing to do. */
+/* What to try where the file cannot do *op. False when nothing is left: a
+ * discard is a hint, for which nothing is written. */
+static bool next_way(const struct blk_request *req, enum block_op *op)
+{
+	if (req->discard || *op == BLOCK_WRITE_ZEROES)
+		return false;
+	*op = *op == BLOCK_PUNCH ? BLOCK_ZERO : BLOCK_WRITE_ZEROES;
+	return true;
+}
+
+/* Starts the present range, by op or the first way after it that the file is
+ * not known to lack. False when there is nothing to do. */
 static bool start_range(struct virtio_blk *blk, struct blk_request *req,
 			enum block_op op)
 {
 	const struct blk_range *range = &req->ranges[req->range];
 
-	if (!range->sectors || !choose(blk, req, &op))
+	if (!range->sectors)
 		return false;
+	while (blk->cannot >> op & 1)
+		if (!next_way(req, &op))
+			return false;
 	req->io = (struct block_request){
 		.op = op,
 		.offset = range->sector * SECTOR,
@@ -82,24 +82,22 @@ static void start_ranges(struct virtio_blk *blk, struct blk_request *req)
 {
 	for (; req->range < req->range_count; req->range++)
 		if (start_range(blk, req,
-				best_for(req, &req->ranges[req->range])))
+				best_way(req, &req->ranges[req->range])))
 			return;
 	blk_finish_change(blk, req);
 }
 
-/* Whether the outcome only says that another way has to be taken; from now on,
- * or, where the range alone did not fit, this once. */
+/* Whether the outcome means that another way has to be taken: from now on, or,
+ * where only this range did not fit, this once. */
 static bool is_unsupported(struct virtio_blk *blk,
 			   const struct block_request *io)
 {
-	bool *never = io->op == BLOCK_PUNCH ? &blk->no_punch : &blk->no_zero;
-
 	if (io->op == BLOCK_WRITE_ZEROES)
 		return false;
-	if (io->result == -EOPNOTSUPP && !*never) {
+	if (io->result == -EOPNOTSUPP && !(blk->cannot >> io->op & 1)) {
 		log_info("disk: no fallocate() to %s here",
 			 io->op == BLOCK_PUNCH ? "free space" : "zero a range");
-		*never = true;
+		blk->cannot |= 1u << io->op;
 	}
 	return io->result == -EOPNOTSUPP || io->result == -EINVAL;
 }
@@ -107,15 +105,16 @@ static bool is_unsupported(struct virtio_blk *blk,
 void blk_zero_done(struct virtio_blk *blk, struct blk_request *req)
 {
 	struct block_request *io = &req->io;
+	enum block_op op = io->op;
 
-	/* whoever stops the queue does not want to wait for all ranges */
+	/* whoever stops the queue does not wait for all ranges */
 	if (!io->result && req->queue == blk->stopping)
 		io->result = -ECANCELED;
 	if (io->result && !is_unsupported(blk, io)) {
 		blk_finish_io(blk, req);
 		return;
 	}
-	if (io->result && start_range(blk, req, io->op + 1))
+	if (io->result && next_way(req, &op) && start_range(blk, req, op))
 		return;
 	req->range++;
 	start_ranges(blk, req);

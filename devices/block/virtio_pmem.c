@@ -7,16 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
-#include "base/wake.h"
 
 #define TURN_REQUESTS 64 /* served before others have a turn */
 
-/* Answers; the specification has numbers only (5.19.6.1). */
+/* Answers to a request; the specification has only their numbers (5.19.6.1). */
 #define RESP_OK 0
 #define RESP_FAILED 1
 
@@ -25,22 +23,18 @@
 struct pmem_flush {
 	struct block_request io;
 	bool busy;
-	bool abandoned; /* the driver has taken its queue back */
+	bool abandoned; /* the driver has stopped the queue: no answer */
 	uint16_t head;
-	uint8_t *resp[RESP_SIZE]; /* where each byte of the answer goes */
+	uint8_t *resp[RESP_SIZE]; /* the place of each byte of the answer */
 };
 
 struct virtio_pmem {
 	struct virtio_device dev;
 	struct virtio_pmem_config config;
-	int fd;
 	struct pmem_flush flushes[VIRTIO_PMEM_FLUSHES_MAX];
-	unsigned inflight;
-	bool queued;  /* some of them, since the last submit */
-	bool waiting; /* requests are in the ring that found no free flush */
+	bool waiting; /* requests in the ring found no free flush */
 	struct event_source completions;
-	struct block_engine *engine; /* NULL until first needed */
-	block_engine_create_fn *engine_create;
+	struct block_engine *engine; /* NULL: flushes are done at once */
 };
 
 static struct virtio_pmem *from_dev(struct virtio_device *dev)
@@ -61,7 +55,8 @@ static bool take_type(const struct chain *chain, uint32_t *type)
 	return true;
 }
 
-/* Where the answer goes, however the driver has cut that up. */
+/* Finds the place of each byte of the answer: the driver may have divided it
+ * among descriptors in any way. */
 static bool take_resp(const struct chain *chain, uint8_t *resp[RESP_SIZE])
 {
 	const struct iovec *iov = chain->iov + chain->out_count;
@@ -85,39 +80,18 @@ static void finish(struct virtio_pmem *pmem, struct pmem_flush *flush, int ret)
 	virtqueue_push(&pmem->dev.queues[0], flush->head, RESP_SIZE);
 }
 
-static bool has_engine(struct virtio_pmem *pmem)
-{
-	struct block_engine_config config = {
-		.fd = pmem->fd,
-		.event_fd = pmem->completions.fd,
-		.max = VIRTIO_PMEM_FLUSHES_MAX,
-	};
-	struct error err;
-
-	if (pmem->engine)
-		return true;
-	pmem->engine = pmem->engine_create(&config, &err);
-	if (!pmem->engine)
-		log_guest(LOG_ERROR, "pmem: %s", err.text);
-	return pmem->engine;
-}
-
 static void serve(struct virtio_pmem *pmem, struct pmem_flush *flush,
 		  uint32_t type)
 {
 	if (type != VIRTIO_PMEM_REQ_TYPE_FLUSH) {
 		finish(pmem, flush, -EOPNOTSUPP);
-	} else if (pmem->fd < 0) {
+	} else if (!pmem->engine) {
 		finish(pmem, flush, 0);
-	} else if (!has_engine(pmem)) {
-		finish(pmem, flush, -EIO);
 	} else {
 		flush->io = (struct block_request){ .op = BLOCK_FLUSH };
 		flush->busy = true;
 		flush->abandoned = false;
-		pmem->inflight++;
-		pmem->queued = true;
-		pmem->engine->ops->queue(pmem->engine, &flush->io);
+		block_engine_queue(pmem->engine, &flush->io);
 	}
 }
 
@@ -152,33 +126,25 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 	return 1;
 }
 
-static void submit(struct virtio_pmem *pmem)
-{
-	if (pmem->queued)
-		pmem->engine->ops->submit(pmem->engine);
-	pmem->queued = false;
-}
-
 static void notify(struct virtio_device *dev, unsigned queue)
 {
+	struct virtio_pmem *pmem = from_dev(dev);
+
 	virtio_device_serve(dev, queue, TURN_REQUESTS, serve_next);
-	submit(from_dev(dev));
+	if (pmem->engine)
+		block_engine_submit(pmem->engine);
 }
 
 /* --- completions --- */
 
 static bool reap_one(struct virtio_pmem *pmem, bool wait)
 {
-	struct block_request *io;
+	struct block_request *io = block_engine_reap(pmem->engine, wait);
 	struct pmem_flush *flush;
 
-	if (!pmem->inflight)
-		return false;
-	io = pmem->engine->ops->reap(pmem->engine, wait);
 	if (!io)
 		return false;
 	flush = container_of(io, struct pmem_flush, io);
-	pmem->inflight--;
 	flush->busy = false;
 	if (io->result)
 		log_guest(LOG_WARN, "pmem: a flush of the guest failed: %s",
@@ -215,8 +181,8 @@ static void quiesce(struct virtio_device *dev)
 	virtio_device_interrupt(dev, 0);
 }
 
-/* The host may take long over a flush, and need not be waited for: all that it
- * touches of the guest is the answer, which is not wanted any more. */
+/* A flush may take the host long, and is not waited for: it touches no guest
+ * memory but the answer, which nobody wants any more. */
 static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_pmem *pmem = from_dev(dev);
@@ -237,22 +203,13 @@ static const struct virtio_device_ops pmem_ops = {
 
 /* --- set-up --- */
 
-struct virtio_device *
-virtio_pmem_create(const struct virtio_pmem_options *options,
-		   const struct guest_mem *mem, struct event_loop *loop,
-		   struct error *err)
+static int init_model(struct virtio_pmem *pmem,
+		      const struct virtio_pmem_options *options,
+		      const struct guest_mem *mem, struct event_loop *loop)
 {
-	struct virtio_pmem *pmem = calloc(1, sizeof(*pmem));
 	le64_t start = le64(options->start), size = le64(options->size);
 	int ret;
 
-	if (!pmem) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio-pmem");
-		return NULL;
-	}
-	pmem->fd = options->fd;
-	pmem->engine_create = options->engine_create ? options->engine_create
-						     : block_engine_create;
 	memcpy(&pmem->config.start, &start, sizeof(start));
 	memcpy(&pmem->config.size, &size, sizeof(size));
 	ret = virtio_device_init(&pmem->dev, &pmem_ops, mem, loop, 0, 1,
@@ -260,20 +217,40 @@ virtio_pmem_create(const struct virtio_pmem_options *options,
 	pmem->dev.config = &pmem->config;
 	pmem->dev.config_size = sizeof(pmem->config);
 	pmem->completions = (struct event_source){
-		.fd = wake_open(),
+		.fd = -1,
 		.ready = completions_ready,
 		.lock = &pmem->dev.lock,
 	};
-	if (pmem->completions.fd < 0)
-		ret = -errno;
-	if (ret == 0)
-		ret = event_loop_add(loop, &pmem->completions, EPOLLIN);
-	if (ret) {
-		error_set(err, ERROR_IO, -ret, "virtio-pmem");
-		virtio_pmem_destroy(&pmem->dev);
+	return ret;
+}
+
+struct virtio_device *
+virtio_pmem_create(const struct virtio_pmem_options *options,
+		   const struct guest_mem *mem, struct event_loop *loop,
+		   struct error *err)
+{
+	struct virtio_pmem *pmem = calloc(1, sizeof(*pmem));
+	struct block_engine_options engine = {
+		.fd = options->fd,
+		.max = VIRTIO_PMEM_FLUSHES_MAX,
+	};
+	int ret;
+
+	if (!pmem) {
+		error_set(err, ERROR_IO, ENOMEM, "virtio-pmem");
 		return NULL;
 	}
-	return &pmem->dev;
+	ret = init_model(pmem, options, mem, loop);
+	if (ret)
+		error_set(err, ERROR_IO, -ret, "device");
+	else if (options->fd >= 0)
+		pmem->engine = block_engine_open(options->engine_create, engine,
+						 loop, &pmem->completions, err);
+	if (ret == 0 && (options->fd < 0 || pmem->engine))
+		return &pmem->dev;
+	error_wrap(err, "virtio-pmem");
+	virtio_pmem_destroy(&pmem->dev);
+	return NULL;
 }
 
 void virtio_pmem_destroy(struct virtio_device *dev)
@@ -283,12 +260,9 @@ void virtio_pmem_destroy(struct virtio_device *dev)
 	if (!dev)
 		return;
 	pmem = from_dev(dev);
-	while (reap_one(pmem, true))
+	while (pmem->engine && reap_one(pmem, true))
 		;
-	if (pmem->engine)
-		pmem->engine->ops->destroy(pmem->engine);
-	event_loop_remove(dev->loop, &pmem->completions);
-	cleanup_close(&pmem->completions.fd);
+	block_engine_close(pmem->engine, dev->loop, &pmem->completions);
 	virtio_device_destroy(dev);
 	free(pmem);
 }

@@ -1,8 +1,9 @@
-/* Persistent memory device (virtio 1.2, section 5.19): a file that the guest
- * has in its address space, and reads and writes without asking anybody.
+/* Persistent memory device (virtio 1.2, section 5.19): a file in the guest's
+ * address space, which the guest reads and writes without the device.
  *
- * The device tells where that is, and has one command: make what was written
- * durable. Whoever creates the device maps the file and shows it to the guest.
+ * The device tells the driver the place of that memory, and has one command: to
+ * make durable what was written. Whoever creates the device maps the file into
+ * the guest's address space.
  */
 #pragma once
 
@@ -15,21 +16,23 @@
 #include "devices/virtio/virtio_device.h"
 
 #define VIRTIO_PMEM_QUEUE_SIZE 64
-#define VIRTIO_PMEM_FLUSHES_MAX 16 /* under way at a time; others wait */
+#define VIRTIO_PMEM_FLUSHES_MAX 16 /* under way at once; others wait */
 
 struct virtio_pmem_options {
 	uint64_t start; /* guest physical address of the first byte */
 	uint64_t size;	/* bytes */
-	int fd; /* the file, the caller's; -1: nothing is ever durable, and
-		 * flushes are done at once */
+	int fd; /* the file, which stays the caller's and outlives the device;
+		 * -1: nothing is made durable, and flushes end at once */
 	block_engine_create_fn *engine_create; /* NULL: block_engine_create */
 };
 
-/* mem and loop outlive the device. NULL with err set on failure. */
+/* mem and loop outlive the device. NULL with err set when memory or descriptors
+ * run out, or no engine can be had. */
 struct virtio_device *
 virtio_pmem_create(const struct virtio_pmem_options *options,
 		   const struct guest_mem *mem, struct event_loop *loop,
 		   struct error *err);
 
-/* The transport is gone. Waits for flushes under way. NULL is fine. */
+/* The transport is gone and has reset the device. Waits for flushes under way.
+ * NULL is fine. */
 void virtio_pmem_destroy(struct virtio_device *dev);

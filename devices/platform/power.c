@@ -2,9 +2,6 @@
 
 #include "base/fair_lock.h"
 
-#define SLP_EN 0x20
-#define SLP_TYP(value) ((value) >> 2 & 7)
-
 static uint8_t read_byte(struct power_state *s, uint64_t offset)
 {
 	uint8_t events;
@@ -26,7 +23,7 @@ static void write_byte(struct power *power, uint64_t offset, uint8_t value)
 
 	switch (offset) {
 	case POWER_SLEEP_CONTROL:
-		if ((value & SLP_EN) && SLP_TYP(value) == POWER_SLP_TYP_OFF)
+		if ((value & POWER_OFF_MASK) == POWER_OFF_VALUE)
 			power->ops->power_off(power->ctx, s->exit_code);
 		break;
 	case POWER_RESET:

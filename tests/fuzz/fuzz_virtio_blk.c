@@ -19,7 +19,7 @@ struct params {
 	uint8_t features;
 	/* bit 0: read-only, bit 1: direct, bit 2: fallocate() fails, bit 3: for
 	 * good, bit 4: limited, bit 5: shrinks after the first kick, bit 6: is
-	 * exchanged then */
+	 * exchanged then, bit 7: which the engine refuses */
 	uint8_t disk;
 	/* 0x20: of both queues, 0x40: stop the first, 0x80: the engine is
 	 * slow */
@@ -60,8 +60,9 @@ static void run_loop(struct event_loop *loop)
 	event_loop_run(loop);
 }
 
-static void on_swapped(void *ctx)
+static void on_swapped(void *ctx, int result)
 {
+	(void)result;
 	*(bool *)ctx = true;
 }
 
@@ -118,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sync_engine_fallocate_error = p.disk & 8   ? EOPNOTSUPP
 				      : p.disk & 4 ? EINVAL
 						   : 0;
+	sync_engine_set_file_error = p.disk & 0x80 ? ENOMEM : 0;
 	if (p.disk & 0x10)
 		options.limits = limits;
 	dev = virtio_blk_create(&options, &mem, loop, &err);

@@ -12,10 +12,6 @@ bench/load/launch.c                     one program, built from one file
 bench/netload.c                         one program, built from one file
 boot/arm64/fdt.c                        being divided
 devices/console/serial_16550.c          being divided
-guest-images/init.c                     one program, built from one file
-vmm/host/console.c                      being divided
-vmm/host/passt.c                        being divided
-vmm/host/virtiofsd.c                    being divided
 '
 
 command -v ctags >/dev/null || {

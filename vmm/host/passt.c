@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,37 +11,32 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/container_of.h"
 #include "base/log.h"
 #include "devices/net/net_stream.h"
 #include "devices/net/vhost_user_net.h"
 #include "vmm/config/publish.h"
+#include "vmm/host/process.h"
 #include "vmm/host/program.h"
 
 #define NAME "net user: passt" /* of the connection, in messages */
-#define END_MS 2000	       /* for it to say what went wrong */
+#define END_MS 2000	       /* for passt to say what went wrong */
 
 #define VHOST_USER_OPTION "--vhost-user"
+#define SYSLOG_FAILS "Failed to send " /* syslog(3), when nobody listens */
 
-/* Where passt finds its end of the socket pair. */
-#define STREAM_FD 3
-
-/* The guest's addresses are the same on every host, and whether it has a
- * network or none: passt would take the host's own, and refuse to start where
- * there is no default route. IPv4 is as in QEMU's user network, IPv6 in a
- * prefix of the kind that everybody makes up (RFC 4193): its 40 bits are
- * "onggi". */
-static char *const options[] = {
+/* The guest has the same addresses on every host. Without these options passt
+ * would give it the host's own, and would not start on a host without a default
+ * route. IPv4 is as in QEMU's user network. IPv6 is a unique local prefix
+ * (RFC 4193) whose 40 bits are "onggi". */
+static char *const common_args[] = {
 	"--quiet",
 	"--foreground",
-	"--fd=3", /* STREAM_FD */
-	/* Says its process id, once it is ready, among its messages. Another
-	 * descriptor would not do: newer ones close what they do not know. */
+	"--fd=3", /* PROCESS_FD */
+	/* passt writes its process id once it is ready, here among its
+	 * messages: newer versions close all other descriptors */
 	"--pid=/proc/self/fd/2",
 	"--mac-addr=02:00:00:00:00:02",
 	"--address=10.0.2.15",
@@ -54,35 +46,31 @@ static char *const options[] = {
 	"--gateway=fd6f:6e67:6769::2",
 };
 
-/* Those, and pairs of an option and its value. */
+/* Options with a value: two, and one for each published port. */
 #define PAIRS_MAX (2 + CONFIG_PUBLISH_MAX)
 
 struct args {
-	char *words[1 + ARRAY_SIZE(options) + 1 + 2 * PAIRS_MAX + 1];
+	char *words[1 + ARRAY_SIZE(common_args) + 1 + 2 * PAIRS_MAX + 1];
 	unsigned count;
 	char values[PAIRS_MAX][INET6_ADDRSTRLEN + sizeof("/65535:65535")];
 	unsigned value_count;
 };
 
 struct passt {
-	pid_t pid;
+	struct process process;
 	bool ready;
 	bool vhost_user;
-	int fd;			      /* until it is connected by that; -1 */
-	struct net_stream *stream;    /* NULL: by vhost-user */
-	struct event_source messages; /* its stderr */
-	struct event_loop *loop;      /* NULL while nobody watches */
+	int fd;			   /* our end, until something uses it; -1 */
+	struct net_stream *stream; /* NULL: by vhost-user */
 	void (*failed)(void *ctx, const char *why);
 	void *ctx;
-	unsigned length; /* of line, so far */
-	char line[200];
-	char last[200]; /* the last one that said something */
+	char last[PROCESS_LINE_MAX]; /* the last line that said something */
 };
 
 /* --- which one --- */
 
-/* Its text of help has the word. To look for that in the file takes 0.1 ms, to
- * have it said 2 ms of each start. */
+/* The program's file has the option's name in its help text. A search takes
+ * 0.1 ms, running passt --help would take 2 ms of each start. */
 static bool knows_vhost_user(const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -124,10 +112,9 @@ add_pair(struct args *args, char *option, const char *fmt, ...)
 	args->words[args->count++] = value;
 }
 
-/* The interface from which passt takes what it was not given, which for IPv6 is
- * a link-local address: the one of the default route. lo has none of these,
- * but serves where there is no IPv6; the route that refuses what no other
- * takes is lo's, too. */
+/* The interface whose link-local IPv6 address passt uses: that of the default
+ * route. Without IPv6 passt takes lo, too. Linux lists lo also for the default
+ * route that rejects packets. */
 static void find_interface(char name[static IF_NAMESIZE])
 {
 	static const char anywhere[] = "00000000000000000000000000000000 00 ";
@@ -154,8 +141,8 @@ static int fill_args(struct args *args, const struct config_net *net,
 	struct publish port;
 
 	*args = (struct args){ .words[0] = "passt", .count = 1 };
-	for (unsigned i = 0; i < ARRAY_SIZE(options); i++)
-		args->words[args->count++] = options[i];
+	for (unsigned i = 0; i < ARRAY_SIZE(common_args); i++)
+		args->words[args->count++] = common_args[i];
 	if (vhost_user)
 		args->words[args->count++] = VHOST_USER_OPTION;
 	find_interface(interface);
@@ -171,88 +158,69 @@ static int fill_args(struct args *args, const struct config_net *net,
 	return 0;
 }
 
-/* --- start --- */
+/* --- messages --- */
 
-/* Signals as a program expects them: onggi blocks and ignores some. A session
- * of its own keeps it out of reach of the terminal's, as ^C. */
-static int set_attributes(posix_spawnattr_t *attr)
+static void on_line(void *ctx, const char *line)
 {
-	sigset_t none, all;
+	struct passt *passt = ctx;
+	char id[20];
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	return posix_spawnattr_setsigmask(attr, &none) |
-	       posix_spawnattr_setsigdefault(attr, &all) |
-	       posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID |
-						      POSIX_SPAWN_SETSIGMASK |
-						      POSIX_SPAWN_SETSIGDEF);
+	snprintf(id, sizeof(id), "%d", (int)passt->process.pid);
+	if (strcmp(line, id) == 0) {
+		passt->ready = true;
+		log_debug("passt: ready");
+	} else if (*line &&
+		   strncmp(line, SYSLOG_FAILS, strlen(SYSLOG_FAILS)) != 0) {
+		log_guest(LOG_INFO, "passt: %s", line);
+		snprintf(passt->last, sizeof(passt->last), "%s", line);
+	}
 }
 
-/* 0 or an error number. All other descriptors are closed by exec. */
-static int spawn(pid_t *pid, const char *path, char *const argv[], int stream,
-		 int messages)
+static const char *last_words(const struct passt *passt)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	int ret;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	ret = set_attributes(&attr);
-	ret |= posix_spawn_file_actions_addopen(&actions, STDIN_FILENO,
-						"/dev/null", O_RDONLY, 0);
-	ret |= posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO,
-						"/dev/null", O_WRONLY, 0);
-	ret |= posix_spawn_file_actions_adddup2(&actions, messages,
-						STDERR_FILENO);
-	ret |= posix_spawn_file_actions_adddup2(&actions, stream, STREAM_FD);
-	if (!ret)
-		ret = posix_spawn(pid, path, &actions, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	return ret;
+	return passt->last[0] ? passt->last : "ended at once";
 }
 
-static int make_ends(int stream[2], int messages[2], struct error *err)
+static void on_end(void *ctx)
 {
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream))
-		return error_set(err, ERROR_IO, errno, "passt");
-	/* It must not wait for us to read what it says; and opens its stderr
-	 * once more, as another user where root starts it. */
-	if (pipe2(messages, O_CLOEXEC | O_NONBLOCK) ||
-	    fchmod(messages[1], 0622))
-		return error_set(err, ERROR_IO, errno, "passt");
-	return 0;
+	struct passt *passt = ctx;
+
+	if (!passt->ready)
+		passt->failed(passt->ctx, last_words(passt));
 }
+
+/* --- start and end --- */
 
 static int start(struct passt *passt, const struct config_net *net,
 		 struct error *err)
 {
-	int stream[2] = { -1, -1 }, messages[2] = { -1, -1 };
+	int ends[2], ret;
 	char path[PATH_MAX];
 	struct args args;
-	int ret;
+	struct process_options options = {
+		.path = path,
+		.argv = args.words,
+		.never_waits = true,
+		.said = on_line,
+		.ended = on_end,
+		.ctx = passt,
+	};
 
 	if (!passt_find(path, &passt->vhost_user))
 		return error_set(err, ERROR_IO, 0,
 				 "passt is not installed (Debian package "
 				 "passt)");
 	passt->vhost_user &= !config_net_needs_frames(net);
-	ret = make_ends(stream, messages, err);
-	if (ret == 0)
-		ret = fill_args(&args, net, passt->vhost_user, err);
-	if (ret == 0) {
-		ret = spawn(&passt->pid, path, args.words, stream[1],
-			    messages[1]);
-		if (ret)
-			error_set(err, ERROR_IO, ret, "%s", path);
-	}
-	cleanup_close(&stream[1]);
-	cleanup_close(&messages[1]);
-	passt->messages.fd = messages[0];
-	passt->fd = stream[0];
+	if (fill_args(&args, net, passt->vhost_user, err))
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return error_set(err, ERROR_IO, errno, "passt");
+	passt->fd = ends[0];
+	options.fd = ends[1];
+	ret = process_start(&passt->process, &options, err);
+	close(ends[1]);
 	if (ret || passt->vhost_user)
-		return ret ? -1 : 0;
+		return ret;
 	passt->stream = net_stream_create(take_fd(&passt->fd), "passt", err);
 	return passt->stream ? 0 : -1;
 }
@@ -266,7 +234,6 @@ struct passt *passt_start(const struct config_net *net, struct error *err)
 		return NULL;
 	}
 	passt->fd = -1;
-	passt->messages = (struct event_source){ .fd = -1 };
 	if (start(passt, net, err)) {
 		passt_stop(passt);
 		return NULL;
@@ -290,77 +257,9 @@ void passt_stop(struct passt *passt)
 		return;
 	net_stream_destroy(passt->stream);
 	cleanup_close(&passt->fd);
-	/* it would end by itself, but who started us may look around now */
-	if (passt->pid > 0) {
-		kill(passt->pid, SIGKILL);
-		while (waitpid(passt->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	cleanup_close(&passt->messages.fd);
+	/* without patience: it has nothing to finish */
+	process_stop(&passt->process, 0);
 	free(passt);
-}
-
-/* --- messages --- */
-
-/* glibc's syslog() says so where there is nobody to hear it. */
-static bool is_noise(const char *line)
-{
-	return strncmp(line, "Failed to send ", 15) == 0;
-}
-
-static void take_line(struct passt *passt)
-{
-	char id[20];
-
-	passt->line[passt->length] = '\0';
-	passt->length = 0;
-	snprintf(id, sizeof(id), "%d", (int)passt->pid);
-	if (strcmp(passt->line, id) == 0) {
-		passt->ready = true;
-		log_debug("passt: ready");
-	} else if (passt->line[0] && !is_noise(passt->line)) {
-		log_guest(LOG_INFO, "passt: %s", passt->line);
-		memcpy(passt->last, passt->line, sizeof(passt->last));
-	}
-}
-
-/* What does not fit into a line is left out. */
-static void take_text(struct passt *passt, const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '\n')
-			take_line(passt);
-		else if (passt->length < sizeof(passt->line) - 1)
-			passt->line[passt->length++] = text[i];
-	}
-}
-
-/* False when there are no more to come. */
-static bool read_messages(struct passt *passt)
-{
-	char text[512];
-	ssize_t len = read(passt->messages.fd, text, sizeof(text));
-
-	if (len > 0)
-		take_text(passt, text, (size_t)len);
-	return len > 0 || (len < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-static const char *last_words(const struct passt *passt)
-{
-	return passt->last[0] ? passt->last : "ended at once";
-}
-
-static void messages_ready(struct event_source *source, uint32_t events)
-{
-	struct passt *passt = container_of(source, struct passt, messages);
-
-	(void)events;
-	if (read_messages(passt))
-		return;
-	passt_unwatch(passt);
-	if (!passt->ready)
-		passt->failed(passt->ctx, last_words(passt));
 }
 
 int passt_watch(struct passt *passt, struct event_loop *loop,
@@ -369,37 +268,18 @@ int passt_watch(struct passt *passt, struct event_loop *loop,
 {
 	int ret;
 
-	passt->messages.ready = messages_ready;
-	passt->loop = loop;
 	passt->failed = failed;
 	passt->ctx = ctx;
-	ret = event_loop_add(loop, &passt->messages, EPOLLIN);
+	ret = process_watch(&passt->process, loop);
 	return ret ? error_set(err, ERROR_IO, -ret, "passt") : 0;
 }
 
 void passt_unwatch(struct passt *passt)
 {
-	if (passt->loop)
-		event_loop_remove(passt->loop, &passt->messages);
-	passt->loop = NULL;
+	process_unwatch(&passt->process);
 }
 
 /* --- vhost-user --- */
-
-/* Without its connection it ends, and knows why better than who speaks to it;
- * one that lives on may say more without end. */
-static void explain(struct passt *passt, struct error *err)
-{
-	struct pollfd in = { .fd = passt->messages.fd, .events = POLLIN };
-	int64_t end = clock_ms() + END_MS, left;
-
-	while ((left = end - clock_ms()) > 0 && poll(&in, 1, (int)left) > 0)
-		if (!read_messages(passt)) {
-			error_set(err, ERROR_IO, 0, NAME ": %s",
-				  last_words(passt));
-			return;
-		}
-}
 
 struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 {
@@ -410,9 +290,12 @@ struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 	};
 	struct vhost_user *conn = vhost_user_create(&wanted, err);
 
-	if (!conn) {
-		error_wrap(err, NAME);
-		explain(passt, err);
-	}
-	return conn;
+	if (conn)
+		return conn;
+	error_wrap(err, NAME);
+	/* A passt without its connection ends, and knows the reason better. One
+	 * that does not end may say more for ever. */
+	if (process_listen(&passt->process, END_MS))
+		error_set(err, ERROR_IO, 0, NAME ": %s", last_words(passt));
+	return NULL;
 }

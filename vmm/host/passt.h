@@ -1,10 +1,10 @@
 /* passt, a program that gives a guest the network of the user who starts it:
  * it turns the guest's connections into sockets of its own.
  *
- * It is started with one end of a socket pair, on which it is a vhost-user
- * back-end if it can be, as of 2024; else frames go there as
- * devices/net/net_stream.h says. It ends when the other end is closed, however
- * that came about. It outlives a reboot of the guest. Main thread.
+ * passt gets one end of a socket pair. A passt of 2024 or later is a vhost-user
+ * server there, an older one exchanges frames as devices/net/net_stream.h says.
+ * It ends when the other end is closed, for whatever reason. It outlives a
+ * reboot of the guest. Main thread.
  */
 #pragma once
 
@@ -19,30 +19,31 @@
 
 struct passt;
 
-/* The one that would be started, and whether it knows vhost-user; false when
- * there is none. */
+/* Finds the passt that passt_start() would start, and whether it knows
+ * vhost-user. False when there is none. */
 bool passt_find(char path[static PATH_MAX], bool *vhost_user);
 
-/* Starts passt, which takes its time; passt_watch() tells what became of it.
- * NULL with err set when the program is not there. */
+/* Does not wait until passt is ready: passt_watch() tells when it fails before.
+ * NULL with err set. */
 struct passt *passt_start(const struct config_net *net, struct error *err);
 
-/* As what: a vhost-user back-end, or one of frames. */
+/* Whether passt is a vhost-user server: then passt_connect() is for the caller,
+ * otherwise passt_backend(). */
 bool passt_is_vhost_user(const struct passt *passt);
 struct net_backend *passt_backend(struct passt *passt);
 
-/* Waits until it has greeted, which may be the first that is heard of its
- * failure. Once; the connection is the caller's, and ends before passt_stop().
- * NULL with err set. */
+/* Waits until passt has answered. May be called once. The connection is the
+ * caller's, who ends it before passt_stop(). NULL with err set, which says what
+ * passt said if it has failed. */
 struct vhost_user *passt_connect(struct passt *passt, struct error *err);
 
-/* Has passt's messages logged and, if it ends before it was ready, failed()
- * called with its last one. What happens to it later is the device's to find.
- * -1 with err set without memory. */
+/* Logs passt's messages. Calls failed() with the last one when passt ends
+ * before it is ready; the device notices a later end by itself. 0, or -1 with
+ * err set when the host has no more memory. */
 int passt_watch(struct passt *passt, struct event_loop *loop,
 		void (*failed)(void *ctx, const char *why), void *ctx,
 		struct error *err);
 void passt_unwatch(struct passt *passt);
 
-/* Ends it and waits for that. NULL is fine. */
+/* Ends passt and waits for its end. NULL is fine. */
 void passt_stop(struct passt *passt);

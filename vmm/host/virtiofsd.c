@@ -3,84 +3,56 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/container_of.h"
 #include "base/log.h"
+#include "vmm/host/process.h"
 #include "vmm/host/program.h"
 
-#define LISTEN_FD 3 /* in the child */
-#define END_MS 2000 /* for it to end by itself */
+#define END_MS 2000 /* for virtiofsd to end by itself */
 
-/* The one in Rust has its own way to live without root and to serve a folder
- * read-only. For QEMU's, namespaces are made here: one of users in which it is
- * root, one of mounts in which the folder is read-only. */
-enum kind { RUST, QEMU };
+/* A folder that virtiofsd cannot serve where it is gets mounted here, in a
+ * namespace of its own. */
+#define MOUNT_POINT "/tmp"
 
-/* Neither can make its root what is its root already: it sees the host's here,
- * in a namespace of mounts. */
-#define ROOT_PLACE "/tmp"
+/* The virtiofsd in Rust serves without root, and read-only, when it is told to.
+ * QEMU's gets namespaces for that: one of users in which it is root, one of
+ * mounts in which the folder is read-only. */
+static const char qemus_path[] = "/usr/lib/qemu/virtiofsd";
 
-struct program {
-	enum kind kind;
-	char path[PATH_MAX];
-};
-
-/* One that the user has, or where distributions put theirs. */
-static bool find_program(struct program *program)
-{
-	static const struct {
-		enum kind kind;
-		const char *path;
-	} places[] = {
-		{ RUST, "/usr/libexec/virtiofsd" },
-		{ RUST, "/usr/lib/virtiofsd" },
-		{ QEMU, "/usr/lib/qemu/virtiofsd" },
-	};
-
-	program->kind = RUST;
-	if (program_find("virtiofsd", program->path))
-		return true;
-	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-		if (!program_is_at(places[i].path))
-			continue;
-		snprintf(program->path, sizeof(program->path), "%s",
-			 places[i].path);
-		program->kind = places[i].kind;
-		return true;
-	}
-	return false;
-}
-
+/* In PATH, or where distributions install it. */
 bool virtiofsd_find(char path[static PATH_MAX])
 {
-	struct program program;
+	static const char *const places[] = {
+		"/usr/libexec/virtiofsd",
+		"/usr/lib/virtiofsd",
+		qemus_path,
+	};
 
-	if (!find_program(&program))
-		return false;
-	memcpy(path, program.path, sizeof(program.path));
-	return true;
+	if (program_find("virtiofsd", path))
+		return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+		if (program_is_at(places[i])) {
+			snprintf(path, PATH_MAX, "%s", places[i]);
+			return true;
+		}
+	return false;
 }
 
 /* --- its command line --- */
 
 struct folder {
 	char dir[PATH_MAX];
-	char *place; /* where virtiofsd finds it */
+	char *seen_as; /* dir or MOUNT_POINT: what virtiofsd serves */
 	bool readonly;
 };
 
@@ -88,12 +60,14 @@ struct folder {
 #define QEMU_OPTIONS ",log_level=err,announce_submounts"
 
 struct command {
+	char program[PATH_MAX];
+	bool is_qemus;
+	struct folder folder;
 	char *args[ARGS_MAX];
 	char options[sizeof("source=") + 2 * PATH_MAX + sizeof(QEMU_OPTIONS)];
 };
 
-/* "source=DIR,...", where a comma or backslash in DIR has a backslash before
- * it. */
+/* "source=DIR,...": a backslash goes before each comma and backslash in DIR. */
 static void write_qemu_options(char *to, const char *dir)
 {
 	to = stpcpy(to, "source=");
@@ -105,20 +79,21 @@ static void write_qemu_options(char *to, const char *dir)
 	stpcpy(to, QEMU_OPTIONS);
 }
 
-static void make_command(struct command *command, struct program *program,
-			 const struct folder *folder)
+static void make_command(struct command *command)
 {
+	const struct folder *folder = &command->folder;
 	char **arg = command->args;
 
-	*arg++ = program->path;
-	*arg++ = "--fd=3"; /* LISTEN_FD */
-	if (program->kind == QEMU) {
-		write_qemu_options(command->options, folder->place);
+	command->is_qemus = strcmp(command->program, qemus_path) == 0;
+	*arg++ = command->program;
+	*arg++ = "--fd=3"; /* PROCESS_FD */
+	if (command->is_qemus) {
+		write_qemu_options(command->options, folder->seen_as);
 		*arg++ = "-o";
 		*arg++ = command->options;
 	} else {
 		*arg++ = "--shared-dir";
-		*arg++ = folder->place;
+		*arg++ = folder->seen_as;
 		*arg++ = "--log-level";
 		*arg++ = "error";
 		*arg++ = "--announce-submounts";
@@ -128,9 +103,11 @@ static void make_command(struct command *command, struct program *program,
 	*arg = NULL;
 }
 
-/* --- a socket that nobody else can connect to --- */
+/* --- its socket --- */
 
-/* In a folder of its own, both of which are gone when this returns. */
+/* Returns a connection to a socket that nobody else can connect to: the socket
+ * and its folder are removed before this returns. virtiofsd wants to listen, so
+ * that a socket pair will not do. */
 static int connect_pair(int *listener, struct error *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -163,91 +140,55 @@ static int connect_pair(int *listener, struct error *err)
 	return take_fd(&client);
 }
 
-/* --- the child --- */
+/* --- namespaces, made in its process --- */
 
-static void die(const char *what)
+static int write_file(const char *path, const char *text, struct error *err)
 {
-	dprintf(STDERR_FILENO, "%s: %s\n", what, strerror(errno));
-	_exit(127);
-}
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die(path);
-	close(fd);
+		return error_set(err, ERROR_IO, errno, "%s", path);
+	return 0;
 }
 
-static void become_root(uid_t uid, gid_t gid)
+static int become_root(struct error *err)
 {
-	char map[40];
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char uid_map[40], gid_map[40];
 
+	snprintf(uid_map, sizeof(uid_map), "0 %u 1", uid);
+	snprintf(gid_map, sizeof(gid_map), "0 %u 1", gid);
 	if (unshare(CLONE_NEWUSER))
-		die("it needs root, or user namespaces");
-	snprintf(map, sizeof(map), "0 %u 1", uid);
-	write_file("/proc/self/uid_map", map);
-	write_file("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof(map), "0 %u 1", gid);
-	write_file("/proc/self/gid_map", map);
+		return error_set(err, ERROR_IO, errno,
+				 "it needs root, or user namespaces");
+	if (write_file("/proc/self/uid_map", uid_map, err) ||
+	    write_file("/proc/self/setgroups", "deny", err) ||
+	    write_file("/proc/self/gid_map", gid_map, err))
+		return -1;
+	return 0;
 }
 
-static void place_folder(const char *dir, const char *place, bool readonly)
+static int make_namespaces(const void *wanted, struct error *err)
 {
+	const struct command *command = wanted;
+	const struct folder *folder = &command->folder;
+	bool readonly = command->is_qemus && folder->readonly;
 	struct mount_attr attr = {
 		.attr_set = readonly ? MOUNT_ATTR_RDONLY : 0,
 	};
 
+	if (command->is_qemus && geteuid() != 0 && become_root(err))
+		return -1;
+	if (!readonly && folder->seen_as == folder->dir)
+		return 0;
 	if (unshare(CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ||
-	    mount(dir, place, NULL, MS_BIND | MS_REC, NULL) ||
-	    mount_setattr(AT_FDCWD, place, AT_RECURSIVE, &attr, sizeof(attr)))
-		die(dir);
-}
-
-/* As a program expects it that was started by a shell. */
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGXFSZ, SIG_DFL);
-}
-
-static void place_files(int listener, int log)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	/* out of the way of what it is copied to */
-	listener = fcntl(listener, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
-	if (null < 0 || dup2(log, STDERR_FILENO) < 0 ||
-	    dup2(log, STDOUT_FILENO) < 0 || dup2(null, STDIN_FILENO) < 0 ||
-	    dup2(listener, LISTEN_FD) < 0)
-		die("files");
-}
-
-static void run_child(const struct program *program,
-		      const struct command *command,
-		      const struct folder *folder, pid_t parent)
-{
-	bool readonly = program->kind == QEMU && folder->readonly;
-	uid_t uid = geteuid();
-
-	/* the keys of a terminal are not for it */
-	setsid();
-	reset_signals();
-	if (program->kind == QEMU && uid != 0)
-		become_root(uid, getegid());
-	if (readonly || folder->place != folder->dir)
-		place_folder(folder->dir, folder->place, readonly);
-	/* last, as a new user namespace forgets it */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-		_exit(127);
-	execv(program->path, command->args);
-	die("exec");
+	    mount(folder->dir, folder->seen_as, NULL, MS_BIND | MS_REC, NULL) ||
+	    mount_setattr(AT_FDCWD, folder->seen_as, AT_RECURSIVE, &attr,
+			  sizeof(attr)))
+		return error_set(err, ERROR_IO, errno, "%s", folder->dir);
+	return 0;
 }
 
 /* --- life --- */
@@ -263,49 +204,51 @@ static int find_folder(struct folder *folder, const char *path,
 		return error_set(err, ERROR_IO, 0, "%s: not a folder", path);
 	if (access(folder->dir, R_OK | X_OK))
 		return error_set(err, ERROR_IO, errno, "%s", path);
-	folder->place = strcmp(folder->dir, "/") == 0 ? ROOT_PLACE
-						      : folder->dir;
+	/* virtiofsd makes the folder its root, which "/" is already */
+	folder->seen_as = strcmp(folder->dir, "/") == 0 ? MOUNT_POINT
+							: folder->dir;
 	return 0;
 }
 
-static void log_ready(struct event_source *source, uint32_t events);
+static void on_line(void *ctx, const char *line)
+{
+	struct virtiofsd *daemon = ctx;
+
+	if (!*daemon->first)
+		snprintf(daemon->first, sizeof(daemon->first), "%s", line);
+	/* else the error is to tell */
+	if (daemon->process.loop)
+		log_guest(LOG_WARN, "share %s: virtiofsd: %s", daemon->tag,
+			  line);
+}
 
 static int start(struct virtiofsd *daemon, const char *path, bool readonly,
 		 struct error *err)
 {
-	struct folder folder = { .readonly = readonly };
-	struct program program;
-	struct command command;
-	autoclose int client = -1, listener = -1, log_in = -1, log_out = -1;
-	int log[2];
-	pid_t parent = getpid();
+	struct command command = { .folder.readonly = readonly };
+	struct process_options options = {
+		.path = command.program,
+		.argv = command.args,
+		.prepare = make_namespaces,
+		.wanted = &command,
+		.said = on_line,
+		.ctx = daemon,
+	};
+	autoclose int client = -1, listener = -1;
 
-	if (find_folder(&folder, path, err))
+	if (find_folder(&command.folder, path, err))
 		return -1;
-	if (!find_program(&program))
+	if (!virtiofsd_find(command.program))
 		return error_set(err, ERROR_IO, 0,
 				 "virtiofsd is not installed "
 				 "(Debian package " VIRTIOFSD_PACKAGE ")");
-	make_command(&command, &program, &folder);
+	make_command(&command);
 	client = connect_pair(&listener, err);
 	if (client < 0)
 		return -1;
-	if (pipe2(log, O_CLOEXEC))
-		return error_set(err, ERROR_IO, errno, "virtiofsd");
-	log_out = log[0];
-	log_in = log[1];
-	fcntl(log_out, F_SETFL, O_NONBLOCK);
-	daemon->pid = fork();
-	if (daemon->pid == 0) {
-		place_files(listener, log_in);
-		run_child(&program, &command, &folder, parent);
-	}
-	if (daemon->pid < 0) {
-		daemon->pid = 0;
-		return error_set(err, ERROR_IO, errno, "virtiofsd");
-	}
-	daemon->log = (struct event_source){ .fd = take_fd(&log_out),
-					     .ready = log_ready };
+	options.fd = listener;
+	if (process_start(&daemon->process, &options, err))
+		return -1;
 	return take_fd(&client);
 }
 
@@ -321,83 +264,23 @@ int virtiofsd_start(struct virtiofsd *daemon, const char *dir, const char *tag,
 
 void virtiofsd_stop(struct virtiofsd *daemon)
 {
-	struct pollfd end = { .events = POLLIN };
-
-	if (!daemon->pid)
-		return;
-	end.fd = pidfd_open(daemon->pid, 0);
-	if (end.fd < 0 || poll(&end, 1, END_MS) <= 0)
-		kill(daemon->pid, SIGKILL);
-	if (end.fd >= 0)
-		close(end.fd);
-	waitpid(daemon->pid, NULL, 0);
-	close(daemon->log.fd);
-	daemon->pid = 0;
-}
-
-/* --- what it says --- */
-
-/* Adds what can be read to the line: 1 when that is complete, 0 when nothing
- * more is there, -1 at the end. The rest of what is too long is another
- * line. */
-static int read_line(struct virtiofsd *daemon)
-{
-	char c;
-	ssize_t got;
-
-	while ((got = read(daemon->log.fd, &c, 1)) == 1) {
-		if (c != '\n' && daemon->line_len + 1 < sizeof(daemon->line))
-			daemon->line[daemon->line_len++] = c;
-		if (c != '\n' && daemon->line_len + 1 < sizeof(daemon->line))
-			continue;
-		daemon->line[daemon->line_len] = '\0';
-		daemon->line_len = 0;
-		return 1;
-	}
-	return got < 0 && errno == EAGAIN ? 0 : -1;
-}
-
-/* One line per turn. */
-static void log_ready(struct event_source *source, uint32_t events)
-{
-	struct virtiofsd *daemon = container_of(source, struct virtiofsd, log);
-	int ret = read_line(daemon);
-
-	(void)events;
-	if (ret > 0)
-		log_guest(LOG_WARN, "share %s: virtiofsd: %s", daemon->tag,
-			  daemon->line);
-	else if (ret < 0 && daemon->loop)
-		event_loop_remove(daemon->loop, source);
+	process_stop(&daemon->process, END_MS);
 }
 
 int virtiofsd_watch(struct virtiofsd *daemon, struct event_loop *loop)
 {
-	daemon->loop = loop;
-	return event_loop_add(loop, &daemon->log, EPOLLIN);
+	return process_watch(&daemon->process, loop);
 }
 
 void virtiofsd_unwatch(struct virtiofsd *daemon)
 {
-	if (daemon->loop)
-		event_loop_remove(daemon->loop, &daemon->log);
-	daemon->loop = NULL;
+	process_unwatch(&daemon->process);
 }
 
 void virtiofsd_explain(struct virtiofsd *daemon, struct error *err)
 {
-	struct pollfd log = { .fd = daemon->log.fd, .events = POLLIN };
-
-	/* the first is the cause */
-	while (poll(&log, 1, END_MS) > 0) {
-		int ret = read_line(daemon);
-
-		if (ret < 0)
-			return;
-		if (ret > 0 && *daemon->line) {
-			error_set(err, ERROR_IO, 0, "share %s: virtiofsd: %s",
-				  daemon->tag, daemon->line);
-			return;
-		}
-	}
+	process_listen(&daemon->process, END_MS);
+	if (*daemon->first)
+		error_set(err, ERROR_IO, 0, "share %s: virtiofsd: %s",
+			  daemon->tag, daemon->first);
 }

@@ -131,7 +131,7 @@ static void *close_main(void *arg)
 {
 	autofree int *fd = arg;
 
-	close(*fd);
+	disk_close(*fd);
 	return NULL;
 }
 
@@ -146,7 +146,7 @@ static void close_elsewhere(int fd)
 			return;
 		free(copy);
 	}
-	close(fd);
+	disk_close(fd);
 }
 
 /* With the lock held: another round, if one was asked for meanwhile. */
@@ -158,18 +158,24 @@ static void finish_round(struct disk_reload *reload)
 	kill(getpid(), DISK_RELOAD_SIGNAL);
 }
 
-/* A device has let go of its old file. */
-static void on_swapped(void *ctx)
+/* A device has let go of its old file, or could not take the new one. */
+static void on_swapped(void *ctx, int result)
 {
 	struct disk_swap *swap = ctx;
 	struct disk_reload *reload = swap->reload;
+	const struct config_disk *config = swap->config;
 	struct disk *disk = &disk_host_of(swap->device)->disk;
-	int old = disk->fd;
+	int unused = result ? swap->fresh.fd : disk->fd;
+	struct error err;
 
-	*disk = swap->fresh;
-	close_elsewhere(old);
-	log_info("%s: disk %s: another file", swap->config->id,
-		 swap->config->path);
+	if (result) {
+		error_set(&err, ERROR_IO, -result, "disk %s", config->path);
+		stays(config->id, &err);
+	} else {
+		*disk = swap->fresh;
+		log_info("%s: disk %s: another file", config->id, config->path);
+	}
+	close_elsewhere(unused);
 	pthread_mutex_lock(&reload->lock);
 	reload->swapping--;
 	finish_round(reload);

@@ -12,7 +12,7 @@
 
 #define SERIAL_BASE 0x09000000ULL
 #define GPIO_BASE 0x09010000ULL
-#define POWER_BASE 0x09020000ULL /* guest-images/init-arm64.h knows it, too */
+/* The page at 0x09020000 is that of the power registers: POWER_ADDRESS. */
 #define STEAL_BASE 0x09030000ULL
 #define STEAL_SIZE 0x10000ULL
 #define VIRTIO_BASE 0x0a000000ULL

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "devices/block/vhost_user_blk.h"
 #include "devices/block/virtio_blk.h"
 #include "devices/vhost_user/vhost_user_device.h"
@@ -70,7 +69,7 @@ static void close_disk(struct machine_device *device)
 	struct disk_host *host = device->host;
 
 	if (host)
-		cleanup_close(&host->disk.fd);
+		disk_close(host->disk.fd);
 	free(host);
 }
 

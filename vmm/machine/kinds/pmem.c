@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "devices/block/disk_file.h"
 #include "devices/block/virtio_pmem.h"
 #include "vmm/machine/disk_open_once.h"
@@ -75,7 +74,7 @@ static void close_file(struct machine_device *device)
 	struct disk *file = device->host;
 
 	if (file)
-		cleanup_close(&file->fd);
+		disk_close(file->fd);
 	free(file);
 }
 

@@ -56,13 +56,6 @@ _Static_assert(ACPI_VIRTIO_MAX >= LAYOUT_SLOTS_MAX,
 #define SAME(ours, theirs) \
 	_Static_assert((int)(ours) == (int)(theirs), #ours " is " #theirs)
 SAME(ACPI_COM1_PORTS, SERIAL_WINDOW);
-SAME(ACPI_POWER_SLEEP_CONTROL, POWER_SLEEP_CONTROL);
-SAME(ACPI_POWER_SLEEP_STATUS, POWER_SLEEP_STATUS);
-SAME(ACPI_POWER_RESET, POWER_RESET);
-SAME(ACPI_POWER_EVENT, POWER_EVENTS);
-SAME(ACPI_POWER_OFF_TYPE, POWER_SLP_TYP_OFF);
-SAME(ACPI_RESET_VALUE, POWER_RESET_VALUE);
-SAME(ACPI_EVENT_POWER_BUTTON, POWER_EVENT_BUTTON);
 
 const char arch_kernel_name[] = "vmlinux";
 const char arch_images_suffix[] = "";
@@ -219,7 +212,7 @@ int arch_create_devices(struct platform *platform, struct vcpus *vcpus,
 	};
 	const struct bus_range power = {
 		.name = "power registers",
-		.base = ACPI_POWER_PORT,
+		.base = POWER_PORT,
 		.size = POWER_WINDOW,
 		.ops = &power_bus_ops,
 		.dev = &platform->power,
@@ -258,7 +251,6 @@ static int build_acpi(const struct platform *platform, uint64_t *rsdp,
 		.virtio_count = platform->layout->slot_count,
 		.serial = !platform->config->console.none,
 		.serial_gsi = COM1_GSI,
-		.power_port = ACPI_POWER_PORT,
 		.event_gsi = POWER_GSI,
 	};
 

@@ -16,7 +16,6 @@ static struct acpi_config config_make(unsigned cpus, unsigned virtio)
 		.virtio_count = virtio,
 		.serial = true,
 		.serial_gsi = 4,
-		.power_port = ACPI_POWER_PORT,
 		.event_gsi = 9,
 	};
 
@@ -193,19 +192,17 @@ static void rsdp_has_both_checksums(void **state)
 static void fadt_says_hardware_reduced_and_names_power_ports(void **state)
 {
 	struct acpi_config config = config_make(1, 1);
-	struct tables t;
+	struct tables t = tables_make(&config);
 
 	(void)state;
-	config.power_port = 0x700;
-	t = tables_make(&config);
 	assert_true(le32_get(t.fadt->flags) & ACPI_FADT_HW_REDUCED_ACPI);
 	assert_true(le32_get(t.fadt->flags) & ACPI_FADT_RESET_REG_SUP);
 	/* no keyboard controller, no VGA, no CMOS clock to probe for */
 	assert_int_equal(le16_get(t.fadt->iapc_boot_arch), 1 << 2 | 1 << 5);
 	assert_int_equal(t.fadt->sleep_control.space, ACPI_SPACE_IO);
-	assert_int_equal(le64_get(t.fadt->sleep_control.address), 0x700);
-	assert_int_equal(le64_get(t.fadt->sleep_status.address), 0x701);
-	assert_int_equal(le64_get(t.fadt->reset_register.address), 0x702);
+	assert_int_equal(le64_get(t.fadt->sleep_control.address), 0x600);
+	assert_int_equal(le64_get(t.fadt->sleep_status.address), 0x601);
+	assert_int_equal(le64_get(t.fadt->reset_register.address), 0x602);
 	assert_int_equal(t.fadt->reset_register.bit_width, 8);
 	assert_int_equal(t.fadt->reset_value, 1);
 	memory_free(&t.mem);
@@ -241,7 +238,6 @@ static void limits_of_the_config_are_errors(void **state)
 	struct acpi_config configs[] = {
 		config_make(0, 0), config_make(65, 0), config_make(1, 33),
 		config_make(1, 1), config_make(1, 1),  config_make(1, 1),
-		config_make(1, 0),
 	};
 	uint64_t rsdp;
 
@@ -250,8 +246,7 @@ static void limits_of_the_config_are_errors(void **state)
 	configs[4].virtio[0].gpa = 0xfffff000;
 	configs[4].virtio[0].size = 0x2000;
 	configs[5].virtio[0].size = 0;
-	configs[6].power_port = 0;
-	for (unsigned i = 0; i < 7; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		struct error err = { 0 };
 
 		assert_int_equal(acpi_build(&mem, &configs[i], &rsdp, &err),

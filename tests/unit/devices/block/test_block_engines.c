@@ -1,3 +1,4 @@
+/* What both engines do: every test runs on each of them. */
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -18,12 +19,11 @@
 #include <unistd.h>
 
 #include "devices/block/block_engine.h"
-#include "devices/block/block_threads.h"
+#include "devices/block/block_thread.h"
 #include "devices/block/block_uring.h"
 
 #define FILE_SIZE 65536
 
-/* Every test runs on each engine. */
 struct fixture {
 	block_engine_create_fn *create;
 	int fd, event_fd;
@@ -33,7 +33,7 @@ struct fixture {
 static int setup_on(void **state, block_engine_create_fn *create, int fd)
 {
 	static struct fixture f;
-	struct block_engine_config config = { .max = 128 };
+	struct block_engine_options options = { .max = 128 };
 	uint8_t data[FILE_SIZE];
 	struct error err;
 
@@ -44,9 +44,9 @@ static int setup_on(void **state, block_engine_create_fn *create, int fd)
 	if (write(f.fd, data, sizeof(data)) != sizeof(data))
 		return -1;
 	f.event_fd = eventfd(0, EFD_NONBLOCK);
-	config.fd = f.fd;
-	config.event_fd = f.event_fd;
-	f.engine = create(&config, &err);
+	options.fd = f.fd;
+	options.event_fd = f.event_fd;
+	f.engine = create(&options, &err);
 	if (!f.engine)
 		print_message("%s\n", err.text);
 	*state = &f;
@@ -69,7 +69,7 @@ static int setup_uring(void **state)
 
 static int setup_threads(void **state)
 {
-	return setup_with(state, block_threads_create);
+	return setup_with(state, block_thread_create);
 }
 
 static int teardown(void **state)
@@ -99,7 +99,7 @@ static struct block_request *wait_event(struct fixture *f)
 	struct block_request *req;
 	uint64_t count;
 
-	while (!(req = f->engine->ops->reap(f->engine, false))) {
+	while (!(req = block_engine_reap(f->engine, false))) {
 		assert_int_equal(poll(&poll_fd, 1, 5000), 1);
 		assert_int_equal(read(f->event_fd, &count, 8), 8);
 	}
@@ -125,8 +125,8 @@ static void a_read_arrives_and_signals(void **state)
 	struct iovec iov[] = { { a, 512 }, { b, 1024 } };
 	struct block_request req = request(BLOCK_READ, iov, 2, 512);
 
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &req);
 	assert_int_equal(req.result, 0);
 	assert_int_equal(a[0], 1);
@@ -142,12 +142,12 @@ static void a_write_lands_and_a_flush_follows(void **state)
 	struct block_request flush = { .op = BLOCK_FLUSH };
 
 	memset(data, 0xee, sizeof(data));
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &req);
 	assert_int_equal(req.result, 0);
-	f->engine->ops->queue(f->engine, &flush);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &flush);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &flush);
 	assert_int_equal(flush.result, 0);
 	assert_int_equal(pread(f->fd, back, 512, 1024), 512);
@@ -159,8 +159,8 @@ static int carry_out(struct fixture *f, enum block_op op, uint64_t offset,
 {
 	struct block_request req = { .op = op, .offset = offset, .left = len };
 
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &req);
 	return req.result;
 }
@@ -238,8 +238,8 @@ static void a_read_past_the_end_goes_on_and_then_fails(void **state)
 	struct block_request req =
 		request(BLOCK_READ, &iov, 1, FILE_SIZE - 512);
 
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &req);
 	assert_int_equal(req.result, -EIO);
 	assert_int_equal(data[0], 127);
@@ -256,15 +256,15 @@ static void a_bounced_request_moves_all_its_bytes(void **state)
 	for (size_t i = 0; i < sizeof(out); i++)
 		out[i] = (uint8_t)(i * 13);
 	assert_int_equal(block_request_bounce(&req, 4096), 0);
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &req);
 	assert_int_equal(req.result, 0);
 	free(req.bounce);
 	req = request(BLOCK_READ, &in_iov, 1, 512);
 	assert_int_equal(block_request_bounce(&req, 1), 0);
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &req);
 	free(req.bounce);
 	assert_memory_equal(in + 1, out + 1, 39100);
@@ -280,9 +280,9 @@ static void as_many_as_promised_fit_at_once(void **state)
 	for (unsigned i = 0; i < 128; i++) {
 		iov[i] = (struct iovec){ data[i], 512 };
 		reqs[i] = request(BLOCK_READ, &iov[i], 1, 512 * i);
-		f->engine->ops->queue(f->engine, &reqs[i]);
+		block_engine_queue(f->engine, &reqs[i]);
 	}
-	f->engine->ops->submit(f->engine);
+	block_engine_submit(f->engine);
 	for (unsigned i = 0; i < 128; i++)
 		assert_int_equal(wait_event(f)->result, 0);
 	for (unsigned i = 0; i < 128; i++)
@@ -297,20 +297,116 @@ static void a_waiting_reap_drains_what_was_only_queued(void **state)
 	struct block_request req = request(BLOCK_READ, &iov, 1, 512);
 	struct block_request flush = { .op = BLOCK_FLUSH };
 
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->queue(f->engine, &flush);
+	block_engine_queue(f->engine, &req);
+	block_engine_queue(f->engine, &flush);
 	f->engine->draining = true;
-	assert_non_null(f->engine->ops->reap(f->engine, true));
-	assert_non_null(f->engine->ops->reap(f->engine, true));
-	assert_null(f->engine->ops->reap(f->engine, true));
+	assert_non_null(block_engine_reap(f->engine, true));
+	assert_non_null(block_engine_reap(f->engine, true));
+	assert_null(block_engine_reap(f->engine, true));
 	assert_int_equal(data[0], 1);
+}
+
+/* A second file, which begins with this byte. */
+static int another_file(uint8_t byte)
+{
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
+	assert_int_equal(pwrite(fd, &byte, 1, 0), 1);
+	return fd;
+}
+
+static uint8_t read_first_byte(struct fixture *f)
+{
+	uint8_t data[512];
+	struct iovec iov = { data, sizeof(data) };
+	struct block_request req = request(BLOCK_READ, &iov, 1, 0);
+
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
+	assert_ptr_equal(wait_event(f), &req);
+	assert_int_equal(req.result, 0);
+	return data[0];
+}
+
+static void requests_go_to_the_file_that_was_set_last(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint8_t data[512], old;
+	struct iovec iov = { data, sizeof(data) };
+
+	memset(data, 0xee, sizeof(data));
+	for (uint8_t i = 1; i <= 5; i++) {
+		struct block_request req = request(BLOCK_WRITE, &iov, 1, 0);
+		int fd = another_file(i), last = f->fd;
+
+		assert_int_equal(block_engine_set_file(f->engine, fd), 0);
+		f->fd = fd;
+		assert_int_equal(read_first_byte(f), i);
+		block_engine_queue(f->engine, &req);
+		block_engine_submit(f->engine);
+		assert_ptr_equal(wait_event(f), &req);
+		assert_int_equal(req.result, 0);
+		assert_int_equal(carry_out(f, BLOCK_FLUSH, 0, 0), 0);
+		assert_int_equal(read_first_byte(f), 0xee);
+		/* no request went to the one before */
+		assert_int_equal(pread(last, &old, 1, 0), 1);
+		assert_int_equal(old, i == 1 ? 0 : 0xee);
+		assert_int_equal(pwrite(last, "", 1, 0), 1);
+		assert_int_equal(read_first_byte(f), 0xee);
+		close(last);
+	}
+}
+
+/* The write end of a pipe tells whether anybody has the read end. */
+static void the_last_file_is_let_go_of(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct pollfd end;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(block_engine_set_file(f->engine, fds[0]), 0);
+	close(fds[0]);
+	assert_int_equal(block_engine_set_file(f->engine, f->fd), 0);
+	end = (struct pollfd){ .fd = fds[1] };
+	/* kernels before 6.3 take up to a second */
+	assert_int_equal(
+		poll(&end, 1, f->create == block_thread_create ? 0 : 5000), 1);
+	assert_int_equal(end.revents, POLLERR);
+	assert_int_equal(read_first_byte(f), 0);
+	close(fds[1]);
+}
+
+/* io_uring does so if the descriptor is no file. A thread takes any number. */
+static void a_file_that_is_refused_leaves_the_one_before(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(block_engine_set_file(f->engine, 1 << 30),
+				 -EBADF);
+		assert_int_equal(carry_out(f, BLOCK_FLUSH, 0, 0), 0);
+		assert_int_equal(read_first_byte(f), 0);
+	}
+}
+
+static void no_file_is_set_under_a_request(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct block_request flush = { .op = BLOCK_FLUSH };
+
+	block_engine_queue(f->engine, &flush);
+	assert_int_equal(block_engine_set_file(f->engine, f->fd), -EBUSY);
+	assert_ptr_equal(block_engine_reap(f->engine, true), &flush);
+	assert_int_equal(block_engine_set_file(f->engine, f->fd), 0);
 }
 
 static void *submit_elsewhere(void *arg)
 {
 	struct fixture *f = arg;
 
-	f->engine->ops->submit(f->engine);
+	block_engine_submit(f->engine);
 	return NULL;
 }
 
@@ -322,10 +418,10 @@ static void another_thread_may_submit_and_end(void **state)
 	struct block_request req = request(BLOCK_READ, &iov, 1, 1024);
 	pthread_t thread;
 
-	f->engine->ops->queue(f->engine, &req);
+	block_engine_queue(f->engine, &req);
 	pthread_create(&thread, NULL, submit_elsewhere, f);
 	pthread_join(thread, NULL);
-	assert_ptr_equal(f->engine->ops->reap(f->engine, true), &req);
+	assert_ptr_equal(block_engine_reap(f->engine, true), &req);
 }
 
 /* From now on io_uring_enter() takes no request of this thread but together
@@ -365,9 +461,9 @@ static void *drain_refused(void *arg)
 	struct block_engine *engine = refused->f->engine;
 
 	refused->filtered = refuse_requests();
-	engine->ops->queue(engine, refused->req);
-	engine->ops->submit(engine);
-	refused->got = engine->ops->reap(engine, true);
+	block_engine_queue(engine, refused->req);
+	block_engine_submit(engine);
+	refused->got = block_engine_reap(engine, true);
 	return NULL;
 }
 
@@ -417,8 +513,8 @@ static void a_long_request_moves_all_its_bytes(void **state)
 	uint32_t number;
 
 	grow_file(f);
-	f->engine->ops->queue(f->engine, &req);
-	f->engine->ops->submit(f->engine);
+	block_engine_queue(f->engine, &req);
+	block_engine_submit(f->engine);
 	assert_ptr_equal(wait_event(f), &req);
 	assert_int_equal(req.result, 0);
 	for (uint32_t i = 0; i < size / 1024; i++) {
@@ -441,165 +537,20 @@ static void one_turn_of_io_uring_moves_a_bounded_amount(void **state)
 	for (unsigned i = 0; i < 16; i++) {
 		iov[i] = (struct iovec){ data, sizeof(data) };
 		reqs[i] = request(BLOCK_READ, &iov[i], 1, i * sizeof(data));
-		f->engine->ops->queue(f->engine, &reqs[i]);
+		block_engine_queue(f->engine, &reqs[i]);
 	}
-	f->engine->ops->submit(f->engine);
+	block_engine_submit(f->engine);
 	while (done < 16) {
 		struct pollfd poll_fd = { .fd = f->event_fd, .events = POLLIN };
 
 		assert_int_equal(poll(&poll_fd, 1, 5000), 1);
 		assert_int_equal(read(f->event_fd, &count, 8), 8);
-		for (turn = 0; f->engine->ops->reap(f->engine, false); turn++)
+		for (turn = 0; block_engine_reap(f->engine, false); turn++)
 			;
 		/* what was started by now is two turns at the most */
 		assert_in_range(turn, 0, done ? 8 : 4);
 		done += turn;
 	}
-}
-
-/* --- without an engine --- */
-
-static void a_transfer_is_cut_at_its_longest(void **state)
-{
-	static uint8_t data[(2 << 20) + 512];
-	size_t most = BLOCK_TRANSFER_MAX;
-	struct iovec iov[] = { { data, 4096 },
-			       { data, most - 4096 },
-			       { data, 2 * most + 512 },
-			       { data, 512 } };
-	struct block_request req = request(BLOCK_READ, iov, 4, 0);
-	struct iovec *next;
-	unsigned count;
-
-	(void)state;
-	next = block_request_next(&req, &count);
-	assert_ptr_equal(next, &iov[0]);
-	assert_int_equal(count, 2);
-	assert_false(block_request_step(&req, (ssize_t)most, false));
-	for (int i = 0; i < 2; i++) {
-		next = block_request_next(&req, &count);
-		assert_ptr_equal(next->iov_base, data + i * most);
-		assert_int_equal(next->iov_len, most);
-		assert_int_equal(count, 1);
-		assert_false(block_request_step(&req, (ssize_t)most, false));
-	}
-	assert_int_equal(req.offset, 3 * most);
-	block_request_next(&req, &count);
-	assert_int_equal(count, 2);
-	assert_true(block_request_step(&req, 1024, false));
-	assert_int_equal(req.result, 0);
-}
-
-static void steps_continue_retry_and_fail_as_they_should(void **state)
-{
-	uint8_t data[1024];
-	struct iovec iov[] = { { data, 512 }, { data + 512, 512 } };
-	struct block_request req = request(BLOCK_READ, iov, 2, 0);
-	unsigned count;
-
-	(void)state;
-	assert_false(block_request_step(&req, -EINTR, false));
-	assert_false(block_request_step(&req, -EAGAIN, false));
-	assert_false(block_request_step(&req, 600, false));
-	assert_int_equal(req.offset, 600);
-	assert_ptr_equal(block_request_next(&req, &count)->iov_base,
-			 data + 600);
-	assert_int_equal(count, 1);
-	assert_true(block_request_step(&req, 424, false));
-	assert_int_equal(req.result, 0);
-	req = request(BLOCK_READ, iov, 1, 0);
-	assert_true(block_request_step(&req, -ENOSPC, false));
-	assert_int_equal(req.result, -ENOSPC);
-	iov[0] = (struct iovec){ data, 512 };
-	req = request(BLOCK_READ, iov, 1, 0);
-	assert_true(block_request_step(&req, 100, true)); /* draining */
-	assert_int_equal(req.result, -ECANCELED);
-}
-
-static void a_cached_read_is_finished_on_the_spot(void **state)
-{
-	uint8_t data[512];
-	struct iovec iov = { data, 512 };
-	struct block_request req = request(BLOCK_READ, &iov, 1, 512);
-	bool unsupported = false;
-
-	(void)setup_threads(state);
-	if (!block_try_now(((struct fixture *)*state)->fd, &req, false,
-			   &unsupported)) {
-		teardown(state);
-		skip(); /* a file system without RWF_NOWAIT */
-	}
-	assert_int_equal(req.result, 0);
-	assert_int_equal(data[0], 1);
-	teardown(state);
-}
-
-static void a_file_without_nowait_says_so(void **state)
-{
-	int fd = memfd_create("disk", MFD_CLOEXEC);
-	uint8_t data[512] = { 0 };
-	struct iovec iov = { data, 512 };
-	struct block_request req = request(BLOCK_WRITE, &iov, 1, 0);
-	bool unsupported = false;
-
-	(void)state;
-	assert_int_equal(ftruncate(fd, 4096), 0);
-	if (!block_try_now(fd, &req, false, &unsupported))
-		assert_true(unsupported);
-	req = request(BLOCK_WRITE, &iov, 1, 0);
-	assert_true(block_try_now(fd, &req, true, &unsupported));
-	assert_int_equal(req.result, 0);
-	close(fd);
-}
-
-/* Of short buffers and a long one. */
-static void a_long_write_to_memory_lands_whole(void **state)
-{
-	enum { BUFFERS = 40, SHORT = 3000, LONG = 150000 };
-	static uint8_t data[(BUFFERS - 1) * SHORT + LONG];
-	static uint8_t found[sizeof(data)];
-	struct iovec iov[BUFFERS];
-	uint8_t *next = data;
-	struct block_request req;
-	bool unsupported = false;
-	int fd = memfd_create("disk", MFD_CLOEXEC);
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(data); i++)
-		data[i] = (uint8_t)(i * 31 + i / 256);
-	for (unsigned i = 0; i < BUFFERS; i++) {
-		iov[i].iov_base = next;
-		iov[i].iov_len = i == BUFFERS / 2 ? LONG : SHORT;
-		next += iov[i].iov_len;
-	}
-	req = request(BLOCK_WRITE, iov, BUFFERS, 512);
-	assert_true(block_try_now(fd, &req, true, &unsupported));
-	assert_int_equal(req.result, 0);
-	assert_int_equal(req.left, 0);
-	assert_int_equal(pread(fd, found, sizeof(found), 512), sizeof(found));
-	assert_memory_equal(found, data, sizeof(data));
-	assert_int_equal(lseek(fd, 0, SEEK_END), 512 + sizeof(data));
-	close(fd);
-}
-
-/* What does not fit any more is the engine's to find out, which goes on from
- * there. */
-static void a_write_to_full_memory_is_left_to_the_engine(void **state)
-{
-	static uint8_t data[200000];
-	struct iovec iov = { data, sizeof(data) };
-	struct block_request req = request(BLOCK_WRITE, &iov, 1, 0);
-	bool unsupported = false;
-	int fd = memfd_create("disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	(void)state;
-	assert_int_equal(ftruncate(fd, 100000), 0);
-	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
-	assert_false(block_try_now(fd, &req, true, &unsupported));
-	assert_false(unsupported);
-	assert_int_equal(req.left, sizeof(data) - req.offset);
-	assert_ptr_equal(iov.iov_base, data + req.offset);
-	close(fd);
 }
 
 int main(void)
@@ -617,6 +568,12 @@ int main(void)
 		TEST(a_bounced_request_moves_all_its_bytes),
 		TEST(as_many_as_promised_fit_at_once),
 		TEST(a_waiting_reap_drains_what_was_only_queued),
+		TEST(requests_go_to_the_file_that_was_set_last),
+		TEST(the_last_file_is_let_go_of),
+		TEST(no_file_is_set_under_a_request),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_is_refused_leaves_the_one_before,
+			setup_uring, teardown),
 		TEST(another_thread_may_submit_and_end),
 		TEST(a_long_request_moves_all_its_bytes),
 		cmocka_unit_test_setup_teardown(
@@ -625,12 +582,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_waiting_reap_does_not_wait_for_what_was_refused,
 			setup_uring, teardown),
-		cmocka_unit_test(a_transfer_is_cut_at_its_longest),
-		cmocka_unit_test(steps_continue_retry_and_fail_as_they_should),
-		cmocka_unit_test(a_cached_read_is_finished_on_the_spot),
-		cmocka_unit_test(a_file_without_nowait_says_so),
-		cmocka_unit_test(a_long_write_to_memory_lands_whole),
-		cmocka_unit_test(a_write_to_full_memory_is_left_to_the_engine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,9 +40,9 @@ static int teardown(void **state)
 static int open_disk(bool readonly, bool direct, struct disk *disk,
 		     struct error *err)
 {
-	struct disk_options config = { path, readonly, direct };
+	struct disk_options options = { path, readonly, direct };
 
-	return disk_open(&config, disk, err);
+	return disk_open(&options, disk, err);
 }
 
 static void a_file_opens_with_its_size(void **state)
@@ -106,31 +106,122 @@ static void readers_share_and_exclude_writers(void **state)
 
 static void what_is_no_disk_is_refused_by_name(void **state)
 {
-	struct disk_options config = { .path = dir };
+	struct disk_options options = { .path = dir };
 	struct disk disk;
 	struct error err;
 	char fifo[64];
 
 	(void)state;
-	assert_int_equal(disk_open(&config, &disk, &err), -1);
+	assert_int_equal(disk_open(&options, &disk, &err), -1);
 	assert_non_null(strstr(err.text, ": is a directory"));
-	config.readonly = true;
-	assert_int_equal(disk_open(&config, &disk, &err), -1);
+	options.readonly = true;
+	assert_int_equal(disk_open(&options, &disk, &err), -1);
 	assert_non_null(strstr(err.text, ": is a directory"));
-	config.path = "/dev/null";
-	assert_int_equal(disk_open(&config, &disk, &err), -1);
+	options.path = "/dev/null";
+	assert_int_equal(disk_open(&options, &disk, &err), -1);
 	assert_non_null(strstr(err.text, "neither a file nor"));
-	config.path = "/nonexistent/disk";
-	assert_int_equal(disk_open(&config, &disk, &err), -1);
+	options.path = "/nonexistent/disk";
+	assert_int_equal(disk_open(&options, &disk, &err), -1);
 	assert_string_equal(err.text,
 			    "disk /nonexistent/disk: No such file "
 			    "or directory");
 	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
-	config.path = fifo;
-	assert_int_equal(disk_open(&config, &disk, &err), -1);
+	options.path = fifo;
+	assert_int_equal(disk_open(&options, &disk, &err), -1);
 	unlink(fifo);
 }
+
+/* --- descriptors that somebody else has opened --- */
+
+static int take(int flags, bool readonly, bool direct, struct disk *disk,
+		struct error *err)
+{
+	const struct disk_options options = { "given", readonly, direct };
+	int fd = open(path, flags | O_CLOEXEC), ret;
+
+	assert_true(fd >= 0);
+	ret = disk_take(fd, &options, disk, err);
+	if (ret == 0)
+		assert_int_equal(disk->fd, fd);
+	else
+		assert_int_equal(close(fd), 0); /* still open */
+	return ret;
+}
+
+static void an_open_file_is_taken_like_one_that_is_opened(void **state)
+{
+	struct disk opened, disk;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(truncate(path, 65536 + 100), 0);
+	assert_int_equal(open_disk(false, false, &opened, &err), 0);
+	disk_close(opened.fd);
+	assert_int_equal(take(O_RDWR | O_NONBLOCK, false, false, &disk, &err),
+			 0);
+	assert_int_equal(disk.size, 65536);
+	assert_int_equal(disk.block_size, opened.block_size);
+	assert_int_equal(disk.mem_align, opened.mem_align);
+	assert_int_equal(disk.in_memory, opened.in_memory);
+	assert_memory_equal(&disk.topology, &opened.topology,
+			    sizeof(disk.topology));
+	assert_false(fcntl(disk.fd, F_GETFL) & O_NONBLOCK);
+	/* and has the lock */
+	assert_int_equal(open_disk(true, false, &opened, &err), -1);
+	disk_close(disk.fd);
+}
+
+static void a_file_that_is_open_in_another_way_is_refused(void **state)
+{
+	struct disk disk;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(take(O_RDONLY, false, false, &disk, &err), -1);
+	assert_string_equal(err.text, "disk given: not open for writing");
+	assert_int_equal(take(O_RDWR, false, true, &disk, &err), -1);
+	assert_string_equal(err.text, "disk given: open without O_DIRECT");
+	/* more than is needed does no harm */
+	assert_int_equal(take(O_RDWR, true, false, &disk, &err), 0);
+	assert_true(disk.readonly);
+	disk_close(disk.fd);
+}
+
+static void what_is_taken_may_be_no_disk_or_locked(void **state)
+{
+	struct disk_options options = { "given", true, false };
+	struct disk disk, locked;
+	struct error err;
+	int fd = open(dir, O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(disk_take(fd, &options, &disk, &err), -1);
+	assert_string_equal(err.text, "disk given: is a directory");
+	close(fd);
+	assert_int_equal(open_disk(false, false, &locked, &err), 0);
+	assert_int_equal(take(O_RDWR, false, false, &disk, &err), -1);
+	assert_string_equal(err.text, "disk given: locked by another process");
+	disk_close(locked.fd);
+}
+
+static void closing_releases_the_lock_in_spite_of_copies(void **state)
+{
+	struct disk disk;
+	struct error err;
+	int copy;
+
+	(void)state;
+	assert_int_equal(open_disk(false, false, &disk, &err), 0);
+	copy = dup(disk.fd);
+	disk_close(disk.fd);
+	assert_int_equal(open_disk(false, false, &disk, &err), 0);
+	disk_close(disk.fd);
+	close(copy);
+	disk_close(-1);
+}
+
+/* --- O_DIRECT and block devices --- */
 
 static void a_direct_disk_knows_its_alignment(void **state)
 {
@@ -202,7 +293,7 @@ static bool make_block_device(char *device, size_t size, int *keep)
 
 static void a_block_device_tells_what_it_is(void **state)
 {
-	struct disk_options config = { 0 };
+	struct disk_options options = { 0 };
 	char device[32];
 	struct disk disk;
 	struct error err;
@@ -211,15 +302,15 @@ static void a_block_device_tells_what_it_is(void **state)
 	(void)state;
 	if (!make_block_device(device, sizeof(device), &keep))
 		skip();
-	config.path = device;
-	assert_int_equal(disk_open(&config, &disk, &err), 0);
+	options.path = device;
+	assert_int_equal(disk_open(&options, &disk, &err), 0);
 	assert_int_equal(disk.size, 65536);
 	assert_int_equal(disk.block_size, 512);
 	assert_true(disk.topology.physical >= 4096);
 	assert_true(disk.topology.io_min >= disk.topology.physical);
 	close(disk.fd);
-	config.direct = true;
-	assert_int_equal(disk_open(&config, &disk, &err), 0);
+	options.direct = true;
+	assert_int_equal(disk_open(&options, &disk, &err), 0);
 	assert_int_equal(disk.block_size, 4096);
 	assert_true(disk.topology.physical >= 4096);
 	close(disk.fd);
@@ -235,6 +326,10 @@ int main(void)
 		TEST(a_writer_excludes_everyone),
 		TEST(readers_share_and_exclude_writers),
 		TEST(what_is_no_disk_is_refused_by_name),
+		TEST(an_open_file_is_taken_like_one_that_is_opened),
+		TEST(a_file_that_is_open_in_another_way_is_refused),
+		TEST(what_is_taken_may_be_no_disk_or_locked),
+		TEST(closing_releases_the_lock_in_spite_of_copies),
 		TEST(a_direct_disk_knows_its_alignment),
 		TEST(a_file_likes_the_blocks_of_its_file_system),
 		TEST(a_block_device_tells_what_it_is),

@@ -186,6 +186,35 @@ static void a_shrunken_disk_gives_an_error(void **state)
 			 VIRTIO_BLK_S_IOERR);
 }
 
+static struct block_engine *
+no_engine(const struct block_engine_options *options, struct error *err)
+{
+	(void)options;
+	error_set(err, ERROR_IO, 0, "none today");
+	return NULL;
+}
+
+static void without_an_engine_there_is_no_device(void **state)
+{
+	struct fixture *f = *state;
+	const struct virtio_blk_options options = {
+		.disk = &f->disk,
+		.queues = 1,
+		.limits = { .ops = { .rate = 1 } },
+		.engine_create = no_engine,
+	};
+	int next = dup(f->disk.fd);
+	struct error err;
+
+	close(next);
+	assert_null(virtio_blk_create(&options, &f->d.mem, f->d.loop, &err));
+	assert_string_equal(err.text, "none today");
+	assert_int_equal(err.class, ERROR_IO);
+	/* nor anything left open */
+	assert_int_equal(dup(f->disk.fd), next);
+	close(next);
+}
+
 /* --- framing and hostile drivers --- */
 
 static void a_batch_interrupts_once(void **state)
@@ -274,6 +303,7 @@ int main(void)
 		TEST_ON(a_readonly_disk_refuses_writes, setup_readonly),
 		TEST(a_shrunken_disk_gives_an_error),
 		TEST_ON(a_shrunken_disk_gives_an_error, setup_real),
+		TEST(without_an_engine_there_is_no_device),
 		TEST(a_batch_interrupts_once),
 		TEST_ON(a_batch_of_cached_reads_interrupts_once, setup_real),
 		TEST_ON(misaligned_buffers_of_a_direct_disk_are_bounced,

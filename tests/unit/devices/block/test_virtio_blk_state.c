@@ -46,10 +46,11 @@ static struct virtio_device *create(struct state_harness *h)
 	return virtio_blk_create(&options, &h->d.mem, h->d.loop, &err);
 }
 
-static void on_swapped(void *ctx)
+static void on_swapped(void *ctx, int result)
 {
 	struct disk_test *t = ctx;
 
+	assert_int_equal(result, 0);
 	t->swapped++;
 	close(t->old_fd);
 }

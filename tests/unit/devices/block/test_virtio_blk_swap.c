@@ -1,21 +1,22 @@
 /* Disks that change their size, or are exchanged, under a running driver. */
 #include "tests/unit/devices/block/virtio_blk_fixture.h"
 
-#include "devices/block/block_threads.h"
+#include "devices/block/block_thread.h"
 
 #define FLUSH (1ULL << VIRTIO_BLK_F_FLUSH)
 
 static unsigned swapped; /* how often the device has let go of a disk */
+static unsigned refused; /* how often it could not take another one */
 
 static int setup_swap(void **state)
 {
-	swapped = 0;
+	swapped = refused = 0;
 	return setup(state);
 }
 
 static int setup_swap_real(void **state)
 {
-	swapped = 0;
+	swapped = refused = 0;
 	return setup_real(state);
 }
 
@@ -25,19 +26,19 @@ static int setup_swap_threads(void **state)
 	int fd = mkstemp(path);
 
 	unlink(path);
-	swapped = 0;
-	return start(state, false, 0, block_threads_create, fd);
+	swapped = refused = 0;
+	return start(state, false, 0, block_thread_create, fd);
 }
 
 static int setup_swap_4k(void **state)
 {
-	swapped = 0;
+	swapped = refused = 0;
 	return setup_direct_4k(state);
 }
 
 static int setup_swap_readonly(void **state)
 {
-	swapped = 0;
+	swapped = refused = 0;
 	return setup_readonly(state);
 }
 
@@ -171,10 +172,16 @@ static struct disk another_disk(struct fixture *f)
 /* Takes the place of fixture's descriptor, as the owner of both does. */
 static int new_fd;
 
-static void on_swapped(void *ctx)
+static void on_swapped(void *ctx, int result)
 {
 	struct fixture *f = ctx;
 
+	if (result) {
+		assert_int_equal(result, -ENOMEM);
+		assert_int_equal(close(new_fd), 0);
+		refused++;
+		return;
+	}
 	swapped++;
 	assert_int_equal(close(f->disk.fd), 0);
 	f->disk.fd = new_fd;
@@ -302,6 +309,34 @@ static void a_disk_that_the_driver_cannot_go_on_with_is_refused(void **state)
 	assert_int_equal(swap_for(f, &disk, &err), -1);
 	sync_engine_hold = false;
 	wait_for_swap(f, 1);
+}
+
+static void a_disk_that_the_engine_cannot_take_leaves_the_old_one(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t len;
+
+	fake_start(&f->d, FLUSH, 8);
+	causes(f);
+	sync_engine_set_file_error = ENOMEM;
+	sync_engine_hold = true;
+	submit(f, VIRTIO_BLK_T_IN, 6, 512);
+	swap(f);
+	submit(f, VIRTIO_BLK_T_IN, 7, 512);
+	sync_engine_hold = false;
+	assert_int_equal(finish(f, &len), VIRTIO_BLK_S_OK);
+	/* this one has waited, and reads from the old disk */
+	assert_int_equal(finish(f, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(*(uint8_t *)fake_ptr(&f->d, f->data), 7);
+	assert_int_equal(refused, 1);
+	assert_int_equal(swapped, 0);
+	assert_false(causes(f) & VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(fake_config(&f->d, 0, 8), SECTORS);
+	/* the next attempt may do better */
+	sync_engine_set_file_error = 0;
+	swap(f);
+	wait_for_swap(f, 1);
+	assert_int_equal(first_byte(f, 7), 107);
 }
 
 static void the_drivers_blocks_stay_what_they_are(void **state)
@@ -496,6 +531,7 @@ int main(void)
 		TEST_ON(an_exchange_flushes_what_can_be_flushed,
 			setup_swap_unsafe),
 		TEST(a_disk_that_the_driver_cannot_go_on_with_is_refused),
+		TEST(a_disk_that_the_engine_cannot_take_leaves_the_old_one),
 		TEST_ON(the_drivers_blocks_stay_what_they_are, setup_swap_4k),
 		TEST(a_new_disk_is_asked_anew_what_it_can),
 		TEST(an_exchange_survives_a_reset),

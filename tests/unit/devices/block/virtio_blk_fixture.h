@@ -79,6 +79,7 @@ static inline int start(void **state, bool readonly, unsigned direct,
 	sync_engine_flushes = 0;
 	sync_engine_fallocates = 0;
 	sync_engine_fallocate_error = 0;
+	sync_engine_set_file_error = 0;
 	fake_init(&f->d);
 	f->dev = virtio_blk_create(&options, &f->d.mem, f->d.loop, &err);
 	fake_attach(&f->d, f->dev);
