@@ -167,18 +167,29 @@ static void pause_device(struct state_harness *h)
 	virtio_device_resume(h->d.dev);
 }
 
+static uint8_t *save(struct state_harness *h, size_t *size)
+{
+	uint8_t *state;
+	struct error err;
+
+	*size = virtio_device_state_size(h->d.dev);
+	state = malloc(*size);
+	must(state, h, "memory");
+	stand_still(h);
+	must(virtio_device_can_save(h->d.dev, &err) == 0, h, "cannot be saved");
+	virtio_device_save(h->d.dev, state);
+	return state;
+}
+
 /* The old device is destroyed before the fresh one is made, as both may want
  * the same things of the host. */
 static void move(struct state_harness *h)
 {
-	size_t size = virtio_device_state_size(h->d.dev);
-	uint8_t *state = malloc(size), *old = h->d.ram;
+	size_t size;
+	uint8_t *state = save(h, &size), *old = h->d.ram;
 	struct error err;
 
 	h->moves++;
-	stand_still(h);
-	must(virtio_device_can_save(h->d.dev, &err) == 0, h, "cannot be saved");
-	virtio_device_save(h->d.dev, state);
 	h->d.ram = malloc(FAKE_RAM_SIZE);
 	must(h->d.ram, h, "memory");
 	memcpy(h->d.ram, old, FAKE_RAM_SIZE);
@@ -262,5 +273,64 @@ void state_run_all(const struct state_device *device, void *ctx)
 		};
 
 		run(&h);
+	}
+}
+
+/* Of the bytes that mean something to this device. */
+static void damage(struct state_harness *h, uint8_t *state, size_t size)
+{
+	const size_t head = offsetof(struct virtio_device_state, queues);
+	const size_t used =
+		head + h->d.dev->queue_count * sizeof(struct virtqueue_state);
+	const size_t own = sizeof(struct virtio_device_state);
+
+	for (unsigned i = 1 + state_random(h, 4); i > 0; i--) {
+		size_t at = state_random(h, (unsigned)(used + size - own));
+
+		if (at >= used)
+			at += own - used;
+		state[at] = (uint8_t)state_random(h, 256);
+	}
+}
+
+static void run_damaged(struct state_harness *h)
+{
+	struct error err;
+	uint8_t *state;
+	size_t size;
+
+	start(h);
+	for (unsigned step = 0; step < 10; step++)
+		h->device->step(h);
+	state = save(h, &size);
+	fake_detach(&h->d);
+	h->device->destroy(h->d.dev);
+	fake_attach_mock(&h->d, h->device->create(h), &h->transport);
+	h->damaged = true;
+	damage(h, state, size);
+	if (virtio_device_load(h->d.dev, state, size, &err) == 0) {
+		virtio_device_resume(h->d.dev);
+		for (unsigned i = 0; i < 3 * h->d.dev->queue_count; i++) {
+			virtio_device_kick(h->d.dev, i);
+			fake_run_loop(&h->d);
+		}
+		virtio_device_quiesce(h->d.dev);
+	}
+	free(state);
+	fake_detach(&h->d);
+	h->device->destroy(h->d.dev);
+	fake_fini(&h->d);
+}
+
+void state_load_damaged(const struct state_device *device, void *ctx)
+{
+	for (uint32_t seed = 1; seed <= 10 * SEEDS; seed++) {
+		struct state_harness h = {
+			.device = device,
+			.ctx = ctx,
+			.random = seed,
+		};
+
+		run_damaged(&h);
 	}
 }

@@ -51,12 +51,17 @@ struct state_harness {
 	void *ctx; /* the test's */
 	uint32_t random;
 	bool event_idx;
+	bool damaged; /* a state was: bytes and chains are not to be checked */
 	unsigned moves, pauses;
 	struct state_chain chains[VIRTIO_QUEUES_MAX][STATE_CHAINS_MAX];
 };
 
 /* Many runs, each with its own seed. */
 void state_run_all(const struct state_device *device, void *ctx);
+
+/* Loads states in which some bytes are others, and lets the device serve with
+ * what it takes of them. Nothing but a sanitizer checks that. */
+void state_load_damaged(const struct state_device *device, void *ctx);
 
 /* A number below `below`. */
 unsigned state_random(struct state_harness *h, unsigned below);

@@ -206,10 +206,19 @@ static void statistics_are_asked_for_after_a_pause(void **state)
 	fake_fini(&h.d);
 }
 
+static void damaged_states_do_no_harm(void **state)
+{
+	static struct balloon_test t;
+
+	(void)state;
+	state_load_damaged(&balloon, &t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_driver_cannot_tell),
+		cmocka_unit_test(damaged_states_do_no_harm),
 		cmocka_unit_test(statistics_are_asked_for_after_a_pause),
 	};
 

@@ -37,25 +37,33 @@ static void used(struct state_harness *h, unsigned queue,
 		assert_int_equal(bytes[i], 0);
 }
 
+static const struct state_device rng = {
+	.create = create,
+	.destroy = virtio_rng_destroy,
+	.queue_size = 8,
+	.descs = 2,
+	.step = step,
+	.used = used,
+};
+
 static void the_driver_cannot_tell(void **state)
 {
-	static const struct state_device rng = {
-		.create = create,
-		.destroy = virtio_rng_destroy,
-		.queue_size = 8,
-		.descs = 2,
-		.step = step,
-		.used = used,
-	};
 
 	(void)state;
 	state_run_all(&rng, NULL);
+}
+
+static void damaged_states_do_no_harm(void **state)
+{
+	(void)state;
+	state_load_damaged(&rng, NULL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_driver_cannot_tell),
+		cmocka_unit_test(damaged_states_do_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,10 +191,20 @@ static void config_fits_the_disk_that_is_there(void **state)
 	close(t.disk.fd);
 }
 
+static void damaged_states_do_no_harm(void **state)
+{
+	struct disk_test t = make_disk();
+
+	(void)state;
+	state_load_damaged(&blk, &t);
+	close(t.disk.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_driver_cannot_tell),
+		cmocka_unit_test(damaged_states_do_no_harm),
 		cmocka_unit_test(config_fits_the_disk_that_is_there),
 	};
 

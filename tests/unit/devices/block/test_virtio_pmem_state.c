@@ -52,16 +52,17 @@ static void used(struct state_harness *h, unsigned queue,
 	assert_int_equal(le32_get(words[1]), chain->tag);
 }
 
+static const struct state_device pmem = {
+	.create = create,
+	.destroy = virtio_pmem_destroy,
+	.queue_size = 64,
+	.descs = 2,
+	.step = step,
+	.used = used,
+};
+
 static void the_driver_cannot_tell(void **state)
 {
-	static const struct state_device pmem = {
-		.create = create,
-		.destroy = virtio_pmem_destroy,
-		.queue_size = 64,
-		.descs = 2,
-		.step = step,
-		.used = used,
-	};
 	int fd = memfd_create("pmem", MFD_CLOEXEC);
 
 	(void)state;
@@ -69,10 +70,20 @@ static void the_driver_cannot_tell(void **state)
 	close(fd);
 }
 
+static void damaged_states_do_no_harm(void **state)
+{
+	int fd = memfd_create("pmem", MFD_CLOEXEC);
+
+	(void)state;
+	state_load_damaged(&pmem, &fd);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_driver_cannot_tell),
+		cmocka_unit_test(damaged_states_do_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,10 +233,19 @@ static void buffers_that_no_event_fits_into_need_a_reset(void **state)
 	}
 }
 
+static void damaged_states_do_no_harm(void **state)
+{
+	struct vsock_test t;
+
+	(void)state;
+	state_load_damaged(&vsock, &t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_driver_can_tell_by_the_event_alone),
+		cmocka_unit_test(damaged_states_do_no_harm),
 		cmocka_unit_test(the_event_waits_for_a_buffer_and_comes_once),
 		cmocka_unit_test(
 			a_reset_by_the_driver_makes_the_event_needless),
