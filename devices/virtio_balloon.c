@@ -22,7 +22,8 @@ static void log_stats(const struct balloon *balloon)
 		  le32toh(config->num_pages) >> (20 - PAGE_SHIFT), text);
 }
 
-/* The driver gives one buffer at a time; if it gives more, the last counts. */
+/* The driver gives one buffer at a time. If it gives more, the last one counts.
+ */
 static int stats_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	struct balloon *balloon = balloon_from_dev(dev);
@@ -65,8 +66,8 @@ static bool has_stats(const struct virtio_device *dev)
 	return virtio_has_feature(dev, VIRTIO_BALLOON_F_STATS_VQ);
 }
 
-/* 5.5.2 gives each queue a number of its own. Linux leaves none free: it counts
- * only the queues that exist by the features. Either is understood. */
+/* 5.5.2 gives each queue a fixed number. Linux counts only the queues that
+ * exist by the features. The device understands both. */
 static uint32_t find_reporting_queue(const struct virtio_device *dev)
 {
 	if (!virtio_has_feature(dev, VIRTIO_BALLOON_F_REPORTING))
@@ -110,8 +111,8 @@ static int activate(struct virtio_device *dev)
 	balloon->state.stats = (struct balloon_stats){ 0 };
 	balloon->state.reporting_queue = find_reporting_queue(dev);
 	start_stats_timer(balloon);
-	/* Linux gives the first statistics, and kicks, before the device may
-	 * look at them */
+	/* Linux gives the first statistics, and kicks, before DRIVER_OK: the
+	 * device may not look at them then */
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].state.ready)
 			virtio_device_again(dev, i);
@@ -164,7 +165,7 @@ static bool state_valid(struct virtio_device *dev, const void *state)
 	       s->reporting_queue <= BALLOON_QUEUES;
 }
 
-/* 5.5.4: two fields are the driver's. */
+/* 5.5.4: the driver may write two fields. */
 static void config_write(struct virtio_device *dev, size_t offset,
 			 const void *data, size_t size)
 {
@@ -221,8 +222,8 @@ void virtio_balloon_get_status(struct virtio_device *dev,
 	pthread_mutex_unlock(&dev->lock);
 }
 
-/* Without page poison (5.5.6.6) a driver that clears what it frees would not
- * report it. */
+/* A driver that fills what it frees with a pattern reports nothing unless page
+ * poison is offered (5.5.6.6). */
 static uint64_t offered(const struct virtio_balloon_options *options)
 {
 	uint64_t features = 1ULL << VIRTIO_BALLOON_F_DEFLATE_ON_OOM;

@@ -1,5 +1,5 @@
-/* What the files of the balloon share, and nobody else includes: the device,
- * and how chains that name pages are served. Under the device's lock.
+/* Private to the files of the balloon: the device, and how it serves chains
+ * that name pages. Under the device's lock.
  */
 #pragma once
 
@@ -17,18 +17,19 @@
 #define BALLOON_REPORTING 4
 #define BALLOON_QUEUES 5
 
-#define PAGE_SHIFT VIRTIO_BALLOON_PFN_SHIFT /* whatever the guest's pages */
+#define PAGE_SHIFT \
+	VIRTIO_BALLOON_PFN_SHIFT /* whatever size the guest's pages have */
 #define PAGE_SIZE (1ULL << PAGE_SHIFT)
 
-/* The most that a turn costs, in pages to give back: some milliseconds if all
- * of them are there. Getting to them costs, too, and reading what they are. */
+/* The cost of a turn, in pages that are given back: some milliseconds if all of
+ * them are present. Finding the pages and reading the lists costs as well. */
 #define BALLOON_TURN 4096
 #define BALLOON_CHAIN_COST 16
 
 /* A chain that is served in pieces. */
 struct balloon_request {
 	bool busy;
-	size_t left; /* bytes that cursor has before it */
+	size_t left; /* bytes of the chain that are not served yet */
 	struct iov_cursor cursor;
 	struct chain chain;
 };
@@ -73,6 +74,6 @@ int balloon_inflate_next(struct virtio_device *dev, struct virtqueue *vq);
 int balloon_deflate_next(struct virtio_device *dev, struct virtqueue *vq);
 int balloon_report_next(struct virtio_device *dev, struct virtqueue *vq);
 
-/* A chain in hand goes back to its ring, whole. */
+/* Gives the whole chain back to its ring, if the request has one. */
 void balloon_request_give_back(struct balloon_request *request,
 			       struct virtqueue *vq);

@@ -5,11 +5,11 @@
 #include "base/log.h"
 #include "devices/virtio_balloon_device.h"
 
-/* Costs, besides that of a chain: of a call, and so many listed pages are one. */
+/* What a call of discard() costs; and so many listed pages cost 1. */
 #define CALL_COST 16
 #define LISTED_PER_COST 8
 
-/* The most of a chain that is served without a look at the turn. */
+/* The most of a chain that is served before the turn may end. */
 #define PFNS_MAX 256
 #define REPORTED_MAX (4ULL << 20)
 
@@ -24,8 +24,9 @@ static unsigned give_back(struct balloon *balloon, uint8_t *host, uint64_t len)
 	return CALL_COST + (unsigned)(len >> PAGE_SHIFT);
 }
 
-/* Pops the next chain into an idle request. Its buffers are all readable or all
- * writable, and hold whole units. As virtqueue_pop(). */
+/* Pops the next chain into an idle request, and returns what virtqueue_pop()
+ * returns. The chain is broken if its buffers are not all readable or all
+ * writable, or do not hold whole units. */
 static int request_pop(struct balloon_request *request, struct virtqueue *vq,
 		       bool writable, size_t unit)
 {
@@ -47,7 +48,7 @@ static int request_pop(struct balloon_request *request, struct virtqueue *vq,
 	return 1;
 }
 
-/* So many bytes were served. */
+/* len more bytes of the chain were served. */
 static void request_advance(struct balloon_request *request,
 			    struct virtqueue *vq, size_t len)
 {
@@ -66,8 +67,8 @@ void balloon_request_give_back(struct balloon_request *request,
 	request->busy = false;
 }
 
-/* Neighbours are given back together. A driver that fills the balloon in one
- * go lists them upwards or downwards. */
+/* Pages that lie side by side are given back together. A driver that fills the
+ * balloon in one go lists pages upwards or downwards. */
 struct run {
 	uint8_t *start, *end;
 };
@@ -124,7 +125,7 @@ int balloon_inflate_next(struct virtio_device *dev, struct virtqueue *vq)
 	return (int)cost;
 }
 
-/* Pages out of the balloon are the guest's again as they are. */
+/* Nothing is to be done for pages that leave the balloon. */
 int balloon_deflate_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	struct chain chain;
@@ -137,8 +138,8 @@ int balloon_deflate_next(struct virtio_device *dev, struct virtqueue *vq)
 	return BALLOON_CHAIN_COST;
 }
 
-/* Free pages that the driver wants to find filled as it filled them do not
- * change, unless that is with zeros (5.5.6.7.2). */
+/* Whether free pages must keep the pattern that the driver has filled them with
+ * (5.5.6.7.2). Discarded pages read as zeros. */
 static bool keeps_poison(const struct balloon *balloon)
 {
 	return virtio_has_feature(&balloon->dev,

@@ -31,8 +31,8 @@ struct net_rx_window {
 	struct iovec iov[RX_IOV_MAX + 1]; /* one to spare, for the reader */
 };
 
-/* The buffers are forgotten, or go back to the ring that they were popped from
- * last. */
+/* Empties the window. give_back also returns the buffers to the ring, which
+ * they were the last to be popped from. */
 void net_rx_window_clear(struct net_rx_window *window);
 void net_rx_window_give_back(struct net_rx_window *window,
 			     struct virtqueue *vq);

@@ -11,7 +11,7 @@
 
 #define TURN_COMMANDS 8 /* before other devices have a turn */
 
-/* Beside what the back end can do. */
+/* Features that every card offers, beside those of its back end. */
 #define OFFERED                                                          \
 	(NET_BIT(VIRTIO_NET_F_CTRL_VQ) | NET_BIT(VIRTIO_NET_F_CTRL_RX) | \
 	 NET_BIT(VIRTIO_NET_F_MRG_RXBUF))
@@ -19,7 +19,8 @@
 #define GUEST_OFFLOADS \
 	(NET_BIT(VIRTIO_NET_F_GUEST_CSUM) | NET_GUEST_SEGMENTATION)
 
-/* 5.1.2: it comes behind all pairs that the driver knows of. */
+/* The number of the control queue: it follows the queues of all pairs that the
+ * driver knows of (5.1.2). */
 static unsigned control_queue(const struct virtio_net *net)
 {
 	bool all = virtio_has_feature(&net->dev, VIRTIO_NET_F_MQ);
@@ -53,8 +54,8 @@ void virtio_net_set_link(struct virtio_device *dev, bool up)
 
 /* --- limits --- */
 
-/* Pairs have their turns in a circle: the one whose frame was the last to pass
- * comes last, so that none lives off the others. */
+/* The pair that has the i-th turn. Pairs take turns in a circle: the one whose
+ * frame passed last comes last, so that no pair starves another. */
 static unsigned in_turn(const struct virtio_net *net, unsigned last, unsigned i)
 {
 	return (last + 1 + i) % known_pairs(net);
@@ -87,7 +88,7 @@ static void tx_limit_is_over(struct rate_limiter *limiter)
 
 /* --- control --- */
 
-/* False when one of them cannot be had. */
+/* Makes the first so many pairs active. False if a back end refuses. */
 static bool use_pairs(struct virtio_net *net, unsigned pairs)
 {
 	net->state.pairs_used = (uint16_t)pairs;
@@ -95,7 +96,7 @@ static bool use_pairs(struct virtio_net *net, unsigned pairs)
 		struct net_backend *backend = net->pairs[i].backend;
 		bool active = i < pairs;
 
-		/* what gets no frames any more must not be waited on */
+		/* stop waiting for a back end before it gets no more frames */
 		if (!active)
 			net_pair_settle(&net->pairs[i]);
 		if (backend->ops->set_active &&
@@ -124,10 +125,10 @@ static bool set_offloads(struct virtio_device *dev, uint64_t offloads)
 	struct virtio_net *net = net_from_dev(dev);
 	struct net_backend *backend = net->pairs[0].backend;
 
-	/* 5.1.6.5.6.2: of those that were negotiated */
+	/* 5.1.6.5.6.2: only those that were negotiated */
 	if (offloads & ~(dev->driver_features & GUEST_OFFLOADS))
 		return false;
-	/* 5.1.3.1: the others depend on it */
+	/* 5.1.3.1: the others depend on GUEST_CSUM */
 	if (!(offloads & NET_BIT(VIRTIO_NET_F_GUEST_CSUM)))
 		offloads = 0;
 	if (backend->ops->set_offloads &&
@@ -172,8 +173,8 @@ static void notify(struct virtio_device *dev, unsigned queue)
 	net_pair_settle(pair);
 }
 
-/* Brings the back ends to what the state says, and takes buffers in hand that
- * may be there already, with no kick to come (3.1.1). */
+/* Sets the back ends as the state says, and pops receive buffers: some may be
+ * there already, for which no kick will come (3.1.1). */
 static int start(struct virtio_net *net)
 {
 	if (net->state.pairs_used > known_pairs(net) ||
@@ -194,7 +195,7 @@ static int activate(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_from_dev(dev);
 
-	/* 5.1.6.5.5: one pair, until the driver asks for more */
+	/* 5.1.6.5.5: the driver uses one pair until it asks for more */
 	net->state.pairs_used = 1;
 	net->state.offloads = dev->driver_features & GUEST_OFFLOADS;
 	return start(net);

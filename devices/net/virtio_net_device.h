@@ -1,5 +1,5 @@
-/* What the files of virtio-net share, and nobody else includes: the device, its
- * queue pairs, and the steps of a frame's way. Under the device's lock.
+/* Private to the files of virtio-net: the device, its queue pairs, and the
+ * steps of a frame's way. Under the device's lock.
  */
 #pragma once
 
@@ -22,14 +22,14 @@
 
 #define NET_TURN 64 /* frames each way, before other devices have a turn */
 
-/* A receive and a transmit queue, and what stands behind them. */
+/* A receive and a transmit queue, and the back end behind them. */
 struct net_pair {
 	struct virtio_net *net;
 	unsigned index;
 	struct net_backend *backend;
 	struct event_source source; /* active while something is waited for */
-	uint32_t events;	    /* which */
-	bool tx_blocked;   /* the back end is full; wait for EPOLLOUT */
+	uint32_t events;	    /* what for: EPOLLIN, EPOLLOUT */
+	bool tx_blocked;   /* the back end has no room; EPOLLOUT will come */
 	unsigned rx_given; /* most buffers in rx since the last kick */
 	struct net_rx_window rx;
 };
@@ -48,7 +48,7 @@ struct virtio_net {
 	struct virtio_net_config config;
 	struct virtio_net_state state;
 	uint16_t mtu; /* 0: not known */
-	bool lost;    /* a back end is gone, which has been said */
+	bool lost;    /* a back end is gone; the log has a line about it */
 	struct rate_limiter rx_limiter, tx_limiter;
 	unsigned rx_last, tx_last; /* pairs whose frame was the last to pass */
 	unsigned pair_count;
@@ -65,7 +65,8 @@ static inline bool net_link_is_up(const struct virtio_net *net)
 	return net->state.plugged && !net->lost;
 }
 
-/* Tells the driver if that has changed. */
+/* Brings the link in configuration space up to date, and tells the driver if it
+ * has changed. */
 void net_update_link(struct virtio_net *net);
 
 static inline bool net_pair_has_frames(const struct net_pair *pair)
@@ -85,7 +86,7 @@ static inline struct virtqueue *net_rx_queue(const struct net_pair *pair)
 	return &pair->net->dev.queues[net_pair_queue(pair, VIRTIO_NET_RX)];
 }
 
-/* --- limits: of all pairs together --- */
+/* --- limits; all pairs share them --- */
 
 static inline bool net_may_pass(struct rate_limiter *limiter)
 {
@@ -104,7 +105,8 @@ static inline void net_has_passed(struct rate_limiter *limiter, size_t len)
 /* Whether a frame may be received now. */
 bool net_rx_ready(const struct net_pair *pair);
 
-/* Takes buffers in hand. 0 or -EPROTO. */
+/* Pops receive buffers ahead, as many as the next frame may need. 0 or -EPROTO.
+ */
 int net_rx_fill(struct net_pair *pair);
 
 /* Receives frames until a turn is over or something has to be waited for. */
@@ -115,8 +117,10 @@ void net_rx_serve(struct net_pair *pair);
 void net_pair_init(struct virtio_net *net, unsigned index,
 		   struct net_backend *backend);
 
-/* Sends frames, likewise. */
+/* Sends frames until the ring is empty, a turn is over or something has to be
+ * waited for. */
 void net_tx_serve(struct net_pair *pair);
 
-/* The end of every call that may have changed what a pair waits for. */
+/* Makes the pair wait for what it has to wait for now. To be called at the end
+ * of everything that may have changed that. */
 void net_pair_settle(struct net_pair *pair);

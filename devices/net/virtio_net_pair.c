@@ -7,7 +7,7 @@
 
 /* --- transmit --- */
 
-/* Sends the readable part of a chain; false when that has to wait. */
+/* Sends the readable part of a chain. False if the back end has no room. */
 static bool tx_frame(struct net_pair *pair, const struct chain *chain)
 {
 	size_t len = iov_length(chain->iov, chain->out_count);
@@ -62,7 +62,7 @@ static uint32_t events_wanted(struct net_pair *pair)
 
 	if (backend->gone)
 		return 0;
-	/* a reset in the midst of a frame leaves the rest of it to be sent */
+	/* the rest of a frame is sent even after a reset */
 	if (backend->unsent)
 		events |= EPOLLOUT;
 	if (!virtio_device_up(dev))
@@ -71,7 +71,7 @@ static uint32_t events_wanted(struct net_pair *pair)
 		events |= EPOLLOUT;
 	if (!net_rx_ready(pair))
 		return events;
-	/* no descriptor tells of a frame that was fetched already */
+	/* a frame that was fetched already makes no descriptor readable */
 	if (backend->next)
 		virtio_device_again(dev, net_pair_queue(pair, VIRTIO_NET_RX));
 	else
@@ -79,8 +79,8 @@ static uint32_t events_wanted(struct net_pair *pair)
 	return events;
 }
 
-/* Waits for what there is to wait for, and for nothing else: a back end that
- * is readable must not wake the loop while there are no buffers. */
+/* Has the event loop wait for exactly the events that are wanted: a readable
+ * back end must not wake the loop while there are no buffers. */
 static void watch(struct net_pair *pair)
 {
 	struct event_loop *loop = pair->net->dev.loop;
@@ -111,7 +111,8 @@ void net_pair_settle(struct net_pair *pair)
 			  pair->backend->name);
 		net_update_link(net);
 	}
-	/* what waits for room is lost with what would come then */
+	/* a pair without frames drops what the driver sends, so that
+	 * waiting for room makes no sense any more */
 	if (pair->tx_blocked && !net_pair_has_frames(pair) &&
 	    virtio_device_up(&net->dev)) {
 		pair->tx_blocked = false;
@@ -135,7 +136,7 @@ static void backend_ready(struct event_source *source, uint32_t events)
 	}
 	if (events & EPOLLIN)
 		net_rx_serve(pair);
-	/* somebody deleted the interface or ended the program */
+	/* somebody deleted the interface, or ended the program behind it */
 	if (events & (EPOLLERR | EPOLLHUP))
 		backend->gone = true;
 	net_pair_settle(pair);

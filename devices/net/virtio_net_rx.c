@@ -5,8 +5,9 @@
 
 #define VLAN_TAG 4
 
-/* The longest frame that is to be expected; without segmentation offload it
- * has one packet, and 1500 is what a tap starts with. */
+/* The longest frame that the back end can bring, with header, in bytes. Without
+ * segmentation offload a frame holds one packet. A tap starts with an MTU of
+ * 1500. */
 static size_t rx_longest(const struct virtio_net *net)
 {
 	uint16_t mtu = net->mtu ? net->mtu : ETH_DATA_LEN;
@@ -16,7 +17,7 @@ static size_t rx_longest(const struct virtio_net *net)
 	return NET_HEADER + ETH_HLEN + VLAN_TAG + mtu;
 }
 
-/* Room for the next frame, as far as that can be told. */
+/* How many bytes the next frame needs; an upper bound if that is not known. */
 static size_t rx_need(const struct net_pair *pair)
 {
 	if (pair->backend->next)
@@ -24,9 +25,9 @@ static size_t rx_need(const struct net_pair *pair)
 	return pair->backend->ops->fetch ? 0 : rx_longest(pair->net);
 }
 
-/* Whether a frame may be received. If there is no room for it, a driver that
- * still has half of what it last gave is not about to give more: what does not
- * fit then is dropped. */
+/* A frame may also be received without enough room for it, if at least half of
+ * the buffers that the driver gave last are still there: the driver is not
+ * about to give more then, and a frame that does not fit is dropped. */
 bool net_rx_ready(const struct net_pair *pair)
 {
 	const struct net_rx_window *rx = &pair->rx;
@@ -61,7 +62,8 @@ int net_rx_fill(struct net_pair *pair)
 	return ret;
 }
 
-/* Without mergeable buffers a frame has only the first buffer. */
+/* Where the next frame goes. Without mergeable buffers that is the first buffer
+ * alone. */
 static unsigned rx_iov_count(const struct net_pair *pair, size_t *capacity)
 {
 	const struct net_rx_window *rx = &pair->rx;
@@ -74,7 +76,7 @@ static unsigned rx_iov_count(const struct net_pair *pair, size_t *capacity)
 	return rx->buffers[0].iov_count;
 }
 
-/* Receives one frame into the window; false when there is none. */
+/* Receives one frame into the window. False if there is none. */
 static bool rx_frame(struct net_pair *pair)
 {
 	struct net_backend *backend = pair->backend;

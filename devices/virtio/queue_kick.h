@@ -1,6 +1,6 @@
-/* Kicks of one virtqueue that arrive in the device's event loop: by an
- * ioeventfd, or because a turn ended with work left over. The ioeventfd may
- * also be another one, where somebody else serves the queue.
+/* Kicks of one virtqueue that arrive in the device's event loop: because an
+ * ioeventfd was signalled, or because a turn ended with work left over. If
+ * somebody else serves the queue, the ioeventfd is theirs.
  *
  * A device embeds one per queue. All functions run under the device's lock.
  */
@@ -16,7 +16,7 @@ struct queue_kick {
 	struct event_source source; /* fd is an eventfd; -1: not open */
 	struct virtio_device *dev;
 	unsigned queue;
-	int attached; /* the transport's ioeventfd; -1: none */
+	int attached; /* the eventfd that kicks signal; -1: none */
 };
 
 /* Leaves what queue_kick_close() takes. */

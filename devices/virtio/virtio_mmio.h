@@ -18,9 +18,9 @@
 
 extern const struct bus_ops virtio_mmio_bus_ops;
 
-/* How a transport gets ioeventfds: writes of the 32-bit value datum to the
- * guest physical address addr signal fd instead of leaving the kernel. attach
- * returns 0 or -errno. */
+/* How the transport gets ioeventfds. After attach(), a write of the 32-bit
+ * value datum to the guest physical address addr signals fd and does not leave
+ * the kernel. 0 or -errno. */
 struct virtio_kick_ops {
 	int (*attach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
 	void (*detach)(void *ctx, uint64_t addr, uint32_t datum, int fd);

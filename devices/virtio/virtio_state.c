@@ -22,7 +22,7 @@ void virtio_device_quiesce(struct virtio_device *dev)
 		dev->ops->quiesce(dev);
 }
 
-/* All that the driver may have missed, or the device. */
+/* Makes up for interrupts and kicks that were missed. */
 static void catch_up(struct virtio_device *dev)
 {
 	for (unsigned i = 0; i < dev->queue_count; i++) {
@@ -42,7 +42,7 @@ void virtio_device_resume(struct virtio_device *dev)
 		virtio_device_start(dev, dev->ops->resume);
 	else if (dev->ops->resume)
 		dev->ops->resume(dev);
-	/* configuration space may be another one here */
+	/* the host may have other contents for configuration space here */
 	if (dev->loaded)
 		virtio_device_config_changed(dev);
 	dev->loaded = false;
@@ -89,7 +89,7 @@ static bool common_valid(const struct virtio_device *dev,
 	return virtio_device_features_ok(dev, common->driver_features);
 }
 
-/* Rings are checked when they are started, as a driver's are. */
+/* Resume checks the rings, when it starts the queues. */
 static void load_queues(struct virtio_device *dev,
 			const struct virtio_device_state *common)
 {
@@ -98,7 +98,8 @@ static void load_queues(struct virtio_device *dev,
 
 		*s = common->queues[i];
 		s->ready = s->ready != 0;
-		/* an interrupt may have got lost: all of the ring may be news */
+		/* The last interrupts may have been lost: everything in the
+		 * ring may be new to the driver. */
 		s->last_interrupt = (uint16_t)(s->next_used - s->size);
 	}
 }
@@ -118,10 +119,11 @@ int virtio_device_load(struct virtio_device *dev, const void *state,
 	memcpy(&common, state, sizeof(common));
 	if (!common_valid(dev, &common))
 		return error_set(err, ERROR_IMAGE, 0,
-				 "the state is that of another device");
+				 "the state has a status or features that the "
+				 "device cannot have");
 	if (dev->ops->state_valid && !dev->ops->state_valid(dev, own))
 		return error_set(err, ERROR_IMAGE, 0,
-				 "the state is none that it can have");
+				 "the device cannot be in this state");
 	dev->driver_features = common.driver_features;
 	dev->status = common.status;
 	dev->config_generation = common.config_generation;

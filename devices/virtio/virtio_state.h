@@ -1,15 +1,16 @@
-/* How a virtio device is paused, saved, loaded and resumed. A pause of the VM,
- *a snapshot, another disk in the place of one, and an unplugged device all use
- * the same three operations:
+/* Pausing, saving, loading and resuming a virtio device.
  *
- *	quiesce   nothing of the guest's is in flight, and nothing is served
- *	save      what the driver can see is copied out; load copies it into a
- *		  fresh device, made with the same kind of options
- *	resume    all else is rebuilt from that; ready queues are served, as
- *		  kicks may have been missed
+ * Three operations serve a pause of the VM, a snapshot, the exchange of a disk
+ * and the removal of a device:
  *
- * The device's lock is held during all of them. vCPUs stand still from quiesce
- * to resume, and event loops may run. During a hold vCPUs run, too.
+ *	quiesce   Nothing of the guest's is in flight, and no queue is served.
+ *	save      Copies out what the driver can see. load copies that into a
+ *		  fresh device, which was created with matching options.
+ *	resume    Rebuilds everything else from that. All ready queues are
+ *		  served, as kicks may have been missed.
+ *
+ * All functions are called under the device's lock. vCPUs stand still from
+ * quiesce to resume; event loops may run. During a hold alone, vCPUs run too.
  */
 #pragma once
 
@@ -18,9 +19,9 @@
 #include "base/error.h"
 #include "devices/virtio/virtio_device.h"
 
-/* State of a device of any kind saved in a snapshot; that of its own follows
- * it. Queues that the device does not have are all zeroes. In the host's byte
- * order. */
+/* State saved in a snapshot that all kinds of devices have, in the host's byte
+ * order. The device's own state follows it. Queues that the device does not
+ * have are all zeroes. */
 struct virtio_device_state {
 	uint64_t driver_features;
 	uint32_t status;
@@ -30,17 +31,17 @@ struct virtio_device_state {
 static_assert(sizeof(struct virtio_device_state) == 16 + 40 * 17,
 	      "saved in snapshots");
 
-/* From now on no queue is served; what is in flight goes on. Each hold ends
- * with a resume of its own. Does not wait. */
+/* From now on no queue is served. What is in flight goes on. Each hold is ended
+ * by a resume of its own. Does not wait. */
 void virtio_device_hold(struct virtio_device *dev);
 
-/* A hold at whose beginning nothing of the guest's is in flight. Waits for what
- * is under way with the host's files and servers. */
+/* Holds the device and waits until nothing of the guest's is in flight: for the
+ * host's files, servers and kernel to end what they have begun. */
 void virtio_device_quiesce(struct virtio_device *dev);
 
-/* Ends one hold. With the last one the device goes on: its queues are started,
- * the driver hears of what was used, and all ready queues are served from the
- * event loop. */
+/* Ends one hold. When it was the last one, the device goes on: it starts its
+ * queues, interrupts the driver for what was used, and has the event loop serve
+ * all ready queues. */
 void virtio_device_resume(struct virtio_device *dev);
 
 /* Whether the device can be saved: 0, or -1 with err saying why it cannot. */
@@ -53,8 +54,8 @@ size_t virtio_device_state_size(const struct virtio_device *dev);
  * state is aligned to 8 bytes. */
 void virtio_device_save(const struct virtio_device *dev, void *state);
 
-/* Copies a state, which may come from anybody, into a device that no driver has
- * touched. The device is held then, until virtio_device_resume(). -1, with err
- * set and the device as it was, for a state that it cannot have. */
+/* Copies a state into a device that no driver has touched yet. The state is not
+ * trusted: it is checked as if a driver had written it. 0 with the device held
+ * until virtio_device_resume(), or -1 with err set and the device unchanged. */
 int virtio_device_load(struct virtio_device *dev, const void *state,
 		       size_t size, struct error *err);

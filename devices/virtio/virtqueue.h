@@ -78,7 +78,8 @@ int virtqueue_pop(struct virtqueue *vq, struct chain *chain);
 /* How many chains are available; no more than the queue has entries. */
 uint16_t virtqueue_waiting(const struct virtqueue *vq);
 
-/* Puts the chain popped last back, as if it had not been popped. */
+/* Puts the chain that was popped last back into the ring, as if it had not been
+ * popped. May be repeated for the chains before it. */
 void virtqueue_unpop(struct virtqueue *vq);
 
 /* Gives a chain back, with the number of bytes written into it. */

@@ -191,7 +191,9 @@ static void expect_refusal(struct fixture *f, const char *why)
 
 static void states_of_other_devices_are_refused(void **state)
 {
-	const char *const other = "the state is that of another device";
+	const char *const other =
+		"the state has a status or features that the "
+		"device cannot have";
 	struct fixture *f = *state;
 	struct saved good;
 	struct error err;
@@ -209,7 +211,7 @@ static void states_of_other_devices_are_refused(void **state)
 	expect_refusal(f, other);
 	f->saved = good;
 	f->saved.own.value = MOCK_STATE_BAD;
-	expect_refusal(f, "the state is none that it can have");
+	expect_refusal(f, "the device cannot be in this state");
 	assert_int_equal(virtio_device_load(&f->fresh.dev, &good,
 					    sizeof(good) - 1, &err),
 			 -1);
