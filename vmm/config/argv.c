@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/file_id.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 /* One option of argv: "--name value", "--name=value" or "--flag". */
 struct option {

@@ -1,6 +1,5 @@
-#include "vmm/config/balloon.h"
-
-#include "vmm/config/config.h"
+/* The memory balloon: --balloon. */
+#include "vmm/config/section.h"
 
 #define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
 

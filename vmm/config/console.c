@@ -1,9 +1,8 @@
-#include "vmm/config/console.h"
-
+/* Consoles: --console, the serial port, and --hvc, the virtio console. */
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "stdio", FIELD_FLAG, FIELD_AT(config_console, stdio),

@@ -1,10 +1,9 @@
-#include "vmm/config/disk.h"
-
+/* Disks: --disk. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #define SERIAL_MAX 20 /* bytes; virtio 1.2, 5.2.6 */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static int read_value(const struct field *field, void *at, json_t *value,
 		      struct error *err);

@@ -1,8 +1,7 @@
-#include "vmm/config/kernel.h"
-
+/* What the guest boots: kernel, initrd, command line, arguments of its init. */
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field options[] = {
 	{ "kernel", FIELD_STRING, FIELD_AT(vm_config, kernel), .arg = "FILE",

@@ -1,8 +1,7 @@
-#include "vmm/config/machine.h"
-
+/* The size of the machine: --cpus and --memory. */
 #include <unistd.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #define MIB (1ULL << 20)
 #define MEMORY_MIN (8 * MIB)

@@ -1,9 +1,8 @@
-#include "vmm/config/net.h"
-
+/* Network cards: --net. */
 #include <string.h>
 
 #include "devices/net/net_tap.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 #include "vmm/config/publish.h"
 
 static const struct field keys[] = {
@@ -162,6 +161,13 @@ static int check(const struct vm_config *config, struct error *err)
 						     config_net_name(net));
 	}
 	return 0;
+}
+
+const char *config_net_name(const struct config_net *net)
+{
+	if (net->user)
+		return "user";
+	return net->tap ? net->tap : net->vhost_user ? net->vhost_user : "";
 }
 
 bool config_net_needs_frames(const struct config_net *net)

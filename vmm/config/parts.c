@@ -1,4 +1,5 @@
-#include "vmm/config/parts.h"
+/* Rules about what several kinds of device have. */
+#include "vmm/config/section.h"
 
 #include <string.h>
 #include <sys/un.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static void print_quoted(const char *text, FILE *out)
 {

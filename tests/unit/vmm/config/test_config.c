@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static struct vm_config config;
 
