@@ -29,7 +29,8 @@
 
 #define CONFIG_BW_MIN 4096 /* bytes a second */
 #define CONFIG_OPS_MAX 1000000000
-#define CONFIG_USER_MTU 65520 /* passt's largest IP packet, in 32-bit words */
+#define CONFIG_ADDRESS_SIZE 46 /* bytes of an IPv6 address in text */
+#define CONFIG_USER_MTU 65520  /* passt's largest IP packet, in 32-bit words */
 
 /* KVM sets up its tables for all memory in one call, which no signal
  * interrupts. Where KVM shadows page tables, the call takes seconds for each
@@ -77,6 +78,14 @@ struct config_pmem {
 	bool root;
 };
 
+/* A port of the host that leads into the guest. */
+struct config_publish {
+	bool udp;
+	char address[CONFIG_ADDRESS_SIZE]; /* of the host, numeric */
+	uint16_t host;
+	uint16_t guest;
+};
+
 /* Exactly one of tap, user and vhost_user is set. */
 struct config_net {
 	char *tap;			   /* the name of the interface */
@@ -84,8 +93,9 @@ struct config_net {
 	bool user;			   /* passt is the back end */
 	bool stream;			   /* passt on a stream socket */
 	char *vhost_user;		   /* the socket of a server */
-	char *publish[CONFIG_PUBLISH_MAX]; /* for publish_parse() */
+	char *publish[CONFIG_PUBLISH_MAX]; /* "[udp:][ADDRESS:]PORT:PORT" */
 	unsigned publish_count;
+	struct config_publish ports[CONFIG_PUBLISH_MAX]; /* settled: publish */
 	struct config_mac mac;
 	uint64_t mtu;	 /* 68 to 65535 bytes; 0: the guest chooses */
 	uint64_t queues; /* pairs, to CONFIG_NET_QUEUES_MAX; 0: one */

@@ -3,7 +3,6 @@
 
 #include "devices/net/net_tap.h"
 #include "vmm/config/section.h"
-#include "vmm/config/publish.h"
 
 static const struct field keys[] = {
 	{ "tap", FIELD_STRING, FIELD_AT(config_net, tap), .arg = "NAME",
@@ -60,20 +59,34 @@ static const struct field options[] = {
 	{ .name = NULL },
 };
 
+static int settle_net(struct config_net *net, struct error *err)
+{
+	for (unsigned i = 0; i < net->publish_count; i++)
+		if (config_parse_publish(&net->ports[i], net->publish[i], err))
+			return error_wrap(err, "net");
+	return 0;
+}
+
+static int settle(struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (settle_net(&config->nets[i], err))
+			return -1;
+	return 0;
+}
+
 /* passt takes one port at two addresses for the same port. */
 static int check_publish(const struct config_net *net, struct error *err)
 {
 	for (unsigned i = 0; i < net->publish_count; i++) {
-		struct publish one, other;
+		const struct config_publish *one = &net->ports[i];
 
-		if (publish_parse(&one, net->publish[i], err))
-			return -1;
 		for (unsigned j = 0; j < i; j++)
-			if (publish_parse(&other, net->publish[j], err) == 0 &&
-			    one.udp == other.udp && one.host == other.host)
+			if (one->udp == net->ports[j].udp &&
+			    one->host == net->ports[j].host)
 				return config_refuse(
 					err, "publish: port %u is named twice",
-					one.host);
+					one->host);
 	}
 	return 0;
 }
@@ -177,4 +190,4 @@ bool config_net_needs_frames(const struct config_net *net)
 	       config_is_limited(&net->tx_limit);
 }
 
-const struct config_section net_section = { options, NULL, check };
+const struct config_section net_section = { options, settle, check };

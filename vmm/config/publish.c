@@ -1,11 +1,12 @@
-#include "vmm/config/publish.h"
-
+/* Ports of the host that lead into the guest: --net user,publish=. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "vmm/config/fields.h"
+#include "vmm/config/section.h"
+
+_Static_assert(CONFIG_ADDRESS_SIZE == INET6_ADDRSTRLEN, "as inet_ntop() says");
 
 static bool take_prefix(char **text, const char *prefix)
 {
@@ -44,7 +45,7 @@ static bool cut_port(char **text, uint16_t *port)
 	return true;
 }
 
-static bool parse_address(char *text, char address[static INET6_ADDRSTRLEN])
+static bool parse_address(char *text, char address[static CONFIG_ADDRESS_SIZE])
 {
 	size_t len = strlen(text);
 	struct in6_addr binary;
@@ -56,10 +57,11 @@ static bool parse_address(char *text, char address[static INET6_ADDRSTRLEN])
 		family = AF_INET6;
 	}
 	return inet_pton(family, text, &binary) == 1 &&
-	       inet_ntop(family, &binary, address, INET6_ADDRSTRLEN);
+	       inet_ntop(family, &binary, address, CONFIG_ADDRESS_SIZE);
 }
 
-int publish_parse(struct publish *publish, const char *text, struct error *err)
+int config_parse_publish(struct config_publish *publish, const char *text,
+			 struct error *err)
 {
 	autofree char *copy = strdup(text);
 	char *rest = copy;
@@ -67,7 +69,7 @@ int publish_parse(struct publish *publish, const char *text, struct error *err)
 
 	if (!copy)
 		return config_refuse(err, "out of memory");
-	*publish = (struct publish){ .address = "127.0.0.1" };
+	*publish = (struct config_publish){ .address = "127.0.0.1" };
 	publish->udp = take_prefix(&rest, "udp:");
 	valid = cut_port(&rest, &publish->guest) &&
 		cut_port(&rest, &publish->host) &&

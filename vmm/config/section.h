@@ -59,5 +59,11 @@ int config_check_limit(const struct config_limit *limit, const char *way,
 /* The name of a device's event loop, at most 15 bytes; NULL is fine. */
 int config_check_iothread(const char *name, struct error *err);
 
+/* Parses "[udp:][ADDRESS:]PORT:PORT". The address defaults to the host's
+ * loopback: who wants to let the world in says so. -1 with err set, which names
+ * the text. */
+int config_parse_publish(struct config_publish *publish, const char *text,
+			 struct error *err);
+
 /* The path of a vhost-user server's socket. */
 int config_check_server(const char *path, struct error *err);

@@ -27,9 +27,8 @@ bool passt_find(char path[static PATH_MAX], bool *vhost_user);
  * NULL with err set. */
 struct passt *passt_start(const struct config_net *net, struct error *err);
 
-/* Whether passt is a vhost-user server: then passt_connect() is for the caller,
- * otherwise passt_backend(). */
-bool passt_is_vhost_user(const struct passt *passt);
+/* The back end that exchanges frames with passt. NULL when passt is a
+ * vhost-user server, which the caller then reaches by passt_connect(). */
 struct net_backend *passt_backend(struct passt *passt);
 
 /* Waits until passt has answered. May be called once. The connection is the

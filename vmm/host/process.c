@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <paths.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -24,6 +26,34 @@ struct child {
 	int output;
 	pid_t parent;
 };
+
+/* --- which program --- */
+
+bool process_is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       access(path, X_OK) == 0;
+}
+
+bool process_find_program(const char *name, char path[static PATH_MAX])
+{
+	const char *folder = getenv("PATH"), *end;
+
+	/* as exec does where nothing is set */
+	if (!folder)
+		folder = _PATH_DEFPATH;
+	for (; *folder; folder = *end ? end + 1 : end) {
+		end = strchrnul(folder, ':');
+		snprintf(path, PATH_MAX, "%.*s/%s", (int)(end - folder), folder,
+			 name);
+		if (*folder == '/' && process_is_program(path))
+			return true;
+	}
+	*path = '\0';
+	return false;
+}
 
 /* --- the new process, until exec --- */
 

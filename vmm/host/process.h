@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -57,6 +58,14 @@ struct process {
 	size_t length; /* of line, so far */
 	char line[PROCESS_LINE_MAX];
 };
+
+/* Whether an executable file is there. Any thread, as the next one. */
+bool process_is_program(const char *path);
+
+/* Looks for an executable file in the folders of PATH or, where that is not
+ * set, in the system's. Skips folders that are relative to the current one.
+ * False, and an empty path, when no folder has it. */
+bool process_find_program(const char *name, char path[static PATH_MAX]);
 
 /* 0, or -1 with err set and nothing to stop. A program that cannot be run, and
  * a prepare() that fails, are a process that says why and ends. */

@@ -15,8 +15,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "vmm/host/process.h"
-#include "vmm/host/program.h"
 
 #define END_MS 2000 /* for virtiofsd to end by itself */
 
@@ -38,10 +36,10 @@ bool virtiofsd_find(char path[static PATH_MAX])
 		qemus_path,
 	};
 
-	if (program_find("virtiofsd", path))
+	if (process_find_program("virtiofsd", path))
 		return true;
 	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
-		if (program_is_at(places[i])) {
+		if (process_is_program(places[i])) {
 			snprintf(path, PATH_MAX, "%s", places[i]);
 			return true;
 		}
