@@ -7,12 +7,20 @@
 
 #include "base/cleanup.h"
 
-const struct field *field_find(const struct field *fields, const char *name)
+/* The name is the first len bytes of text. */
+static const struct field *find(const struct field *fields, const char *text,
+				size_t len)
 {
 	for (; fields->name; fields++)
-		if (strcmp(fields->name, name) == 0)
+		if (strlen(fields->name) == len &&
+		    strncmp(fields->name, text, len) == 0)
 			return fields;
 	return NULL;
+}
+
+const struct field *field_find(const struct field *fields, const char *name)
+{
+	return find(fields, name, strlen(name));
 }
 
 unsigned field_length(const struct field *field, const void *base)
@@ -203,13 +211,7 @@ bool field_names_key(const struct field *group, const char *text)
 {
 	const size_t len = strcspn(text, "=");
 
-	if (!text[len])
-		return false;
-	for (; group->name; group++)
-		if (strlen(group->name) == len &&
-		    strncmp(group->name, text, len) == 0)
-			return true;
-	return false;
+	return text[len] && find(group, text, len);
 }
 
 static int parse_piece(const struct field *group, void *at, char *piece,

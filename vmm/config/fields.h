@@ -17,7 +17,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/error.h"
 
@@ -124,6 +123,6 @@ bool field_names_key(const struct field *group, const char *text);
  * The caller then sets keys. */
 void field_begin_group(const struct field *field, void *at);
 
-/* Prints the value as field_parse() reads it. Returns whether the value was
- * set; prints nothing useful otherwise. */
-bool field_print(const struct field *field, const void *at, FILE *out);
+/* The value as field_parse() reads it; the caller frees the text. NULL when the
+ * value is not set, or when the host has no more memory. */
+char *field_text(const struct field *field, const void *at);

@@ -27,16 +27,9 @@ static void print_quoted(const char *text, FILE *out)
 
 static void print_option(const struct field *field, const void *at, FILE *out)
 {
-	autofree char *text = NULL;
-	size_t len = 0;
-	FILE *mem = open_memstream(&text, &len);
-	bool set;
+	autofree char *text = field_text(field, at);
 
-	if (!mem)
-		return;
-	set = field_print(field, at, mem);
-	fclose(mem);
-	if (!set)
+	if (!text)
 		return;
 	fprintf(out, " --%s", field->name);
 	if (field->type == FIELD_FLAG ||
