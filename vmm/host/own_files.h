@@ -34,9 +34,6 @@ struct own_files {
 /* The strings outlive the list. Returns the file's number in it. */
 unsigned own_files_add(struct own_files *files, const struct own_file *file);
 
-/* The same for an open descriptor that is no disk. */
-void own_files_add_fd(struct own_files *files, int fd, const char *use);
-
 /* Refuses to write to what this VM has open: nobody means to. -1 with err set
  * ("PATH is the kernel of this VM"). A path that leads nowhere is fine. */
 int own_files_refuse(const struct own_files *files, const char *path,

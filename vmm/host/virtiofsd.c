@@ -265,16 +265,6 @@ void virtiofsd_stop(struct virtiofsd *daemon)
 	process_stop(&daemon->process, END_MS);
 }
 
-int virtiofsd_watch(struct virtiofsd *daemon, struct event_loop *loop)
-{
-	return process_watch(&daemon->process, loop);
-}
-
-void virtiofsd_unwatch(struct virtiofsd *daemon)
-{
-	process_unwatch(&daemon->process);
-}
-
 void virtiofsd_explain(struct virtiofsd *daemon, struct error *err)
 {
 	process_listen(&daemon->process, END_MS);

@@ -12,15 +12,14 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "base/event_loop.h"
 #include "vmm/host/process.h"
 
 /* Where to get it. */
 #define VIRTIOFSD_PACKAGE "virtiofsd, in Debian 12 qemu-system-common"
 
 struct virtiofsd {
-	const char *tag; /* the configuration's; for messages */
-	struct process process;
+	const char *tag;	/* the configuration's; for messages */
+	struct process process; /* while it is watched, its lines are logged */
 	char first[PROCESS_LINE_MAX]; /* that it has said: has the cause */
 };
 
@@ -36,10 +35,6 @@ int virtiofsd_start(struct virtiofsd *daemon, const char *dir, const char *tag,
 /* After a failure of the connection: makes what virtiofsd says about it within
  * two seconds the error's text, if it says anything. */
 void virtiofsd_explain(struct virtiofsd *daemon, struct error *err);
-
-/* Logs what virtiofsd says. 0 or -errno. */
-int virtiofsd_watch(struct virtiofsd *daemon, struct event_loop *loop);
-void virtiofsd_unwatch(struct virtiofsd *daemon);
 
 /* After the connection was closed: waits two seconds for virtiofsd to end, then
  * kills it. */

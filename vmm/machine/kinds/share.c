@@ -82,13 +82,15 @@ static int create(struct machine_device *device,
 					   &machine->memory->all, loop, err);
 	if (!device->dev)
 		return -1;
-	ret = virtiofsd_watch(daemon, loop);
+	ret = process_watch(&daemon->process, loop);
 	return ret ? error_set(err, ERROR_IO, -ret, "virtiofsd") : 0;
 }
 
 static void destroy(struct machine_device *device)
 {
-	virtiofsd_unwatch(device->host);
+	struct virtiofsd *daemon = device->host;
+
+	process_unwatch(&daemon->process);
 	vhost_user_device_destroy(device->dev);
 }
 
