@@ -76,12 +76,9 @@ static int teardown(void **state)
 static int parse(const char *name, const char *text, struct error *err)
 {
 	const struct field *field = field_find(fields, name);
-	void *at;
 
 	assert_non_null(field);
-	at = field->stride ? field_append(field, &outer, err)
-			   : field_at(field, &outer, 0);
-	return at ? field_parse(field, at, text, err) : -1;
+	return field_set(field, &outer, text, err);
 }
 
 static void accept(const char *name, const char *text)
