@@ -1,7 +1,7 @@
 /* The memory balloon: --balloon. */
 #include "vmm/config/section.h"
 
-#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
+#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6; not the guest's page size */
 
 static const struct field keys[] = {
 	{ "size", FIELD_SIZE, FIELD_AT(config_balloon, size), .arg = "SIZE",

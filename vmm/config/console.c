@@ -35,9 +35,10 @@ static int count_places(const struct config_console *console)
 	       (console->file != NULL);
 }
 
-/* The serial port stays beside a virtio console, even if nobody asked for it. A
- * kernel that has the driver of the virtio console as a module needs another
- * console until then; Debian's initrd does not get that far without any. */
+/* The serial port stays beside a virtio console, even if nobody asked for it: a
+ * kernel whose driver of the virtio console is a module needs another console
+ * until that module is loaded. Without one, Debian's initrd does not get so
+ * far. */
 static int settle(struct vm_config *config, struct error *err)
 {
 	struct config_console *console = &config->console, *hvc = &config->hvc;

@@ -20,9 +20,9 @@ static const struct field options[] = {
 	{ .name = NULL },
 };
 
-/* Reads the text as Linux does, which knows no escapes. Sets *open when the
- * last quote is not closed, and *dashes when "--" is a word: what stands behind
- * it is for init. */
+/* Divides the text into words as Linux does, which knows no escapes. Sets *open
+ * when the last quote is not closed, and *dashes when "--" is a word: Linux
+ * leaves the words behind it to init. */
 static void scan_words(const char *text, bool *open, bool *dashes)
 {
 	const char *word = text;

@@ -75,7 +75,7 @@ static int settle(struct vm_config *config, struct error *err)
 	return 0;
 }
 
-/* passt takes one port at two addresses for the same port. */
+/* passt cannot lead one port to different places by the host's address. */
 static int check_publish(const struct config_net *net, struct error *err)
 {
 	for (unsigned i = 0; i < net->publish_count; i++) {
@@ -123,7 +123,7 @@ static int check_kernel(const struct config_net *net, struct error *err)
 	if (config_is_limited(&net->rx_limit) ||
 	    config_is_limited(&net->tx_limit))
 		return config_refuse(
-			err, "vhost has no limits: no frame comes by here");
+			err, "vhost has no limits: onggi sees no frame");
 	return 0;
 }
 
@@ -151,8 +151,8 @@ static bool same(const char *a, const char *b)
 	return a && b && strcmp(a, b) == 0;
 }
 
-/* A tap or a server carries the frames of one card only. A second passt would
- * help nobody. */
+/* A tap or a server carries the frames of one card only, and a second passt
+ * would reach nothing that the first does not. */
 static bool same_back_end(const struct config_net *a,
 			  const struct config_net *b)
 {

@@ -60,7 +60,7 @@ void config_print_command(const struct vm_config *config, FILE *out)
 	fputc('\n', out);
 }
 
-/* One line: "readonly  ...", "iops=N  ..." or, where the name is not needed,
+/* Prints one line: "readonly  ...", "iops=N  ..." or, for a positional key,
  * "[path=]PATH  ...". */
 static void print_key(const struct field *key, FILE *out)
 {

@@ -23,14 +23,15 @@ static bool parse_port(const char *text, uint16_t *port)
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 
-	/* strtoul would take a sign and leading blanks */
+	/* strtoul() accepts a sign and leading blanks. */
 	if (*end || text[0] < '0' || text[0] > '9' || !value || value > 65535)
 		return false;
 	*port = (uint16_t)value;
 	return true;
 }
 
-/* Cuts the last ":PORT" off, or takes all of it for PORT. */
+/* Cuts ":PORT" off the end of *text. A text without a colon is all port; *text
+ * is NULL afterwards. */
 static bool cut_port(char **text, uint16_t *port)
 {
 	char *colon = *text ? strrchr(*text, ':') : NULL;

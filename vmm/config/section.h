@@ -12,8 +12,8 @@
 struct config_section {
 	/* The options; their base is struct vm_config. Ends with a NULL name. */
 	const struct field *options;
-	/* Fills in what the user left open. Does nothing when it is called
-	 * again. NULL: there is nothing to fill in. */
+	/* Fills in what the user left open. A second call changes nothing.
+	 * NULL: there is nothing to fill in. */
 	int (*settle)(struct vm_config *config, struct error *err);
 	/* Refuses what a single value cannot show, once every section is
 	 * settled. NULL: there are no such rules. */
@@ -25,14 +25,15 @@ extern const struct config_section arch_section, balloon_section,
 	net_section, pmem_section, process_section, rng_section, share_section,
 	vsock_section;
 
-/* The option at this place of the list of all, or NULL behind the last. */
+/* The option of this number, from 0, in the order of the help; NULL when there
+ * are no more. */
 const struct field *config_option(unsigned index);
 
 /* The option of that name, or NULL. */
 const struct field *config_find_option(const char *name);
 
-/* An option of another architecture's machine, and why this one's has no such
- * option. Each architecture has its own list, which ends with a NULL name. */
+/* An option that only the machine of another architecture has, and why. Each
+ * architecture has a list of its own, which ends with a NULL name. */
 struct foreign_option {
 	const char *name;
 	const char *why;

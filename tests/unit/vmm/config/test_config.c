@@ -215,8 +215,8 @@ static void a_server_has_its_disk_alone(void **state)
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		snprintf(value, sizeof(value), "vhost-user=s,%s", keys[i]);
 		refuse(WORDS("--disk", value),
-		       "disk: vhost-user goes with root and id alone: what "
-		       "else there is, its server knows");
+		       "disk: vhost-user goes with root and id alone: the "
+		       "server decides the rest");
 	}
 	refuse(WORDS("--disk", "readonly=false"), "disk: needs a path");
 }
