@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
