@@ -10,9 +10,9 @@ unsigned own_files_add(struct own_files *files, const struct own_file *file)
 	return files->count++;
 }
 
-/* The file of the list that path leads to; NULL: there is none, or the path
- * leads nowhere. In that case it is a new file, or open() will say what is
- * wrong. readonly: an entry that is readonly as well does not count. */
+/* The file of the list to which path leads. NULL when there is none, or when
+ * the path leads nowhere: to a new file, or into an error that open() will
+ * report. readonly: skips files that are readonly as well. */
 static const struct own_file *find_at(const struct own_files *files,
 				      const char *path, bool readonly)
 {

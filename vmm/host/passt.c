@@ -19,10 +19,10 @@
 #include "vmm/host/process.h"
 
 #define NAME "net user: passt" /* of the connection, in messages */
-#define END_MS 2000	       /* for passt to say what went wrong */
+#define END_MS 2000	       /* time for passt to print what went wrong */
 
 #define VHOST_USER_OPTION "--vhost-user"
-#define SYSLOG_FAILS "Failed to send " /* syslog(3), when nobody listens */
+#define SYSLOG_FAILS "Failed to send " /* passt prints it without a syslogd */
 
 /* The guest has the same addresses on every host. Without these options passt
  * would give it the host's own, and would not start on a host without a default
@@ -32,8 +32,8 @@ static const char *const common_args[] = {
 	"--quiet",
 	"--foreground",
 	"--fd=3", /* PROCESS_FD */
-	/* passt writes its process id once it is ready, here among its
-	 * messages: newer versions close all other descriptors */
+	/* passt writes its process id once it is ready: here among its
+	 * messages, because newer versions close all other descriptors. */
 	"--pid=/proc/self/fd/2",
 	"--mac-addr=02:00:00:00:00:02",
 	"--address=10.0.2.15",
@@ -61,13 +61,13 @@ struct passt {
 	struct net_stream *stream; /* NULL: passt is a vhost-user server */
 	void (*failed)(void *ctx, const char *why);
 	void *ctx;
-	char last[PROCESS_LINE_MAX]; /* the last line that said something */
+	char last[PROCESS_LINE_MAX]; /* the last message; empty: none */
 };
 
 /* --- which one --- */
 
-/* The program's file has the option's name in its help text. A search takes
- * 0.1 ms, running passt --help would take 2 ms of each start. */
+/* Looks for the option's name in the program's file, which has a help text.
+ * That takes 0.1 ms of each start; passt --help would take 2 ms. */
 static bool knows_vhost_user(const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -108,9 +108,9 @@ __attribute__((format(printf, 2, 3))) static void add_word(struct args *args,
 	args->words[args->count++] = word;
 }
 
-/* The interface whose link-local IPv6 address passt uses: that of the default
- * route. Without IPv6 passt takes lo, too. Linux lists lo also for the default
- * route that rejects packets. */
+/* Sets name to the interface whose link-local IPv6 address passt uses: that of
+ * the default route. Without IPv6 passt accepts lo as well. Linux also lists
+ * lo, for a default route that rejects packets; this function skips it. */
 static void find_interface(char name[static IF_NAMESIZE])
 {
 	static const char anywhere[] = "00000000000000000000000000000000 00 ";
@@ -247,7 +247,7 @@ void passt_stop(struct passt *passt)
 		return;
 	net_stream_destroy(passt->stream);
 	cleanup_close(&passt->fd);
-	/* without patience: it has nothing to finish */
+	/* passt has nothing to finish, so that there is no wait. */
 	process_stop(&passt->process, 0);
 	free(passt);
 }
@@ -283,8 +283,8 @@ struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 	if (conn)
 		return conn;
 	error_wrap(err, NAME);
-	/* A passt without its connection ends, and knows the reason better. One
-	 * that does not end may say more for ever. */
+	/* passt ends once its connection is gone, and prints a better reason.
+	 * If it does not end, its messages say nothing about this error. */
 	if (process_listen(&passt->process, END_MS))
 		error_set(err, ERROR_IO, 0, NAME ": %s", last_words(passt));
 	return NULL;
