@@ -1,10 +1,9 @@
-#include "vmm/config/disk.h"
-
+/* Disks: --disk. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #define SERIAL_MAX 20 /* bytes; virtio 1.2, 5.2.6 */
 
@@ -17,8 +16,8 @@ static const char *const caches[] = {
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_disk, path), .positional = true,
 	  .arg = "PATH", .help = "the image or block device" },
-	/* A disk without a path has this one first where it is printed, as
-	 * people write it. */
+	/* The printed command has the keys in this order. It begins with
+	 * vhost-user where there is no path, as people write it. */
 	{ "vhost-user", FIELD_STRING, FIELD_AT(config_disk, vhost_user),
 	  .arg = "SOCK",
 	  .help = "instead of PATH: the disk of the server on this socket" },
@@ -81,8 +80,8 @@ static int check_server(const struct config_disk *disk, struct error *err)
 	    disk->iothread)
 		return config_refuse(
 			err,
-			"disk: vhost-user goes with root and id alone: what "
-			"else there is, its server knows");
+			"disk: vhost-user goes with root and id alone: the "
+			"server decides the rest");
 	if (config_check_server(disk->vhost_user, err))
 		return error_wrap(err, "disk");
 	return 0;
