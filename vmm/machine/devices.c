@@ -137,8 +137,11 @@ void devices_destroy(struct machine_devices *devices, bool for_good)
 
 		virtio_mmio_destroy(device->mmio);
 		device->mmio = NULL;
-		if (device->dev)
-			device->slot->kind->destroy(device);
+		if (!device->dev)
+			continue;
+		if (device->slot->kind->unwatch)
+			device->slot->kind->unwatch(device);
+		device->destroy(device->dev);
 		device->dev = NULL;
 	}
 }

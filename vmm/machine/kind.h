@@ -32,6 +32,7 @@ struct machine_device {
 
 	/* Of one boot. */
 	struct virtio_device *dev;
+	void (*destroy)(struct virtio_device *dev);
 	struct virtio_mmio *mmio;
 };
 
@@ -51,10 +52,13 @@ struct kind_machine {
 };
 
 struct machine_kind {
+	const char *name; /* in what --dry-run prints */
+
 	/* How many the configuration asks for. */
 	unsigned (*count)(const struct vm_config *config);
 
-	/* Prints what --dry-run says of one, without a line break. */
+	/* Prints what --dry-run says of one behind the name, without a line
+	 * break. NULL: nothing. */
 	void (*describe)(const struct vm_config *config, unsigned index,
 			 FILE *out);
 
@@ -78,12 +82,16 @@ struct machine_kind {
 	int (*map)(struct machine_device *device, struct memory *memory,
 		   struct error *err);
 
-	/* Makes device->dev, for one boot. destroy() is called if there is one,
-	 * also after a failure; the transport is gone by then, which has reset
-	 * the device. */
+	/* Makes device->dev for one boot, and says in device->destroy how it is
+	 * destroyed. If there is a dev, also after a failure, unwatch() is
+	 * called at the end of the boot, then destroy(). The transport is gone
+	 * by then, and has reset the device. */
 	int (*create)(struct machine_device *device,
 		      const struct kind_machine *machine, struct error *err);
-	void (*destroy)(struct machine_device *device);
+
+	/* Removes what create() has the main event loop watch besides the
+	 * device. NULL: nothing. */
+	void (*unwatch)(struct machine_device *device);
 };
 
 /* All of them; ends with NULL. */

@@ -86,7 +86,11 @@ void layout_print(const struct vm_config *config,
 			(unsigned long long)slot->base,
 			(unsigned long long)(slot->base + slot->size - 1),
 			slot->gsi);
-		slot->kind->describe(config, slot->index, out);
+		fputs(slot->kind->name, out);
+		if (slot->kind->describe) {
+			fputs(": ", out);
+			slot->kind->describe(config, slot->index, out);
+		}
 		fputc('\n', out);
 	}
 }
