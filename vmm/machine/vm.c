@@ -110,7 +110,7 @@ static int create_memory(void *ctx, struct error *err)
 			  devices_share_memory(&r->devices), &r->huge_fd,
 			  err) ||
 	    devices_map(&r->devices, &vm->memory, err) ||
-	    memory_show(&vm->memory, vm->platform.vm_fd, err))
+	    kvm_set_memory(vm->platform.vm_fd, &vm->memory.all, err))
 		return -1;
 	memory_fault_watch(&vm->memory.all, &r->files);
 	timeline_mark(r->timeline, TIMELINE_MEMORY_READY);
