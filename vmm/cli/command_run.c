@@ -40,8 +40,7 @@ static int print_dry_run(const struct vm_config *config,
 
 /* Boots again for as long as the guest asks for it; the exit status, or -1
  * with err set. */
-static int run_vm(const struct vm_layout *layout, struct resources *resources,
-		  struct error *err)
+static int run_vm(struct resources *resources, struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
 	struct stop_cause cause;
@@ -49,7 +48,7 @@ static int run_vm(const struct vm_layout *layout, struct resources *resources,
 	if (!vm)
 		return error_set(err, ERROR_IO, 0, "out of memory");
 	do {
-		if (vm_create(vm, layout, resources, err))
+		if (vm_create(vm, vm_stages, resources, err))
 			return -1;
 		vm_run(vm, &cause);
 		vm_destroy(vm);
@@ -98,7 +97,7 @@ static int run(int argc, char **argv, struct vm_config *config,
 		prctl(PR_SET_NAME, config->name);
 	if (resources_open(&resources, config, &layout, timeline, err))
 		return -1;
-	status = run_vm(&layout, &resources, err);
+	status = run_vm(&resources, err);
 	resources_close(&resources);
 	if (config->timeline)
 		timeline_print(timeline, stderr);

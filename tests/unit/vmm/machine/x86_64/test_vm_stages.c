@@ -215,39 +215,6 @@ static void assert_nothing_left(struct fixture *f, struct census before,
 		fail_msg("%s: a file is left", when);
 }
 
-static int (*real_create)(void *ctx, struct error *err);
-
-static int create_and_fail(void *ctx, struct error *err)
-{
-	return real_create(ctx, err)
-		       ? -1
-		       : error_set(err, ERROR_IO, 0, "this stage fails");
-}
-
-static void each_opening_is_undone(void **state)
-{
-	struct fixture *f = *state;
-	struct stage stages[RESOURCES_STAGES];
-	struct census before;
-	struct error err;
-
-	if (!f)
-		skip();
-	before = take_census();
-	for (unsigned i = 0; i < RESOURCES_STAGES; i++) {
-		memcpy(stages, resources_stages, sizeof(stages));
-		real_create = stages[i].create;
-		stages[i].create = create_and_fail;
-		resources_init(&f->resources, &f->config, &f->layout,
-			       &f->timeline);
-		assert_int_equal(stages_create(stages, RESOURCES_STAGES,
-					       &f->resources, &err),
-				 -1);
-		assert_string_equal(err.text, "this stage fails");
-		assert_nothing_left(f, before, stages[i].name);
-	}
-}
-
 static void open_resources(struct fixture *f)
 {
 	struct error err;
@@ -257,10 +224,52 @@ static void open_resources(struct fixture *f)
 		fail_msg("%s", err.text);
 }
 
+/* Each file that is opened is missing once, or is where no file can be. */
+static void each_opening_is_undone(void **state)
+{
+	struct fixture *f = *state;
+	struct vm_config *config;
+	struct census before;
+	struct error err;
+
+	if (!f)
+		skip();
+	config = &f->config;
+	char **const paths[] = {
+		&config->kernel,	&config->disks[0].path,
+		&config->pmems[0].path, &config->pidfile,
+		&config->console.file,	&config->hvc.file,
+		&config->vsock.path,
+	};
+
+	before = take_census();
+	config->console.none = false;
+	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+		char *good = *paths[i];
+
+		*paths[i] = "/nowhere/file";
+		assert_int_equal(resources_open(&f->resources, config,
+						&f->layout, &f->timeline, &err),
+				 -1);
+		*paths[i] = good;
+		assert_non_null(strstr(err.text, "/nowhere/file"));
+		assert_nothing_left(f, before, err.text);
+	}
+}
+
+static int (*real_create)(struct vm *vm, struct error *err);
+
+static int create_and_fail(struct vm *vm, struct error *err)
+{
+	return real_create(vm, err)
+		       ? -1
+		       : error_set(err, ERROR_IO, 0, "this stage fails");
+}
+
 static void each_stage_is_undone(void **state)
 {
 	struct fixture *f = *state;
-	struct stage stages[VM_STAGES];
+	struct vm_stage stages[VM_STAGES];
 	struct census before, outside;
 	struct error err;
 
@@ -273,8 +282,7 @@ static void each_stage_is_undone(void **state)
 		memcpy(stages, vm_stages, sizeof(stages));
 		real_create = stages[i].create;
 		stages[i].create = create_and_fail;
-		vm_init(&f->vm, &f->layout, &f->resources);
-		assert_int_equal(stages_create(stages, VM_STAGES, &f->vm, &err),
+		assert_int_equal(vm_create(&f->vm, stages, &f->resources, &err),
 				 -1);
 		assert_string_equal(err.text, "this stage fails");
 		if (take_census().threads != before.threads)
@@ -297,7 +305,7 @@ static void a_whole_vm_is_undone(void **state)
 	before = take_census();
 	open_resources(f);
 	for (int boot = 0; boot < 3; boot++) {
-		if (vm_create(&f->vm, &f->layout, &f->resources, &err))
+		if (vm_create(&f->vm, vm_stages, &f->resources, &err))
 			fail_msg("%s", err.text);
 		stop_request(&f->vm.stop, STOP_REBOOT, 0, "reset");
 		vm_destroy(&f->vm);
@@ -327,8 +335,8 @@ static void running_out_of_descriptors_leaves_nothing(void **state)
 		if (resources_open(&f->resources, &f->config, &f->layout,
 				   &f->timeline, &err) == 0) {
 			assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-			if (vm_create(&f->vm, &f->layout, &f->resources,
-				      &err) == 0) {
+			if (vm_create(&f->vm, vm_stages, &f->resources, &err) ==
+			    0) {
 				started = true;
 				vm_destroy(&f->vm);
 			}
