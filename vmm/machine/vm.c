@@ -33,12 +33,8 @@ static void destroy_loops(struct vm *vm)
 
 static int create_kvm(struct vm *vm, struct error *err)
 {
-	int kvm_fd = vm->platform.kvm_fd;
-	unsigned long type;
-
-	if (arch_vm_type(kvm_fd, vm->platform.layout, &type, err))
-		return -1;
-	vm->platform.vm_fd = kvm_create_vm(kvm_fd, type, err);
+	vm->platform.vm_fd =
+		arch_create_vm(vm->platform.kvm_fd, vm->platform.layout, err);
 	return vm->platform.vm_fd < 0 ? -1 : 0;
 }
 
@@ -53,14 +49,14 @@ static void destroy_kvm(struct vm *vm)
 		kvm_close_vm(vm->platform.vm_fd);
 }
 
-static int create_irqchip(struct vm *vm, struct error *err)
+static int create_arch(struct vm *vm, struct error *err)
 {
-	return arch_create_irqchip(&vm->platform, err);
+	return arch_create(&vm->platform, err);
 }
 
-static void destroy_irqchip(struct vm *vm)
+static void destroy_arch(struct vm *vm)
 {
-	arch_destroy_irqchip(&vm->platform);
+	arch_destroy(&vm->platform);
 }
 
 static int create_memory(struct vm *vm, struct error *err)
@@ -98,8 +94,8 @@ static void destroy_vcpus(struct vm *vm)
 
 static int create_platform(struct vm *vm, struct error *err)
 {
-	return platform_create_devices(&vm->platform, &vm->vcpus,
-				       vm->resources->console, err);
+	return platform_create_devices(&vm->platform, vm->resources->console,
+				       err);
 }
 
 static void destroy_platform(struct vm *vm)
@@ -135,8 +131,7 @@ static int load_kernel(struct vm *vm, struct error *err)
 	struct resources *r = vm->resources;
 	autofree char *cmdline = cmdline_build(r->config, r->layout, err);
 
-	if (!cmdline || arch_load(&vm->platform, &r->boot, cmdline,
-				  &vm->vcpus.list[0], err))
+	if (!cmdline || arch_load(&vm->platform, &r->boot, cmdline, err))
 		return -1;
 	log_guest(LOG_INFO, "command line: %s", cmdline);
 	timeline_mark(r->timeline, TIMELINE_KERNEL_LOADED);
@@ -213,7 +208,7 @@ static void detach_consoles(struct vm *vm)
 const struct vm_stage vm_stages[VM_STAGES] = {
 	{ "event loops", create_loops, destroy_loops },
 	{ "VM", create_kvm, destroy_kvm },
-	{ "interrupt controller", create_irqchip, destroy_irqchip },
+	{ "interrupt controller", create_arch, destroy_arch },
 	{ "memory", create_memory, destroy_memory },
 	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "platform", create_platform, destroy_platform },
@@ -241,6 +236,7 @@ int vm_create(struct vm *vm, const struct vm_stage stages[VM_STAGES],
 			.layout = resources->layout,
 			.timeline = resources->timeline,
 			.memory = &vm->memory,
+			.vcpus = &vm->vcpus,
 			.stop = &vm->stop,
 			.kvm_fd = resources->kvm_fd,
 			.vm_fd = -1,
