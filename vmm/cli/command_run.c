@@ -38,8 +38,8 @@ static int print_dry_run(const struct vm_config *config,
 	return 0;
 }
 
-/* Boots again for as long as the guest asks for it; the exit status, or -1
- * with err set. */
+/* Boots the guest, and boots it again as long as it asks for that. Returns the
+ * exit status, or -1 with err set. */
 static int run_vm(struct resources *resources, struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
@@ -57,16 +57,6 @@ static int run_vm(struct resources *resources, struct error *err)
 	if (cause.reason == STOP_ERROR)
 		return error_set(err, cause.exit_code, 0, "%s", cause.text);
 	return cause.exit_code;
-}
-
-/* Settles what depends on files of the host, which are read only once the
- * configuration is known to be good. */
-static int settle_kernel(struct vm_config *config, struct error *err)
-{
-	if (kernel_search(config, err))
-		return -1;
-	arch_settle_config(config);
-	return 0;
 }
 
 static int run(int argc, char **argv, struct vm_config *config,
@@ -87,10 +77,11 @@ static int run(int argc, char **argv, struct vm_config *config,
 	    arch_layout(config, &layout, err))
 		return -1;
 	log_set_level((enum log_level)config->log_level);
-	/* From here on a signal must not leave anything behind. */
+	/* from here on a signal must not leave anything behind */
 	signals_block();
-	if (settle_kernel(config, err))
+	if (kernel_search(config, err))
 		return -1;
+	arch_settle_config(config);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);
 	if (config->name)
