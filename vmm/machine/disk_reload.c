@@ -19,27 +19,28 @@
 
 enum finding { FOUND_NOTHING, FOUND_SIZE, FOUND_OTHER };
 
-/* One disk: all that the thread needs, its own. */
+/* One disk, as the thread sees it. The thread may outlive the configuration, so
+ * everything here is a copy. */
 struct disk_view {
-	char *path; /* NULL: a server's, which looks after it */
+	char *path; /* NULL: a server has the disk and looks after it */
 	char *id;
 	bool readonly;
 	bool direct;
 	uint32_t block_size;
 	unsigned file; /* its number in the VM's own files */
-	int fd;	       /* another one of the file that it is now; -1: none */
+	int fd;	       /* a copy of the open disk's; -1: none */
 
 	enum finding finding;
-	uint64_t size;
-	struct disk fresh;
+	uint64_t size;	   /* with FOUND_SIZE, bytes */
+	struct disk fresh; /* with FOUND_OTHER */
 };
 
-/* Belongs to the thread and to its VM, until one of them is done with it. */
+/* What the thread and its VM share. The last one to need it frees it. */
 struct disk_look {
-	pthread_mutex_t lock; /* of the next two */
-	bool finished;
-	bool abandoned;
-	int found_fd;		/* signalled when finished */
+	pthread_mutex_t lock;	/* of the next two */
+	bool finished;		/* the thread has come to its end */
+	bool abandoned;		/* the VM has ended first */
+	int found_fd;		/* an eventfd, signalled when finished */
 	struct own_files files; /* a copy, which follows what was found */
 	unsigned count;
 	struct disk_view views[CONFIG_DISKS_MAX];
@@ -92,7 +93,7 @@ static int look_at(struct disk_look *look, struct disk_view *view,
 	return 0;
 }
 
-static void stays(const char *id, const struct error *err)
+static void warn_unchanged(const char *id, const struct error *err)
 {
 	log_warn("%s: %s; it stays as it was", id, err->text);
 }
@@ -100,7 +101,6 @@ static void stays(const char *id, const struct error *err)
 static void *look_main(void *arg)
 {
 	struct disk_look *look = arg;
-	uint64_t one = 1;
 	bool abandoned;
 
 	for (unsigned i = 0; i < look->count; i++) {
@@ -108,17 +108,17 @@ static void *look_main(void *arg)
 		struct error err;
 
 		if (view->path && look_at(look, view, &err))
-			stays(view->id, &err);
+			warn_unchanged(view->id, &err);
 	}
-	/* lest these keep the locks of files that are let go of */
+	/* a copy of a descriptor would keep the lock of a file that the device
+	 * lets go of */
 	for (unsigned i = 0; i < look->count; i++)
 		if (look->views[i].path)
 			close(take_fd(&look->views[i].fd));
 	pthread_mutex_lock(&look->lock);
 	look->finished = true;
 	abandoned = look->abandoned;
-	if (!abandoned && write(look->found_fd, &one, sizeof(one)) < 0)
-		log_error("disks: %s", strerror(errno));
+	wake(look->found_fd);
 	pthread_mutex_unlock(&look->lock);
 	if (abandoned)
 		look_free(look);
@@ -135,7 +135,8 @@ static void *close_main(void *arg)
 	return NULL;
 }
 
-/* Where there is much in a device's page cache, the last close takes time. */
+/* Closes in a thread of its own: the last close of a block device writes back
+ * its page cache, which takes time. */
 static void close_elsewhere(int fd)
 {
 	int *copy = malloc(sizeof(*copy));
@@ -149,7 +150,8 @@ static void close_elsewhere(int fd)
 	disk_close(fd);
 }
 
-/* With the lock held: another round, if one was asked for meanwhile. */
+/* Begins another round when this one has ended, if somebody asked for it
+ * meanwhile. Lock held. */
 static void finish_round(struct disk_reload *reload)
 {
 	if (reload->swapping || reload->look || !reload->again)
@@ -158,11 +160,21 @@ static void finish_round(struct disk_reload *reload)
 	kill(getpid(), DISK_RELOAD_SIGNAL);
 }
 
+/* The device uses the disk that it will keep, and unused is the descriptor of
+ * the other one. */
+static void end_swap(struct disk_reload *reload, int unused)
+{
+	close_elsewhere(unused);
+	pthread_mutex_lock(&reload->lock);
+	reload->swapping--;
+	finish_round(reload);
+	pthread_mutex_unlock(&reload->lock);
+}
+
 /* A device has let go of its old file, or could not take the new one. */
 static void on_swapped(void *ctx, int result)
 {
 	struct disk_swap *swap = ctx;
-	struct disk_reload *reload = swap->reload;
 	const struct config_disk *config = swap->config;
 	struct disk *disk = &disk_host_of(swap->device)->disk;
 	int unused = result ? swap->fresh.fd : disk->fd;
@@ -170,16 +182,12 @@ static void on_swapped(void *ctx, int result)
 
 	if (result) {
 		error_set(&err, ERROR_IO, -result, "disk %s", config->path);
-		stays(config->id, &err);
+		warn_unchanged(config->id, &err);
 	} else {
 		*disk = swap->fresh;
 		log_info("%s: disk %s: another file", config->id, config->path);
 	}
-	close_elsewhere(unused);
-	pthread_mutex_lock(&reload->lock);
-	reload->swapping--;
-	finish_round(reload);
-	pthread_mutex_unlock(&reload->lock);
+	end_swap(swap->reload, unused);
 }
 
 static struct machine_device *device_of(const struct disk_reload *reload,
@@ -234,11 +242,8 @@ static void apply_file(struct disk_reload *reload, unsigned index,
 		return;
 	}
 	error_wrap(&err, "disk %s", config->path);
-	stays(config->id, &err);
-	close(fresh->fd);
-	pthread_mutex_lock(&reload->lock);
-	reload->swapping--;
-	pthread_mutex_unlock(&reload->lock);
+	warn_unchanged(config->id, &err);
+	end_swap(reload, fresh->fd);
 }
 
 static void on_found(struct event_source *source, uint32_t events)
@@ -249,7 +254,7 @@ static void on_found(struct event_source *source, uint32_t events)
 
 	(void)events;
 	event_loop_remove(reload->loop, source);
-	/* the thread has written, but may not have let go of the lock */
+	/* the thread has signalled, but may still hold the lock */
 	pthread_mutex_lock(&look->lock);
 	pthread_mutex_unlock(&look->lock);
 	for (unsigned i = 0; i < look->count; i++) {
@@ -260,7 +265,7 @@ static void on_found(struct event_source *source, uint32_t events)
 		if (view->finding == FOUND_OTHER)
 			apply_file(reload, i, &view->fresh,
 				   look->files.list[view->file].id);
-		view->finding = FOUND_NOTHING; /* the device's from now on */
+		view->finding = FOUND_NOTHING; /* look_free() closes nothing */
 	}
 	look_free(look);
 	pthread_mutex_lock(&reload->lock);
@@ -271,7 +276,8 @@ static void on_found(struct event_source *source, uint32_t events)
 
 /* --- starting and stopping --- */
 
-/* host: NULL where a server has the disk. */
+/* host: NULL where a server has the disk. False without memory or
+ * descriptors. */
 static bool fill_view(struct disk_view *view, const struct config_disk *config,
 		      const struct disk_host *host)
 {
