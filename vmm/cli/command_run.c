@@ -43,20 +43,21 @@ static int print_dry_run(const struct vm_config *config,
 static int run_vm(struct resources *resources, struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
-	struct stop_cause cause;
+	const struct stop_cause *cause;
 
 	if (!vm)
 		return error_set(err, ERROR_IO, 0, "out of memory");
 	do {
 		if (vm_create(vm, vm_stages, resources, err))
 			return -1;
-		vm_run(vm, &cause);
+		vm_run(vm);
 		vm_destroy(vm);
-	} while (vm_boots_again(resources->config, &cause));
+	} while (vm_boots_again(vm));
 	timeline_mark(resources->timeline, TIMELINE_EXIT);
-	if (cause.reason == STOP_ERROR)
-		return error_set(err, cause.exit_code, 0, "%s", cause.text);
-	return cause.exit_code;
+	cause = &vm->stop.cause;
+	if (cause->reason == STOP_ERROR)
+		return error_set(err, cause->exit_code, 0, "%s", cause->text);
+	return cause->exit_code;
 }
 
 static int run(int argc, char **argv, struct vm_config *config,

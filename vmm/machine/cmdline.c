@@ -12,15 +12,6 @@
  * in bytes, reports blocks of 128 KiB, for which the host splits huge pages. */
 #define SMALL_GUEST (1ULL << 30)
 
-static void print_reporting(const struct vm_config *config, FILE *out)
-{
-	const struct config_balloon *balloon = &config->balloon;
-
-	if (balloon->given && !balloon->no_reporting &&
-	    config->memory.size < SMALL_GUEST)
-		fputs(" page_reporting.page_reporting_order=5", out);
-}
-
 /* The kernel prints nothing but a panic, because each byte on the console is an
  * exit. It does not test its ciphers, unless fips=1 says so: the tests take
  * half of the boot of a distribution's kernel. ONGGI=1 ends up in init's
@@ -28,12 +19,16 @@ static void print_reporting(const struct vm_config *config, FILE *out)
 static void print_defaults(const struct vm_config *config,
 			   const struct vm_layout *layout, FILE *out)
 {
+	const struct config_balloon *balloon = &config->balloon;
+
 	fputs("quiet loglevel=3 cryptomgr.notests ", out);
 	arch_print_cmdline(config, layout, out);
 	/* Linux takes the last console= for /dev/console */
 	if (!config->hvc.none)
 		fputs(" console=hvc0", out);
-	print_reporting(config, out);
+	if (balloon->given && !balloon->no_reporting &&
+	    config->memory.size < SMALL_GUEST)
+		fputs(" page_reporting.page_reporting_order=5", out);
 	fputs(" ONGGI=1", out);
 	for (unsigned i = 0; i < config->disk_count; i++)
 		if (config->disks[i].root)

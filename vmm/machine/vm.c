@@ -9,10 +9,10 @@
 #include "vmm/machine/kvm.h"
 #include "vmm/machine/memory_fault.h"
 
-bool vm_boots_again(const struct vm_config *config,
-		    const struct stop_cause *cause)
+bool vm_boots_again(const struct vm *vm)
 {
-	return cause->reason == STOP_REBOOT && !config->no_reboot;
+	return vm->stop.cause.reason == STOP_REBOOT &&
+	       !vm->platform.config->no_reboot;
 }
 
 /* --- stages --- */
@@ -43,7 +43,7 @@ static int create_kvm(struct vm *vm, struct error *err)
  * process has two VMs of the same descriptor number. */
 static void destroy_kvm(struct vm *vm)
 {
-	if (vm_boots_again(vm->platform.config, &vm->stop.cause))
+	if (vm_boots_again(vm))
 		cleanup_close(&vm->platform.vm_fd);
 	else
 		kvm_close_vm(vm->platform.vm_fd);
@@ -120,8 +120,7 @@ static int create_devices(struct vm *vm, struct error *err)
 
 static void destroy_devices(struct vm *vm)
 {
-	devices_destroy(&vm->resources->devices,
-			!vm_boots_again(vm->platform.config, &vm->stop.cause));
+	devices_destroy(&vm->resources->devices, !vm_boots_again(vm));
 	/* until now they may have let go of disks */
 	disk_reload_destroy(&vm->reload);
 }
@@ -136,17 +135,6 @@ static int load_kernel(struct vm *vm, struct error *err)
 	log_guest(LOG_INFO, "command line: %s", cmdline);
 	timeline_mark(r->timeline, TIMELINE_KERNEL_LOADED);
 	return 0;
-}
-
-static int create_shutdown(struct vm *vm, struct error *err)
-{
-	return shutdown_create(&vm->shutdown, vm->iothreads.main_loop,
-			       &vm->platform, err);
-}
-
-static void destroy_shutdown(struct vm *vm)
-{
-	shutdown_destroy(&vm->shutdown);
 }
 
 /* A process is about to write to the kernel's file, and waits until the guest
@@ -181,13 +169,17 @@ static void on_signal(void *ctx, int number)
 
 static int watch_signals(struct vm *vm, struct error *err)
 {
-	return signals_watch(&vm->signals, vm->iothreads.main_loop, on_signal,
-			     vm, err);
+	struct event_loop *loop = vm->iothreads.main_loop;
+
+	if (shutdown_create(&vm->shutdown, loop, &vm->platform, err))
+		return -1;
+	return signals_watch(&vm->signals, loop, on_signal, vm, err);
 }
 
 static void unwatch_signals(struct vm *vm)
 {
 	signals_unwatch(&vm->signals);
+	shutdown_destroy(&vm->shutdown);
 }
 
 static int attach_consoles(struct vm *vm, struct error *err)
@@ -214,7 +206,6 @@ const struct vm_stage vm_stages[VM_STAGES] = {
 	{ "platform", create_platform, destroy_platform },
 	{ "virtio devices", create_devices, destroy_devices },
 	{ "kernel", load_kernel, NULL },
-	{ "shutdown", create_shutdown, destroy_shutdown },
 	{ "signals", watch_signals, unwatch_signals },
 	{ "consoles", attach_consoles, detach_consoles },
 };
@@ -241,6 +232,7 @@ int vm_create(struct vm *vm, const struct vm_stage stages[VM_STAGES],
 			.kvm_fd = resources->kvm_fd,
 			.vm_fd = -1,
 		},
+		.signals.source.fd = -1,
 	};
 	for (unsigned i = 0; i < VM_STAGES; i++) {
 		if (stages[i].create(vm, err)) {
@@ -274,7 +266,7 @@ static void judge_reboot(struct vm *vm)
 		shutdown_signal(&vm->shutdown, SIGTERM);
 }
 
-void vm_run(struct vm *vm, struct stop_cause *cause)
+void vm_run(struct vm *vm)
 {
 	struct error err;
 
@@ -290,5 +282,4 @@ void vm_run(struct vm *vm, struct stop_cause *cause)
 	if (vm->stop.cause.reason == STOP_REBOOT)
 		judge_reboot(vm);
 	disk_reload_stop(&vm->reload);
-	*cause = vm->stop.cause;
 }

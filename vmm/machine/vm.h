@@ -37,7 +37,7 @@ struct vm_stage {
 };
 
 /* All parts, in the order in which they are created. */
-#define VM_STAGES 11
+#define VM_STAGES 10
 extern const struct vm_stage vm_stages[VM_STAGES];
 
 /* Creates all stages, which are vm_stages, or a test's copy of them. -1 with
@@ -45,12 +45,12 @@ extern const struct vm_stage vm_stages[VM_STAGES];
 int vm_create(struct vm *vm, const struct vm_stage stages[VM_STAGES],
 	      struct resources *resources, struct error *err);
 
-/* Runs the guest until it stops, and says why it did. */
-void vm_run(struct vm *vm, struct stop_cause *cause);
+/* Runs the guest until it stops. vm->stop.cause says why it did, also after
+ * vm_destroy(). */
+void vm_run(struct vm *vm);
 
 /* Destroys vm_stages in reverse order. */
 void vm_destroy(struct vm *vm);
 
 /* Whether the guest boots again after this end. */
-bool vm_boots_again(const struct vm_config *config,
-		    const struct stop_cause *cause);
+bool vm_boots_again(const struct vm *vm);

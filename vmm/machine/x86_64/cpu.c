@@ -219,12 +219,10 @@ static int set_msrs(struct vcpu *vcpu, struct error *err)
 #define EFER_LME (1U << 8)
 #define EFER_LMA (1U << 10)
 
-#define SEGMENT_CODE 11	    /* execute, read, accessed */
-#define SEGMENT_DATA 3	    /* read, write, accessed */
 #define SEGMENT_TSS_BUSY 11 /* a system type */
 
-static struct kvm_segment flat_segment(uint16_t selector, uint8_t type,
-				       bool code64)
+struct kvm_segment cpu_flat_segment(uint16_t selector, uint8_t type,
+				    bool code64)
 {
 	return (struct kvm_segment){
 		.selector = selector,
@@ -243,7 +241,7 @@ int cpu_set_registers(struct vcpu *vcpu, const struct x86_64_entry *entry,
 {
 	bool long_mode = entry->protocol == KERNEL_LINUX64;
 	struct kvm_segment data =
-		flat_segment(entry->data_selector, SEGMENT_DATA, false);
+		cpu_flat_segment(entry->data_selector, SEGMENT_DATA, false);
 	struct kvm_regs regs = {
 		.rip = entry->rip,
 		.rsp = entry->rsp,
@@ -255,7 +253,8 @@ int cpu_set_registers(struct vcpu *vcpu, const struct x86_64_entry *entry,
 
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
 		return error_set(err, ERROR_KVM, errno, "KVM_GET_SREGS");
-	sregs.cs = flat_segment(entry->code_selector, SEGMENT_CODE, long_mode);
+	sregs.cs =
+		cpu_flat_segment(entry->code_selector, SEGMENT_CODE, long_mode);
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	sregs.tr = (struct kvm_segment){
 		.selector = entry->task_selector,
