@@ -54,8 +54,9 @@ _Static_assert(ACPI_CPUS_MAX >= CONFIG_CPUS_MAX &&
 	       "tables for as many CPUs as can be asked for");
 _Static_assert(ACPI_VIRTIO_MAX >= LAYOUT_SLOTS_MAX,
 	       "an ACPI device for every slot");
-_Static_assert((int)ACPI_COM1_PORTS == (int)SERIAL_WINDOW,
-	       "ACPI describes the whole serial port");
+#define SAME(ours, theirs) \
+	_Static_assert((int)(ours) == (int)(theirs), #ours " is " #theirs)
+SAME(ACPI_COM1_PORTS, SERIAL_WINDOW);
 
 const char arch_kernel_name[] = "vmlinux";
 const char arch_images_suffix[] = "";

@@ -23,6 +23,7 @@
 #include "vmm/machine/vm.h"
 
 struct fixture {
+	bool has_kvm; /* or else there is nothing else */
 	char dir[32];
 	char kernel[64], disk[64], pmem[64], vsock[64], pidfile[64], hvc[64];
 	char words[16][96];
@@ -134,9 +135,12 @@ static int setup(void **state)
 	struct error err;
 	autoclose int kvm = kvm_open(&err);
 
-	f = (struct fixture){ .dir = "/tmp/onggi-stages-XXXXXX" };
-	*state = NULL;
-	if (kvm < 0)
+	f = (struct fixture){
+		.has_kvm = kvm >= 0,
+		.dir = "/tmp/onggi-stages-XXXXXX",
+	};
+	*state = &f;
+	if (!f.has_kvm)
 		return 0;
 	assert_non_null(mkdtemp(f.dir));
 	snprintf(f.kernel, sizeof(f.kernel), "%s/kernel", f.dir);
@@ -152,7 +156,6 @@ static int setup(void **state)
 	log_set_level(LOG_ERROR);
 	signals_block();
 	configure(&f);
-	*state = &f;
 	return 0;
 }
 
@@ -160,7 +163,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	if (!f)
+	if (!f->has_kvm)
 		return 0;
 	config_free(&f->config);
 	unlink(f->kernel);
@@ -228,27 +231,24 @@ static void open_resources(struct fixture *f)
 static void each_opening_is_undone(void **state)
 {
 	struct fixture *f = *state;
-	struct vm_config *config;
+	char **const paths[] = {
+		&f->config.kernel,	  &f->config.disks[0].path,
+		&f->config.pmems[0].path, &f->config.pidfile,
+		&f->config.console.file,  &f->config.hvc.file,
+		&f->config.vsock.path,
+	};
 	struct census before;
 	struct error err;
 
-	if (!f)
+	if (!f->has_kvm)
 		skip();
-	config = &f->config;
-	char **const paths[] = {
-		&config->kernel,	&config->disks[0].path,
-		&config->pmems[0].path, &config->pidfile,
-		&config->console.file,	&config->hvc.file,
-		&config->vsock.path,
-	};
-
 	before = take_census();
-	config->console.none = false;
+	f->config.console.none = false;
 	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
 		char *good = *paths[i];
 
 		*paths[i] = "/nowhere/file";
-		assert_int_equal(resources_open(&f->resources, config,
+		assert_int_equal(resources_open(&f->resources, &f->config,
 						&f->layout, &f->timeline, &err),
 				 -1);
 		*paths[i] = good;
@@ -273,7 +273,7 @@ static void each_stage_is_undone(void **state)
 	struct census before, outside;
 	struct error err;
 
-	if (!f)
+	if (!f->has_kvm)
 		skip();
 	outside = take_census();
 	for (unsigned i = 0; i < VM_STAGES; i++) {
@@ -300,7 +300,7 @@ static void a_whole_vm_is_undone(void **state)
 	struct census before;
 	struct error err;
 
-	if (!f)
+	if (!f->has_kvm)
 		skip();
 	before = take_census();
 	open_resources(f);
@@ -323,7 +323,7 @@ static void running_out_of_descriptors_leaves_nothing(void **state)
 	bool started = false;
 	struct error err;
 
-	if (!f)
+	if (!f->has_kvm)
 		skip();
 	before = take_census();
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
