@@ -49,12 +49,9 @@ int arch_open_dump(const struct vm_config *config,
 int arch_create_vm(int kvm_fd, const struct vm_layout *layout,
 		   struct error *err);
 
-/* Creates what must exist before memory and vCPUs, above all the interrupt
- * controller. */
+/* Creates the interrupt controller, and everything of the architecture that
+ * needs an end. arch_destroy() takes what a failure leaves. */
 int arch_create(struct platform *platform, struct error *err);
-
-/* Frees what arch_create() and the two functions below have made, also after
- * they failed. All vCPUs and their memory are gone. */
 void arch_destroy(struct platform *platform);
 
 /* Gives a vCPU that was just created its features and identity, but no

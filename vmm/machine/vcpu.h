@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "vmm/config/machine.h"
+#include "vmm/config/config.h"
 
 struct platform;
 

@@ -102,16 +102,25 @@ int arch_open_dump(const struct vm_config *config,
 
 int arch_create(struct platform *platform, struct error *err)
 {
-	pl061_init(&platform->arch.gpio, platform_irq(platform, GPIO_SPI));
-	platform->arch.gic_fd = -1; /* before anything can fail */
+	struct arch_state *arch = &platform->arch;
+
+	pl061_init(&arch->gpio, platform_irq(platform, GPIO_SPI));
+	arch->gic_fd = -1; /* before anything can fail */
+	arch->steal = mmap(NULL, STEAL_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (arch->steal == MAP_FAILED)
+		return error_set(err, ERROR_IO, errno, "stolen time");
 	return gic_create(platform, err);
 }
 
 void arch_destroy(struct platform *platform)
 {
-	cpu_stop_timers(platform);
-	cleanup_close(&platform->arch.gic_fd);
-	pl061_destroy(&platform->arch.gpio);
+	struct arch_state *arch = &platform->arch;
+
+	cleanup_close(&arch->gic_fd);
+	if (arch->steal != MAP_FAILED)
+		munmap(arch->steal, STEAL_SIZE);
+	pl061_destroy(&arch->gpio);
 }
 
 /* The GIC takes note of a rising edge; the line need not fall again. */

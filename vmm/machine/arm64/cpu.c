@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "vmm/machine/arch.h"
@@ -123,18 +122,12 @@ static int start_steal_time(struct platform *platform, struct error *err)
 		.slot = GUEST_REGIONS_MAX, /* behind all other memory */
 		.guest_phys_addr = STEAL_BASE,
 		.memory_size = STEAL_SIZE,
+		.userspace_addr = (uintptr_t)platform->arch.steal,
 	};
-	void *page;
 
 	if (vcpu_attr(&vcpus->list[0], KVM_HAS_DEVICE_ATTR,
 		      KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA, NULL))
 		return 0;
-	page = mmap(NULL, STEAL_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED)
-		return error_set(err, ERROR_IO, errno, "stolen time");
-	platform->arch.steal = page;
-	slot.userspace_addr = (uintptr_t)page;
 	if (ioctl(platform->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot))
 		return error_set(err, ERROR_KVM, errno, "stolen time");
 	for (unsigned i = 0; i < vcpus->count; i++) {
@@ -153,12 +146,6 @@ int cpu_start_timers(struct platform *platform, struct error *err)
 	if (platform->config->arch.pmu && start_pmu(platform->vcpus, err))
 		return -1;
 	return start_steal_time(platform, err);
-}
-
-void cpu_stop_timers(struct platform *platform)
-{
-	if (platform->arch.steal)
-		munmap(platform->arch.steal, STEAL_SIZE);
 }
 
 int cpu_set_entry(struct vcpu *vcpu, uint64_t pc, uint64_t tree,

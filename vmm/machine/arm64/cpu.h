@@ -10,9 +10,8 @@
 
 /* Starts what needs a started interrupt controller: the PMU if the user wants
  * one, and the account of stolen time if KVM keeps one. All vCPUs exist. -1
- * with err set; cpu_stop_timers() frees what a failure leaves. */
+ * with err set. */
 int cpu_start_timers(struct platform *platform, struct error *err);
-void cpu_stop_timers(struct platform *platform);
 
 /* Makes vcpu enter the kernel at pc, with the device tree at tree (Linux
  * Documentation/arch/arm64/booting.rst). Both are guest physical addresses. -1

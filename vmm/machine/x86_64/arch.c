@@ -174,7 +174,9 @@ int arch_create(struct platform *platform, struct error *err)
 	if (platform->config->arch.pit &&
 	    ioctl(platform->vm_fd, KVM_CREATE_PIT2, &pit))
 		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_PIT2");
-	return 0;
+	platform->arch.cpuid = cpu_read_cpuid(
+		platform->kvm_fd, (unsigned)platform->config->cpus, err);
+	return platform->arch.cpuid ? 0 : -1;
 }
 
 /* The interrupt controller ends with the VM. */

@@ -29,25 +29,6 @@
 #define TIMING_LEAF 0x40000010 /* EAX: TSC kHz, EBX: APIC bus kHz */
 #define APIC_BUS_KHZ 1000000   /* KVM's APIC timer counts nanoseconds */
 
-static struct kvm_cpuid2 *read_supported_cpuid(int kvm_fd, struct error *err)
-{
-	struct kvm_cpuid2 *cpuid =
-		calloc(1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + 4) *
-						   sizeof(cpuid->entries[0]));
-
-	if (!cpuid) {
-		error_set(err, ERROR_KVM, ENOMEM, "CPUID");
-		return NULL;
-	}
-	cpuid->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-		error_set(err, ERROR_KVM, errno, "KVM_GET_SUPPORTED_CPUID");
-		free(cpuid);
-		return NULL;
-	}
-	return cpuid;
-}
-
 /* How many bits the numbers 0 to count - 1 take. */
 static unsigned bits_for(unsigned count)
 {
@@ -123,6 +104,26 @@ static void replace_topology_leaf(struct kvm_cpuid2 *cpuid, unsigned cpus)
 	cpuid->nent = kept;
 }
 
+struct kvm_cpuid2 *cpu_read_cpuid(int kvm_fd, unsigned cpus, struct error *err)
+{
+	struct kvm_cpuid2 *cpuid =
+		calloc(1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + 4) *
+						   sizeof(cpuid->entries[0]));
+
+	if (!cpuid) {
+		error_set(err, ERROR_KVM, ENOMEM, "CPUID");
+		return NULL;
+	}
+	cpuid->nent = CPUID_ENTRIES_MAX;
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+		error_set(err, ERROR_KVM, errno, "KVM_GET_SUPPORTED_CPUID");
+		free(cpuid);
+		return NULL;
+	}
+	replace_topology_leaf(cpuid, cpus);
+	return cpuid;
+}
+
 static void add_timing_leaf(struct kvm_cpuid2 *cpuid, uint32_t tsc_khz)
 {
 	for (unsigned i = 0; i < cpuid->nent; i++)
@@ -153,18 +154,12 @@ static int set_cpuid(struct vcpu *vcpu, struct error *err)
 	struct platform *platform = vcpu->platform;
 	unsigned cpus = (unsigned)platform->config->cpus;
 	struct kvm_cpuid2 *cpuid = platform->arch.cpuid;
+	int tsc_khz = 0;
 
-	if (!cpuid) {
-		int tsc_khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
-
-		cpuid = read_supported_cpuid(platform->kvm_fd, err);
-		platform->arch.cpuid = cpuid;
-		if (!cpuid)
-			return -1;
-		replace_topology_leaf(cpuid, cpus);
-		if (tsc_khz > 0)
-			add_timing_leaf(cpuid, (uint32_t)tsc_khz);
-	}
+	if (vcpu->index == 0) /* the leaf serves all of them */
+		tsc_khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	if (tsc_khz > 0)
+		add_timing_leaf(cpuid, (uint32_t)tsc_khz);
 	for (unsigned i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 
