@@ -32,6 +32,9 @@ struct error {
 int error_set(struct error *err, enum error_class class, int errnum,
 	      const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+#define error_usage(err, ...) error_set(err, ERROR_USAGE, 0, __VA_ARGS__)
+#define error_image(err, ...) error_set(err, ERROR_IMAGE, 0, __VA_ARGS__)
+
 /* Puts "PREFIX: " in front of the text. Always returns -1. */
 int error_wrap(struct error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

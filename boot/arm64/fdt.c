@@ -428,10 +428,10 @@ int fdt_build(const struct fdt_config *config, void *buf, size_t size,
 	size_t len = strlen(config->cmdline);
 
 	if (len > KERNEL_CMDLINE_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "kernel command line of %zu bytes; this "
-				 "kernel takes at most %u",
-				 len, KERNEL_CMDLINE_MAX);
+		return error_usage(err,
+				   "kernel command line of %zu bytes; this "
+				   "kernel takes at most %u",
+				   len, KERNEL_CMDLINE_MAX);
 	if (size > FDT_SIZE_MAX)
 		size = FDT_SIZE_MAX;
 	/* looking for each property's name among those there are would be most
@@ -444,8 +444,7 @@ int fdt_build(const struct fdt_config *config, void *buf, size_t size,
 	if (w.rc == 0)
 		w.rc = fdt_finish(buf);
 	if (w.rc < 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "device tree in %zu KiB: %s", size >> 10,
-				 fdt_strerror(w.rc));
+		return error_image(err, "device tree in %zu KiB: %s",
+				   size >> 10, fdt_strerror(w.rc));
 	return (int)fdt_totalsize(buf);
 }

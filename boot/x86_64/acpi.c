@@ -66,22 +66,20 @@ static_assert(sizeof(struct acpi_rsdp) + sizeof(struct acpi_xsdt) +
 static int config_check(const struct acpi_config *config, struct error *err)
 {
 	if (config->cpu_count < 1 || config->cpu_count > ACPI_CPUS_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "ACPI: %u CPUs; wanted: 1 to %u",
-				 config->cpu_count, ACPI_CPUS_MAX);
+		return error_usage(err, "ACPI: %u CPUs; wanted: 1 to %u",
+				   config->cpu_count, ACPI_CPUS_MAX);
 	if (config->virtio_count > ACPI_VIRTIO_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "ACPI: %u virtio devices; at most %u",
-				 config->virtio_count, ACPI_VIRTIO_MAX);
+		return error_usage(err, "ACPI: %u virtio devices; at most %u",
+				   config->virtio_count, ACPI_VIRTIO_MAX);
 	for (unsigned i = 0; i < config->virtio_count; i++) {
 		const struct acpi_virtio *v = &config->virtio[i];
 
 		if (v->gpa > UINT32_MAX || v->size == 0 ||
 		    v->size > UINT32_MAX - v->gpa)
-			return error_set(err, ERROR_USAGE, 0,
-					 "ACPI: virtio device %u at %#" PRIx64
-					 " is not below 4 GiB",
-					 i, v->gpa);
+			return error_usage(err,
+					   "ACPI: virtio device %u at %#" PRIx64
+					   " is not below 4 GiB",
+					   i, v->gpa);
 	}
 	return 0;
 }
@@ -168,9 +166,9 @@ static int dsdt_build(struct acpi_area *area, const struct acpi_config *config,
 	aml_init(&aml, body, room);
 	acpi_dsdt_write(&aml, config);
 	if (aml.overflow)
-		return error_set(err, ERROR_USAGE, 0,
-				 "ACPI: the DSDT does not fit into %zu bytes",
-				 room);
+		return error_usage(err,
+				   "ACPI: the DSDT does not fit into %zu bytes",
+				   room);
 	table_finish(header, sizeof(*header) + aml.len);
 	return 0;
 }
@@ -188,9 +186,9 @@ int acpi_build(const struct guest_mem *mem, const struct acpi_config *config,
 		return -1;
 	area.host = guest_range(mem, X86_64_ACPI, area.size);
 	if (!area.host)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "no guest memory at %#x for ACPI tables",
-				 X86_64_ACPI);
+		return error_image(err,
+				   "no guest memory at %#x for ACPI tables",
+				   X86_64_ACPI);
 
 	rsdp = area_take(&area, sizeof(*rsdp), rsdp_gpa);
 	xsdt = area_take(&area, sizeof(*xsdt), &xsdt_gpa);

@@ -1,5 +1,5 @@
 /* vmlinux: an x86-64 ELF executable, entered by PVH or by the Linux 64-bit
- * boot protocol. Loaded by physical addresses, without relocation. */
+ * boot protocol. It is loaded to its physical addresses and not relocated. */
 #include "boot/x86_64/formats.h"
 
 #include <inttypes.h>
@@ -12,13 +12,13 @@
 /* Linux has 4 or 5; the limit keeps the table on the stack. */
 #define ELF_PHDRS_MAX 32
 
-/* Linux has some 500 bytes of notes. */
+/* Linux has about 500 bytes of notes. */
 #define ELF_NOTES_MAX (64 * 1024)
 
 /* COMMAND_LINE_SIZE of x86 is 2048, its NUL included. */
 #define ELF_CMDLINE_MAX 2047
 
-/* PVH knows 64-bit module addresses but Xen places all below 4 GiB. */
+/* PVH has 64-bit module addresses, but Xen places all modules below 4 GiB. */
 #define ELF_INITRD_MAX 0xffffffff
 
 struct elf_file {
@@ -28,7 +28,7 @@ struct elf_file {
 	struct elf_phdr phdrs[ELF_PHDRS_MAX];
 };
 
-/* One PT_LOAD, its numbers checked. */
+/* One program header of type PT_LOAD, after its numbers have been checked. */
 struct elf_segment {
 	bool writable;
 	uint64_t offset;
@@ -43,39 +43,29 @@ bool elf_probe(const uint8_t *head, size_t len)
 	return len >= 4 && memcmp(head, ELF_MAGIC, 4) == 0;
 }
 
-static int elf_check_header(const struct boot_file *file,
-			    const struct elf_header *h, struct error *err)
+static int elf_check_header(const struct elf_header *h, struct error *err)
 {
-	const char *why = NULL;
-
 	if (h->class != ELF_CLASS_64)
-		why = "a 32-bit ELF; wanted: 64-bit";
-	else if (h->data != ELF_DATA_LSB)
-		why = "a big-endian ELF; wanted: little-endian";
-	if (why)
-		return error_set(err, ERROR_IMAGE, 0, "%s: %s", file->name,
-				 why);
+		return error_image(err, "a 32-bit ELF; wanted: 64-bit");
+	if (h->data != ELF_DATA_LSB)
+		return error_image(err,
+				   "a big-endian ELF; wanted: little-endian");
 	if (le16_get(h->machine) != ELF_MACHINE_X86_64)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: an ELF for machine %u; wanted: x86-64 "
-				 "(%u)",
-				 file->name, le16_get(h->machine),
-				 ELF_MACHINE_X86_64);
+		return error_image(err,
+				   "an ELF for machine %u; wanted: x86-64 (%u)",
+				   le16_get(h->machine), ELF_MACHINE_X86_64);
 	if (le16_get(h->type) != ELF_TYPE_EXEC &&
 	    le16_get(h->type) != ELF_TYPE_DYN)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: an ELF of type %u; wanted: an executable",
-				 file->name, le16_get(h->type));
+		return error_image(err,
+				   "an ELF of type %u; wanted: an executable",
+				   le16_get(h->type));
 	if (le16_get(h->phentsize) != sizeof(struct elf_phdr))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: ELF program headers of %u bytes; wanted: "
-				 "%zu",
-				 file->name, le16_get(h->phentsize),
-				 sizeof(struct elf_phdr));
+		return error_image(
+			err, "ELF program headers of %u bytes; wanted: %zu",
+			le16_get(h->phentsize), sizeof(struct elf_phdr));
 	if (le16_get(h->phnum) > ELF_PHDRS_MAX)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: %u ELF program headers; at most %u",
-				 file->name, le16_get(h->phnum), ELF_PHDRS_MAX);
+		return error_image(err, "%u ELF program headers; at most %u",
+				   le16_get(h->phnum), ELF_PHDRS_MAX);
 	return 0;
 }
 
@@ -85,7 +75,7 @@ static int elf_read_headers(struct elf_file *elf, const struct boot_file *file,
 	struct elf_header h;
 
 	if (boot_file_read(file, 0, &h, sizeof(h), err) < 0 ||
-	    elf_check_header(file, &h, err) < 0)
+	    elf_check_header(&h, err) < 0)
 		return -1;
 	elf->file = file;
 	elf->entry = le64_get(h.entry);
@@ -94,7 +84,8 @@ static int elf_read_headers(struct elf_file *elf, const struct boot_file *file,
 			      elf->phnum * sizeof(struct elf_phdr), err);
 }
 
-/* 1 with the segment of program header i, 0 when it loads nothing, -1. */
+/* Fills in seg from program header i. Returns 1, 0 if the header loads nothing,
+ * or -1 with an error. */
 static int elf_segment(const struct elf_file *elf, unsigned i,
 		       struct elf_segment *seg, struct error *err)
 {
@@ -112,24 +103,25 @@ static int elf_segment(const struct elf_file *elf, unsigned i,
 		.memsz = le64_get(p->memsz),
 	};
 	if (seg->filesz > seg->memsz)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: program header %u has more bytes in the "
-				 "file than in memory",
-				 file->name, i);
+		return error_image(err,
+				   "program header %u has more bytes in the "
+				   "file than in memory",
+				   i);
 	if (seg->offset > file->size || seg->filesz > file->size - seg->offset)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: program header %u reaches past the end "
-				 "of the file",
-				 file->name, i);
+		return error_image(
+			err,
+			"program header %u reaches past the end of the file",
+			i);
 	if (seg->paddr < KERNEL_LOWEST)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: program header %u loads at %#" PRIx64
-				 ", below 1 MiB",
-				 file->name, i, seg->paddr);
+		return error_image(err,
+				   "program header %u loads at %#" PRIx64
+				   ", below 1 MiB",
+				   i, seg->paddr);
 	return 1;
 }
 
-/* Segments must not share memory: what one leaves zero stays zero. */
+/* Segments must not share memory, or one would write to what another left
+ * zero. */
 static int elf_check_overlap(const struct elf_file *elf, unsigned i,
 			     const struct elf_segment *seg, struct error *err)
 {
@@ -139,15 +131,16 @@ static int elf_check_overlap(const struct elf_file *elf, unsigned i,
 		if (elf_segment(elf, j, &other, err) == 1 &&
 		    seg->paddr < other.paddr + other.memsz &&
 		    other.paddr < seg->paddr + seg->memsz)
-			return error_set(err, ERROR_IMAGE, 0,
-					 "%s: program headers %u and %u load "
-					 "to the same memory",
-					 elf->file->name, j, i);
+			return error_image(err,
+					   "program headers %u and %u load to "
+					   "the same memory",
+					   j, i);
 	}
 	return 0;
 }
 
-/* Of text, most is never run, and little of the rest is patched. */
+/* Maps one read-only segment, the kernel's text: a guest never runs most of it
+ * and patches little of the rest. */
 static int elf_load_segment(const struct boot_file *file,
 			    const struct guest_mem *mem,
 			    const struct elf_segment *seg,
@@ -175,15 +168,15 @@ static int elf_load_segments(const struct elf_file *elf,
 			return -1;
 		if (rc == 0)
 			continue;
-		/* also refuses paddr + memsz that wraps around */
+		/* This also refuses a paddr + memsz that wraps around. */
 		if (!guest_range(mem, seg.paddr, seg.memsz))
-			return error_set(err, ERROR_IMAGE, 0,
-					 "%s: program header %u (%" PRIu64
-					 " KiB at %#" PRIx64
-					 ") does not fit "
-					 "into %" PRIu64 " MiB of guest memory",
-					 file->name, i, seg.memsz >> 10,
-					 seg.paddr, guest_mem_size(mem) >> 20);
+			return error_image(err,
+					   "program header %u (%" PRIu64
+					   " KiB at %#" PRIx64
+					   ") does not fit into %" PRIu64
+					   " MiB of guest memory",
+					   i, seg.memsz >> 10, seg.paddr,
+					   guest_mem_size(mem) >> 20);
 		if (elf_check_overlap(elf, i, &seg, err) < 0)
 			return -1;
 		if (seg.filesz > 0 &&
@@ -195,13 +188,12 @@ static int elf_load_segments(const struct elf_file *elf,
 			out->end = seg.paddr + seg.memsz;
 	}
 	if (out->end == 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: the ELF has nothing to load", file->name);
+		return error_image(err, "the ELF has nothing to load");
 	return 0;
 }
 
-/* Whether addr lies in the file bytes of a segment, by its physical or its
- * virtual addresses; gives the physical address. */
+/* Looks for a segment whose bytes in the file include addr, which is a physical
+ * or a virtual address. *paddr is the physical one. */
 static bool elf_find_code(const struct elf_file *elf, uint64_t addr,
 			  bool physical, uint64_t *paddr)
 {
@@ -227,13 +219,13 @@ static size_t pad(size_t n, size_t align)
 	return (n + align - 1) & ~(align - 1);
 }
 
-/* A note's descriptor, in the memory of the notes. */
+/* A note's descriptor. It points into the memory of the notes. */
 struct elf_desc {
 	const uint8_t *bytes;
 	size_t size;
 };
 
-/* A malformed note ends the search. */
+/* The search ends at a malformed note. */
 static bool notes_find(const uint8_t *notes, size_t len, size_t align,
 		       const char *name, uint32_t type, struct elf_desc *out)
 {
@@ -261,8 +253,9 @@ static bool notes_find(const uint8_t *notes, size_t len, size_t align,
 	return false;
 }
 
-/* Copies up to size bytes of a note's descriptor; 1 with its length in *got,
- * 0 when there is no such note, -1. */
+/* Copies up to size bytes of a note's descriptor to buf; *got is the length of
+ * the whole descriptor. Returns 1, 0 if there is no such note, or -1 with an
+ * error. */
 static int elf_read_note(const struct elf_file *elf, const char *name,
 			 uint32_t type, void *buf, size_t size, size_t *got,
 			 struct error *err)
@@ -277,11 +270,10 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 		if (le32_get(p->type) != ELF_PT_NOTE || len == 0)
 			continue;
 		if (len > ELF_NOTES_MAX)
-			return error_set(err, ERROR_IMAGE, 0,
-					 "%s: %" PRIu64
-					 " bytes of ELF notes; "
-					 "at most %u",
-					 elf->file->name, len, ELF_NOTES_MAX);
+			return error_image(err,
+					   "%" PRIu64
+					   " bytes of ELF notes; at most %u",
+					   len, ELF_NOTES_MAX);
 		notes = malloc(len);
 		if (!notes)
 			return error_set(err, ERROR_IO, 0, "out of memory");
@@ -297,8 +289,8 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 	return 0;
 }
 
-/* 1 with the PVH entry as the notes give it, 0 without one, -1. Its size is
- * that of a native word: a 4- or 8-byte number. */
+/* Reads the PVH entry from the notes, where it is a number of 4 or 8 bytes.
+ * Returns 1, 0 if there is none, or -1 with an error. */
 static int elf_find_pvh(const struct elf_file *elf, uint64_t *entry,
 			struct error *err)
 {
@@ -316,7 +308,6 @@ static int elf_find_pvh(const struct elf_file *elf, uint64_t *entry,
 static int elf_set_entry(const struct elf_file *elf, enum kernel_protocol want,
 			 struct kernel_image *out, struct error *err)
 {
-	const char *name = elf->file->name;
 	uint64_t entry = 0;
 	int pvh = 0;
 
@@ -328,28 +319,25 @@ static int elf_set_entry(const struct elf_file *elf, enum kernel_protocol want,
 		out->arch.protocol = KERNEL_PVH;
 		if (entry > UINT32_MAX ||
 		    !elf_find_code(elf, entry, true, &out->entry))
-			return error_set(err, ERROR_IMAGE, 0,
-					 "%s: PVH entry %#" PRIx64
-					 " is not in "
-					 "a loaded segment below 4 GiB",
-					 name, entry);
+			return error_image(
+				err,
+				"PVH entry %#" PRIx64
+				" is not in a loaded segment below 4 GiB",
+				entry);
 		return 0;
 	}
 	if (want == KERNEL_PVH)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: the kernel has no PVH entry point "
-				 "(CONFIG_PVH)",
-				 name);
+		return error_image(
+			err, "the kernel has no PVH entry point (CONFIG_PVH)");
 	out->arch.protocol = KERNEL_LINUX64;
-	/* Linux gives the physical address in e_entry; other kernels the
-	 * virtual one. */
+	/* e_entry is a physical address in Linux, a virtual one in other
+	 * kernels. */
 	if (!elf_find_code(elf, elf->entry, true, &out->entry) &&
 	    !elf_find_code(elf, elf->entry, false, &out->entry))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: entry point %#" PRIx64
-				 " is not in a "
-				 "loaded segment",
-				 name, elf->entry);
+		return error_image(err,
+				   "entry point %#" PRIx64
+				   " is not in a loaded segment",
+				   elf->entry);
 	return 0;
 }
 

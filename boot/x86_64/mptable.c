@@ -130,16 +130,15 @@ int mptable_build(const struct guest_mem *mem, unsigned cpu_count,
 	uint8_t *table;
 
 	if (cpu_count < 1 || cpu_count > MPTABLE_CPUS_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "MP table: %u CPUs; wanted: 1 to %u",
-				 cpu_count, MPTABLE_CPUS_MAX);
+		return error_usage(err, "MP table: %u CPUs; wanted: 1 to %u",
+				   cpu_count, MPTABLE_CPUS_MAX);
 	pointer.checksum = table_checksum(&pointer, sizeof(pointer));
 	table = guest_range(mem, X86_64_MPTABLE, len);
 	if (!table ||
 	    guest_write(mem, X86_64_MP_POINTER, &pointer, sizeof(pointer)) < 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "no guest memory at %#x for the MP table",
-				 X86_64_MPTABLE);
+		return error_image(err,
+				   "no guest memory at %#x for the MP table",
+				   X86_64_MPTABLE);
 
 	fill_processors(
 		(struct mp_processor *)(table + sizeof(struct mp_header)),

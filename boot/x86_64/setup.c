@@ -38,10 +38,10 @@ static int setup_write(const struct guest_mem *mem, uint64_t gpa,
 		       const void *data, size_t len, struct error *err)
 {
 	if (guest_write(mem, gpa, data, len) < 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "no guest memory at %#" PRIx64
-				 " for the kernel's boot data",
-				 gpa);
+		return error_image(err,
+				   "no guest memory at %#" PRIx64
+				   " for the kernel's boot data",
+				   gpa);
 	return 0;
 }
 
@@ -54,10 +54,10 @@ static int setup_cmdline(const struct guest_mem *mem,
 	if (max > boot->kernel->cmdline_max)
 		max = boot->kernel->cmdline_max;
 	if (len > max)
-		return error_set(err, ERROR_USAGE, 0,
-				 "kernel command line of %zu bytes; this "
-				 "kernel takes at most %zu",
-				 len, max);
+		return error_usage(err,
+				   "kernel command line of %zu bytes; this "
+				   "kernel takes at most %zu",
+				   len, max);
 	return setup_write(mem, X86_64_CMDLINE, boot->cmdline, len + 1, err);
 }
 
@@ -103,10 +103,10 @@ static int setup_page_tables(const struct guest_mem *mem,
 	le64_t entry = le64((X86_64_PAGE_TABLES + PAGE) | PTE_TABLE);
 
 	if (kernel->end == 0 || kernel->end > PAGE_DIRECTORIES_MAX * GIB)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "kernel ends at %#" PRIx64
-				 "; wanted: below 4 GiB",
-				 kernel->end);
+		return error_image(err,
+				   "kernel ends at %#" PRIx64
+				   "; wanted: below 4 GiB",
+				   kernel->end);
 	if (setup_write(mem, X86_64_PAGE_TABLES, &entry, sizeof(entry), err) <
 	    0)
 		return -1;
