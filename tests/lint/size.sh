@@ -9,7 +9,6 @@ cd "$(dirname "$0")/../.."
 # FILE or FILE:FUNCTION, and the reason.
 exceptions='
 bench/load/launch.c                     one program, built from one file
-bench/netload.c                         one program, built from one file
 devices/console/serial_16550.c          being divided
 devices/net/virtio_net.c                being divided
 devices/vhost_user/vhost_user_device.c  being divided
