@@ -2,12 +2,12 @@
  * boot protocol. It is loaded to its physical addresses and not relocated. */
 #include "boot/x86_64/formats.h"
 
+#include <elf.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "boot/x86_64/elf_abi.h"
 
 /* Linux has 4 or 5; the limit keeps the table on the stack. */
 #define ELF_PHDRS_MAX 32
@@ -23,114 +23,106 @@
 
 struct elf_file {
 	const struct boot_file *file;
-	uint64_t entry; /* e_entry */
+	uint64_t entry;
 	unsigned phnum;
-	struct elf_phdr phdrs[ELF_PHDRS_MAX];
-};
-
-/* One program header of type PT_LOAD, after its numbers have been checked. */
-struct elf_segment {
-	bool writable;
-	uint64_t offset;
-	uint64_t vaddr;
-	uint64_t paddr;
-	uint64_t filesz;
-	uint64_t memsz;
+	Elf64_Phdr phdrs[ELF_PHDRS_MAX];
 };
 
 bool elf_probe(const uint8_t *head, size_t len)
 {
-	return len >= 4 && memcmp(head, ELF_MAGIC, 4) == 0;
+	return len >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0;
 }
 
-static int elf_check_header(const struct elf_header *h, struct error *err)
+static int elf_check_header(const Elf64_Ehdr *h, struct error *err)
 {
-	if (h->class != ELF_CLASS_64)
+	if (h->e_ident[EI_CLASS] != ELFCLASS64)
 		return error_image(err, "a 32-bit ELF; wanted: 64-bit");
-	if (h->data != ELF_DATA_LSB)
+	if (h->e_ident[EI_DATA] != ELFDATA2LSB)
 		return error_image(err,
 				   "a big-endian ELF; wanted: little-endian");
-	if (le16_get(h->machine) != ELF_MACHINE_X86_64)
+	if (h->e_machine != EM_X86_64)
 		return error_image(err,
 				   "an ELF for machine %u; wanted: x86-64 (%u)",
-				   le16_get(h->machine), ELF_MACHINE_X86_64);
-	if (le16_get(h->type) != ELF_TYPE_EXEC &&
-	    le16_get(h->type) != ELF_TYPE_DYN)
+				   h->e_machine, EM_X86_64);
+	if (h->e_type != ET_EXEC && h->e_type != ET_DYN)
 		return error_image(err,
 				   "an ELF of type %u; wanted: an executable",
-				   le16_get(h->type));
-	if (le16_get(h->phentsize) != sizeof(struct elf_phdr))
+				   h->e_type);
+	if (h->e_phentsize != sizeof(Elf64_Phdr))
 		return error_image(
 			err, "ELF program headers of %u bytes; wanted: %zu",
-			le16_get(h->phentsize), sizeof(struct elf_phdr));
-	if (le16_get(h->phnum) > ELF_PHDRS_MAX)
+			h->e_phentsize, sizeof(Elf64_Phdr));
+	if (h->e_phnum > ELF_PHDRS_MAX)
 		return error_image(err, "%u ELF program headers; at most %u",
-				   le16_get(h->phnum), ELF_PHDRS_MAX);
+				   h->e_phnum, ELF_PHDRS_MAX);
 	return 0;
 }
 
 static int elf_read_headers(struct elf_file *elf, const struct boot_file *file,
 			    struct error *err)
 {
-	struct elf_header h;
+	Elf64_Ehdr h;
 
 	if (boot_file_read(file, 0, &h, sizeof(h), err) < 0 ||
 	    elf_check_header(&h, err) < 0)
 		return -1;
 	elf->file = file;
-	elf->entry = le64_get(h.entry);
-	elf->phnum = le16_get(h.phnum);
-	return boot_file_read(file, le64_get(h.phoff), elf->phdrs,
-			      elf->phnum * sizeof(struct elf_phdr), err);
+	elf->entry = h.e_entry;
+	elf->phnum = h.e_phnum;
+	return boot_file_read(file, h.e_phoff, elf->phdrs,
+			      elf->phnum * sizeof(Elf64_Phdr), err);
 }
 
-/* Fills in seg from program header i. Returns 1, 0 if the header loads nothing,
- * or -1 with an error. */
-static int elf_segment(const struct elf_file *elf, unsigned i,
-		       struct elf_segment *seg, struct error *err)
+static bool elf_is_loaded(const Elf64_Phdr *p)
 {
-	const struct elf_phdr *p = &elf->phdrs[i];
-	const struct boot_file *file = elf->file;
+	return p->p_type == PT_LOAD && p->p_memsz > 0;
+}
 
-	if (le32_get(p->type) != ELF_PT_LOAD || le64_get(p->memsz) == 0)
-		return 0;
-	*seg = (struct elf_segment){
-		.writable = le32_get(p->flags) & ELF_PF_W,
-		.offset = le64_get(p->offset),
-		.vaddr = le64_get(p->vaddr),
-		.paddr = le64_get(p->paddr),
-		.filesz = le64_get(p->filesz),
-		.memsz = le64_get(p->memsz),
-	};
-	if (seg->filesz > seg->memsz)
+static int elf_check_segment(const struct elf_file *elf, unsigned i,
+			     const struct guest_mem *mem, struct error *err)
+{
+	const Elf64_Phdr *p = &elf->phdrs[i];
+	uint64_t file_size = elf->file->size;
+
+	if (p->p_filesz > p->p_memsz)
 		return error_image(err,
 				   "program header %u has more bytes in the "
 				   "file than in memory",
 				   i);
-	if (seg->offset > file->size || seg->filesz > file->size - seg->offset)
+	if (p->p_offset > file_size || p->p_filesz > file_size - p->p_offset)
 		return error_image(
 			err,
 			"program header %u reaches past the end of the file",
 			i);
-	if (seg->paddr < KERNEL_LOWEST)
+	if (p->p_paddr < KERNEL_LOWEST)
 		return error_image(err,
 				   "program header %u loads at %#" PRIx64
 				   ", below 1 MiB",
-				   i, seg->paddr);
-	return 1;
+				   i, p->p_paddr);
+	/* This also refuses a p_paddr + p_memsz that wraps around. */
+	if (!guest_range(mem, p->p_paddr, p->p_memsz))
+		return error_image(
+			err,
+			"program header %u (%" PRIu64 " KiB at %#" PRIx64
+			") does not fit into %" PRIu64 " MiB of guest memory",
+			i, p->p_memsz >> 10, p->p_paddr,
+			guest_mem_size(mem) >> 20);
+	return 0;
 }
 
 /* Segments must not share memory, or one would write to what another left
- * zero. */
+ * zero. Those before segment i have been checked. */
 static int elf_check_overlap(const struct elf_file *elf, unsigned i,
-			     const struct elf_segment *seg, struct error *err)
+			     struct error *err)
 {
-	for (unsigned j = 0; j < i; j++) {
-		struct elf_segment other;
+	const Elf64_Phdr *p = &elf->phdrs[i];
 
-		if (elf_segment(elf, j, &other, err) == 1 &&
-		    seg->paddr < other.paddr + other.memsz &&
-		    other.paddr < seg->paddr + seg->memsz)
+	for (unsigned j = 0; j < i; j++) {
+		const Elf64_Phdr *other = &elf->phdrs[j];
+
+		if (elf_is_loaded(other) &&
+		    p->p_paddr < other->p_paddr + other->p_memsz &&
+		    other->p_paddr < p->p_paddr + p->p_memsz)
 			return error_image(err,
 					   "program headers %u and %u load to "
 					   "the same memory",
@@ -142,14 +134,15 @@ static int elf_check_overlap(const struct elf_file *elf, unsigned i,
 /* Maps one read-only segment, the kernel's text: a guest never runs most of it
  * and patches little of the rest. */
 static int elf_load_segment(const struct boot_file *file,
-			    const struct guest_mem *mem,
-			    const struct elf_segment *seg,
+			    const struct guest_mem *mem, const Elf64_Phdr *p,
 			    struct kernel_image *out, struct error *err)
 {
-	if (seg->writable || out->mapped.len > 0)
-		return load_range(mem, seg->paddr, file, seg->offset,
-				  seg->filesz, err);
-	return load_mapped(mem, seg->paddr, file, seg->offset, seg->filesz,
+	if (p->p_filesz == 0)
+		return 0;
+	if (p->p_flags & PF_W || out->mapped.len > 0)
+		return load_range(mem, p->p_paddr, file, p->p_offset,
+				  p->p_filesz, err);
+	return load_mapped(mem, p->p_paddr, file, p->p_offset, p->p_filesz,
 			   &out->mapped, err);
 }
 
@@ -157,35 +150,20 @@ static int elf_load_segments(const struct elf_file *elf,
 			     const struct guest_mem *mem,
 			     struct kernel_image *out, struct error *err)
 {
-	const struct boot_file *file = elf->file;
-	struct elf_segment seg;
-
 	out->start = UINT64_MAX;
 	for (unsigned i = 0; i < elf->phnum; i++) {
-		int rc = elf_segment(elf, i, &seg, err);
+		const Elf64_Phdr *p = &elf->phdrs[i];
 
-		if (rc < 0)
-			return -1;
-		if (rc == 0)
+		if (!elf_is_loaded(p))
 			continue;
-		/* This also refuses a paddr + memsz that wraps around. */
-		if (!guest_range(mem, seg.paddr, seg.memsz))
-			return error_image(err,
-					   "program header %u (%" PRIu64
-					   " KiB at %#" PRIx64
-					   ") does not fit into %" PRIu64
-					   " MiB of guest memory",
-					   i, seg.memsz >> 10, seg.paddr,
-					   guest_mem_size(mem) >> 20);
-		if (elf_check_overlap(elf, i, &seg, err) < 0)
+		if (elf_check_segment(elf, i, mem, err) < 0 ||
+		    elf_check_overlap(elf, i, err) < 0 ||
+		    elf_load_segment(elf->file, mem, p, out, err) < 0)
 			return -1;
-		if (seg.filesz > 0 &&
-		    elf_load_segment(file, mem, &seg, out, err) < 0)
-			return -1;
-		if (seg.paddr < out->start)
-			out->start = seg.paddr;
-		if (seg.paddr + seg.memsz > out->end)
-			out->end = seg.paddr + seg.memsz;
+		if (p->p_paddr < out->start)
+			out->start = p->p_paddr;
+		if (p->p_paddr + p->p_memsz > out->end)
+			out->end = p->p_paddr + p->p_memsz;
 	}
 	if (out->end == 0)
 		return error_image(err, "the ELF has nothing to load");
@@ -197,17 +175,13 @@ static int elf_load_segments(const struct elf_file *elf,
 static bool elf_find_code(const struct elf_file *elf, uint64_t addr,
 			  bool physical, uint64_t *paddr)
 {
-	struct elf_segment seg;
-	struct error ignored;
-
 	for (unsigned i = 0; i < elf->phnum; i++) {
-		uint64_t base;
+		const Elf64_Phdr *p = &elf->phdrs[i];
+		uint64_t base = physical ? p->p_paddr : p->p_vaddr;
 
-		if (elf_segment(elf, i, &seg, &ignored) != 1)
-			continue;
-		base = physical ? seg.paddr : seg.vaddr;
-		if (addr >= base && addr - base < seg.filesz) {
-			*paddr = seg.paddr + (addr - base);
+		if (elf_is_loaded(p) && addr >= base &&
+		    addr - base < p->p_filesz) {
+			*paddr = p->p_paddr + (addr - base);
 			return true;
 		}
 	}
@@ -231,17 +205,17 @@ static bool notes_find(const uint8_t *notes, size_t len, size_t align,
 {
 	size_t pos = 0;
 
-	while (len - pos >= sizeof(struct elf_note)) {
-		struct elf_note n;
+	while (len - pos >= sizeof(Elf64_Nhdr)) {
+		Elf64_Nhdr n;
 		size_t namesz, descsz, desc;
 
 		memcpy(&n, notes + pos, sizeof(n));
-		namesz = le32_get(n.namesz);
-		descsz = le32_get(n.descsz);
+		namesz = n.n_namesz;
+		descsz = n.n_descsz;
 		desc = pos + pad(sizeof(n) + namesz, align);
 		if (desc > len || descsz > len - desc)
 			return false;
-		if (le32_get(n.type) == type && namesz == strlen(name) + 1 &&
+		if (n.n_type == type && namesz == strlen(name) + 1 &&
 		    memcmp(notes + pos + sizeof(n), name, namesz) == 0) {
 			*out = (struct elf_desc){ notes + desc, descsz };
 			return true;
@@ -261,13 +235,13 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 			 struct error *err)
 {
 	for (unsigned i = 0; i < elf->phnum; i++) {
-		const struct elf_phdr *p = &elf->phdrs[i];
-		uint64_t len = le64_get(p->filesz);
-		size_t align = le64_get(p->align) == 8 ? 8 : 4;
+		const Elf64_Phdr *p = &elf->phdrs[i];
+		uint64_t len = p->p_filesz;
+		size_t align = p->p_align == 8 ? 8 : 4;
 		autofree uint8_t *notes = NULL;
 		struct elf_desc desc;
 
-		if (le32_get(p->type) != ELF_PT_NOTE || len == 0)
+		if (p->p_type != PT_NOTE || len == 0)
 			continue;
 		if (len > ELF_NOTES_MAX)
 			return error_image(err,
@@ -277,8 +251,7 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 		notes = malloc(len);
 		if (!notes)
 			return error_set(err, ERROR_IO, 0, "out of memory");
-		if (boot_file_read(elf->file, le64_get(p->offset), notes, len,
-				   err) < 0)
+		if (boot_file_read(elf->file, p->p_offset, notes, len, err) < 0)
 			return -1;
 		if (!notes_find(notes, len, align, name, type, &desc))
 			continue;
@@ -294,14 +267,12 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 static int elf_find_pvh(const struct elf_file *elf, uint64_t *entry,
 			struct error *err)
 {
-	le64_t value = le64(0);
 	size_t size = 0;
-	int found = elf_read_note(elf, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, &value,
-				  sizeof(value), &size, err);
+	int found = elf_read_note(elf, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, entry,
+				  sizeof(*entry), &size, err);
 
 	if (found == 1 && size != 4 && size != 8)
 		found = 0;
-	*entry = le64_get(value);
 	return found;
 }
 

@@ -7,6 +7,10 @@
 
 #include "boot/kernel_format.h"
 
+/* Types of ELF notes that kernels have, by name. */
+#define XEN_ELFNOTE_PHYS32_ENTRY 18    /* "Xen": public/elfnote.h */
+#define LINUX_ELFNOTE_BUILD_SALT 0x100 /* "Linux": linux/build-salt.h */
+
 bool elf_probe(const uint8_t *head, size_t len);
 int elf_load(const struct boot_file *file, const struct guest_mem *mem,
 	     enum kernel_protocol want, struct kernel_image *out,
