@@ -2,6 +2,7 @@
  * protocol. Comments quote the kernel's boot.rst. */
 #include "boot/x86_64/formats.h"
 
+#include <asm/bootparam.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -23,24 +24,23 @@ bool bzimage_probe(const uint8_t *head, size_t len)
 	return len >= 0x206 && memcmp(head + 0x202, magic, 4) == 0;
 }
 
-static int bzimage_check_header(const struct linux_setup_header *h,
-				struct error *err)
+static int bzimage_check_header(const struct setup_header *h, struct error *err)
 {
-	unsigned version = le16_get(h->version);
-	uint32_t align = le32_get(h->kernel_alignment);
+	unsigned version = h->version;
+	uint32_t align = h->kernel_alignment;
 
-	if (le16_get(h->boot_flag) != LINUX_BOOT_FLAG)
+	if (h->boot_flag != LINUX_BOOT_FLAG)
 		return error_image(err, "bzImage without boot flag 0xaa55");
 	if (version < LINUX_PROTOCOL_2_12)
 		return error_image(err,
 				   "bzImage too old: boot protocol %u.%02u; "
 				   "wanted: 2.12 (Linux 3.8)",
 				   version >> 8, version & 0xff);
-	if (!(le16_get(h->xloadflags) & XLOADFLAG_KERNEL_64))
+	if (!(h->xloadflags & XLF_KERNEL_64))
 		return error_image(err,
 				   "bzImage without a 64-bit entry point (a "
 				   "32-bit kernel)");
-	if (!(h->loadflags & LOADFLAG_LOADED_HIGH))
+	if (!(h->loadflags & LOADED_HIGH))
 		return error_image(
 			err,
 			"zImage, which loads below 1 MiB; wanted: bzImage");
@@ -53,15 +53,15 @@ static int bzimage_check_header(const struct linux_setup_header *h,
 /* Reads the setup header into out, and its fields into h. Fields that an older
  * protocol does not have are zero. */
 static int bzimage_read_header(const struct boot_file *file,
-			       struct kernel_image *out,
-			       struct linux_setup_header *h, struct error *err)
+			       struct kernel_image *out, struct setup_header *h,
+			       struct error *err)
 {
 	size_t size = 0x202 - SETUP_HEADER_OFFSET;
 
 	memset(h, 0, sizeof(*h));
 	if (boot_file_read(file, SETUP_HEADER_OFFSET, h, size, err) < 0)
 		return -1;
-	size += h->header_length;
+	size += h->jump >> 8;
 	if (size > sizeof(out->arch.setup_header))
 		size = sizeof(out->arch.setup_header);
 	if (boot_file_read(file, SETUP_HEADER_OFFSET, out->arch.setup_header,
@@ -76,11 +76,11 @@ static int bzimage_read_header(const struct boot_file *file,
 /* Finds the loading address, from which the kernel also counts init_size. A
  * relocatable kernel moves itself up to pref_address if it is loaded below.
  * -1 if there is no such address. */
-static int bzimage_place(const struct linux_setup_header *h, uint64_t *start)
+static int bzimage_place(const struct setup_header *h, uint64_t *start)
 {
-	uint64_t mask = le32_get(h->kernel_alignment) - 1;
+	uint64_t mask = h->kernel_alignment - 1;
 
-	*start = le64_get(h->pref_address);
+	*start = h->pref_address;
 	if (*start < KERNEL_LOWEST && (h->relocatable_kernel || *start == 0))
 		*start = KERNEL_LOWEST;
 	if (!h->relocatable_kernel)
@@ -93,11 +93,11 @@ static int bzimage_place(const struct linux_setup_header *h, uint64_t *start)
 
 /* Finds the protected-mode code, and checks its length by the header. */
 static int bzimage_find_code(const struct boot_file *file,
-			     const struct linux_setup_header *h,
-			     uint64_t *offset, uint64_t *len, struct error *err)
+			     const struct setup_header *h, uint64_t *offset,
+			     uint64_t *len, struct error *err)
 {
 	unsigned sects = h->setup_sects ? h->setup_sects : SETUP_SECTS_OLD;
-	uint64_t said = (uint64_t)le32_get(h->syssize) * 16;
+	uint64_t said = (uint64_t)h->syssize * 16;
 
 	*offset = (sects + 1) * SECTOR;
 	*len = file->size > *offset ? file->size - *offset : 0;
@@ -114,7 +114,7 @@ int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
 		 enum kernel_protocol want, struct kernel_image *out,
 		 struct error *err)
 {
-	struct linux_setup_header h;
+	struct setup_header h;
 	uint64_t offset, len, size;
 
 	if (want == KERNEL_PVH)
@@ -126,9 +126,9 @@ int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
 		return -1;
 	if (bzimage_place(&h, &out->start) < 0)
 		return error_image(err, "bzImage wants to load at %#" PRIx64,
-				   le64_get(h.pref_address));
+				   (uint64_t)h.pref_address);
 
-	size = le32_get(h.init_size) > len ? le32_get(h.init_size) : len;
+	size = h.init_size > len ? h.init_size : len;
 	if (!guest_range(mem, out->start, size))
 		return error_image(err,
 				   "bzImage needs %" PRIu64 " KiB at %#" PRIx64
@@ -141,22 +141,22 @@ int bzimage_load(const struct boot_file *file, const struct guest_mem *mem,
 	out->arch.protocol = KERNEL_LINUX64;
 	out->entry = out->start + ENTRY_OFFSET;
 	out->end = out->start + size;
-	out->initrd_max = le32_get(h.initrd_addr_max);
-	out->cmdline_max = le32_get(h.cmdline_size);
+	out->initrd_max = h.initrd_addr_max;
+	out->cmdline_max = h.cmdline_size;
 	return 0;
 }
 
 void bzimage_read_build(const struct boot_file *file, char *text, size_t size)
 {
 	struct kernel_image image;
-	struct linux_setup_header header;
+	struct setup_header header;
 	struct error ignored;
 	uint64_t offset;
 
 	if (bzimage_read_header(file, &image, &header, &ignored) < 0 ||
-	    !le16_get(header.kernel_version))
+	    !header.kernel_version)
 		return;
-	offset = le16_get(header.kernel_version) + 0x200;
+	offset = header.kernel_version + 0x200;
 	if (offset >= file->size)
 		return;
 	if (size - 1 > file->size - offset)
