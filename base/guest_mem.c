@@ -48,7 +48,7 @@ void *guest_range(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 		const struct guest_region *r = &mem->regions[i];
 		uint64_t offset = gpa - r->gpa;
 
-		/* gpa below the region makes offset huge: one test for both */
+		/* A gpa below the region gives a huge offset. */
 		if (offset < r->size && len <= r->size - offset)
 			return r->host + offset;
 	}

@@ -1,6 +1,6 @@
 /*
  * Both ends of the network benchmarks. Packets are small, so that the time
- *which a monitor spends on each packet counts.
+ * which a monitor spends on each packet counts.
  *
  *	netload serve			the far end of all others but ping
  *	netload ping ADDRESS COUNT	ICMP echo, one every 10 ms

@@ -6,8 +6,9 @@
  *	syscall	getppid(), by syscall()
  *	switch	half a round trip of one byte through two pipes, between two
  *		processes on one processor: a write, a read and a switch;
- *nothing is subtracted pipe	the same, with the two processes where the
- *scheduler puts them fork	fork, _exit and wait
+ *		nothing is subtracted
+ *	pipe	the same, with processes where the scheduler puts them
+ *	fork	fork, _exit and wait
  *	exec	fork, execve of this program, which exits at once, and wait
  *	fault	the first write to a page of fresh anonymous memory
  *	mmap	mmap and munmap of one page that nobody touches

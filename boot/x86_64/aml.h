@@ -7,12 +7,12 @@
  *	aml_name_eisa_id(&aml, "_HID", "PNP0501");
  *	aml_end(&aml);
  *
- * Calls that open a package (scope, device, method, if, package, resources) are
- * followed by aml_end(), which fills in the length of the package. A buffer
- *that is too small only sets `overflow`, to be checked once at the end. Names
- *are paths as in ASL ("\\_SB", "PWRB", "\\_SB.GED_"). Names, strings and
- *nesting come from our own code and are asserted. One thread at a time. The
- *writer owns nothing.
+ * Calls that open a package (scope, device, method, if, package, resources)
+ * are followed by aml_end(), which fills in the length of the package. A
+ * buffer that is too small only sets `overflow`, to be checked once at the
+ * end. Names are paths as in ASL ("\\_SB", "PWRB", "\\_SB.GED_"). Names,
+ * strings and nesting come from our own code and are asserted. One thread at a
+ * time. The writer owns nothing.
  */
 #pragma once
 
