@@ -43,6 +43,10 @@ void guest_mem_share(struct guest_mem *mem, int fd, uint64_t offset);
 /* Total bytes of all regions. */
 uint64_t guest_mem_size(const struct guest_mem *mem);
 
+/* The region that holds the byte at gpa, or NULL. */
+const struct guest_region *guest_mem_find(const struct guest_mem *mem,
+					  uint64_t gpa);
+
 /* The host address of [gpa, gpa + len), or NULL if no region holds all of it.
  * If len is 0, gpa must lie inside a region. */
 void *guest_range(const struct guest_mem *mem, uint64_t gpa, uint64_t len);

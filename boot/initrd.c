@@ -6,14 +6,9 @@
 static uint64_t initrd_limit(const struct guest_mem *mem,
 			     const struct kernel_image *kernel)
 {
-	uint64_t limit = 0;
+	const struct guest_region *r = guest_mem_find(mem, kernel->start);
+	uint64_t limit = r ? r->gpa + r->size : 0;
 
-	for (unsigned i = 0; i < mem->count; i++) {
-		const struct guest_region *r = &mem->regions[i];
-
-		if (kernel->start - r->gpa < r->size)
-			limit = r->gpa + r->size;
-	}
 	if (limit > 0 && limit - 1 > kernel->initrd_max)
 		limit = kernel->initrd_max + 1;
 	return limit;

@@ -38,18 +38,6 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf,
 	return 0;
 }
 
-static const struct guest_region *region_find(const struct guest_mem *mem,
-					      uint64_t gpa)
-{
-	for (unsigned i = 0; i < mem->count; i++) {
-		const struct guest_region *r = &mem->regions[i];
-
-		if (gpa - r->gpa < r->size)
-			return r;
-	}
-	return NULL;
-}
-
 /* Asks for huge pages for the range and for no part of another region. Nearly
  * all of the range will be written. A page fault for every 4 KiB, in the host
  * and again under the guest, would cost more than the copying. */
@@ -75,7 +63,7 @@ static void ask_huge_pages(const struct guest_region *region,
 
 uint8_t *load_place(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 {
-	const struct guest_region *region = region_find(mem, gpa);
+	const struct guest_region *region = guest_mem_find(mem, gpa);
 	uint8_t *host = guest_range(mem, gpa, len);
 
 	if (!region || !host)

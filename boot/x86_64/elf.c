@@ -193,15 +193,10 @@ static size_t pad(size_t n, size_t align)
 	return (n + align - 1) & ~(align - 1);
 }
 
-/* A note's descriptor. It points into the memory of the notes. */
-struct elf_desc {
-	const uint8_t *bytes;
-	size_t size;
-};
-
-/* The search ends at a malformed note. */
-static bool notes_find(const uint8_t *notes, size_t len, size_t align,
-		       const char *name, uint32_t type, struct elf_desc *out)
+/* Returns the descriptor of a note, and its size, or NULL. The search ends at a
+ * malformed note. */
+static const uint8_t *notes_find(const uint8_t *notes, size_t len, size_t align,
+				 const char *name, uint32_t type, size_t *size)
 {
 	size_t pos = 0;
 
@@ -214,17 +209,17 @@ static bool notes_find(const uint8_t *notes, size_t len, size_t align,
 		descsz = n.n_descsz;
 		desc = pos + pad(sizeof(n) + namesz, align);
 		if (desc > len || descsz > len - desc)
-			return false;
+			return NULL;
 		if (n.n_type == type && namesz == strlen(name) + 1 &&
 		    memcmp(notes + pos + sizeof(n), name, namesz) == 0) {
-			*out = (struct elf_desc){ notes + desc, descsz };
-			return true;
+			*size = descsz;
+			return notes + desc;
 		}
 		if (pad(descsz, align) > len - desc)
-			return false;
+			return NULL;
 		pos = desc + pad(descsz, align);
 	}
-	return false;
+	return NULL;
 }
 
 /* Copies up to size bytes of a note's descriptor to buf; *got is the length of
@@ -239,7 +234,7 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 		uint64_t len = p->p_filesz;
 		size_t align = p->p_align == 8 ? 8 : 4;
 		autofree uint8_t *notes = NULL;
-		struct elf_desc desc;
+		const uint8_t *desc;
 
 		if (p->p_type != PT_NOTE || len == 0)
 			continue;
@@ -253,10 +248,10 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 			return error_set(err, ERROR_IO, 0, "out of memory");
 		if (boot_file_read(elf->file, p->p_offset, notes, len, err) < 0)
 			return -1;
-		if (!notes_find(notes, len, align, name, type, &desc))
+		desc = notes_find(notes, len, align, name, type, got);
+		if (!desc)
 			continue;
-		*got = desc.size;
-		memcpy(buf, desc.bytes, desc.size < size ? desc.size : size);
+		memcpy(buf, desc, *got < size ? *got : size);
 		return 1;
 	}
 	return 0;
