@@ -86,7 +86,7 @@ static int base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Decodes in place, where the text always fits. 0, or -1 if it is not base64. */
+/* Decodes in place, which always fits. 0, or -1 if it is not base64. */
 static int decode_base64(char *text)
 {
 	unsigned bits = 0, count = 0;

@@ -2,8 +2,9 @@
  * onggi's init: the first process of a guest that runs one command.
  *
  * It mounts the file systems that programs expect, runs the command or a shell
- * on the console, reaps orphans, tells the virtual machine monitor the exit code
- * and powers off. The kernel passes on what follows " -- " on its command line:
+ * on the console, reaps orphans, tells the virtual machine monitor the exit
+ * code and powers off. The kernel passes on what follows " -- " on its command
+ * line:
  *
  *	init COMMAND [ARG]...
  *	init --sh64=BASE64	run the decoded text by sh -c
@@ -30,8 +31,8 @@
 
 /* -- Surroundings --------------------------------------------------------- */
 
-/* Fails if it is mounted already or the kernel was built without it, and that is
- * fine. */
+/* Fails if it is mounted already or the kernel was built without it, and that
+ * is fine. */
 static void mount_on(const char *where, const char *type, unsigned long flags,
 		     const char *options)
 {
@@ -125,8 +126,8 @@ static long execute(const char *name, char **arguments, char **environment)
 #define AWAITED (BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGTERM) | BIT(SIGCHLD))
 static const unsigned long awaited = AWAITED;
 
-/* These are blocked in init, but not in the command. SIGTTOU is among them so that
- * init may use the terminal while the command's process group is in the
+/* These are blocked in init, but not in the command. SIGTTOU is among them so
+ * that init may use the terminal while the command's process group is in the
  * foreground. */
 static const unsigned long blocked = AWAITED | BIT(SIGTTOU);
 
@@ -144,9 +145,9 @@ static void reopen_console(void)
 		call1(SYS_close, fd);
 }
 
-/* The console belongs to init's own session. If it belonged to the command's, the
- * end of the command would hang up the console, and Linux would drop what waits
- * in its buffer. */
+/* The console belongs to init's own session. If it belonged to the command's,
+ * the end of the command would hang up the console, and Linux would drop what
+ * waits in its buffer. */
 static void take_console(void)
 {
 	call1(SYS_setsid, 0);
@@ -191,8 +192,8 @@ static unsigned char exit_code(int status)
 	return (unsigned char)(128 + (status & 0x7f));
 }
 
-/* Reaps children until `child` ends or a signal asks for the end of the machine.
- * Returns whether the machine is to start again. */
+/* Reaps children until `child` ends or a signal asks for the end of the
+ * machine. Returns whether the machine is to start again. */
 static int wait_for(long child, unsigned char *code)
 {
 	int status = 0;
@@ -217,8 +218,8 @@ static int wait_for(long child, unsigned char *code)
 	}
 }
 
-/* The command's environment, made from the kernel's: HOME=/, TERM=linux and each
- * NAME=VALUE of the kernel's command line. */
+/* The command's environment, made from the kernel's: HOME=/, TERM=linux and
+ * each NAME=VALUE of the kernel's command line. */
 static char **complete_environment(char **environment, int has_home)
 {
 	static char *result[80] = {
@@ -278,8 +279,8 @@ static void reboot(unsigned command)
 		    command, 0, 0);
 }
 
-/* Waits until the terminal's buffer is empty. What is in it when the machine ends
- * would be lost. */
+/* Waits until the terminal's buffer is empty. What is in it when the machine
+ * ends would be lost. */
 static void drain_console(void)
 {
 	call3(SYS_ioctl, 0, TCSBRK, 1);
