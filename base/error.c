@@ -25,7 +25,7 @@ static void keep_text(struct error *err, const char *text)
 	memcpy(err->text + head + strlen(gap), text + len - tail, tail + 1);
 }
 
-/* Formats the text, and appends ": TAIL" unless tail is NULL. tail may be
+/* Formats the text, and appends ": TAIL" unless tail is empty. tail may be
  * err->text itself. */
 __attribute__((format(printf, 2, 0))) static void
 build_text(struct error *err, const char *fmt, va_list args, const char *tail)
@@ -34,7 +34,7 @@ build_text(struct error *err, const char *fmt, va_list args, const char *tail)
 	int used = vsnprintf(text, sizeof(text), fmt, args);
 	size_t at = used < 0 ? 0 : (size_t)used, room;
 
-	if (tail) {
+	if (*tail) {
 		room = sizeof(text) - strlen(tail) - sizeof(": ");
 		if (at > room)
 			at = room;
@@ -50,7 +50,7 @@ int error_set(struct error *err, enum error_class class, int errnum,
 
 	err->class = class;
 	va_start(args, fmt);
-	build_text(err, fmt, args, errnum ? strerror(errnum) : NULL);
+	build_text(err, fmt, args, errnum ? strerror(errnum) : "");
 	va_end(args);
 	return -1;
 }
