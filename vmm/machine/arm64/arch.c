@@ -152,7 +152,7 @@ int arch_create_devices(struct platform *platform, struct error *err)
 }
 
 static void describe_devices(const struct platform *platform,
-			     struct fdt_config *fdt, struct fdt_virtio *virtio)
+			     struct fdt_config *fdt, struct fdt_device *virtio)
 {
 	const struct vm_layout *layout = platform->layout;
 
@@ -165,7 +165,7 @@ static void describe_devices(const struct platform *platform,
 	fdt->gpio.spi = GPIO_SPI;
 	fdt->gpio_button_line = GPIO_POWER_BUTTON;
 	for (unsigned i = 0; i < layout->slot_count; i++)
-		virtio[i] = (struct fdt_virtio){
+		virtio[i] = (struct fdt_device){
 			.gpa = layout->slots[i].base,
 			.size = layout->slots[i].size,
 			.spi = layout->slots[i].gsi,
@@ -211,7 +211,7 @@ static int load_tree(const struct platform *platform, int dump_fd,
 int arch_load(struct platform *platform, const struct boot_files *files,
 	      const char *cmdline, struct error *err)
 {
-	struct fdt_virtio virtio[LAYOUT_SLOTS_MAX];
+	struct fdt_device virtio[LAYOUT_SLOTS_MAX];
 	struct fdt_cache caches[CACHES_MAX];
 	struct kernel_image kernel;
 	struct fdt_config fdt = {
