@@ -445,7 +445,7 @@ int fdt_build(const struct fdt_config *config, void *buf, size_t size,
 		w.rc = fdt_finish(buf);
 	if (w.rc < 0)
 		return error_set(err, ERROR_IMAGE, 0,
-				 "device tree in %zu KiB: %s", size >> 10,
-				 fdt_strerror(w.rc));
+				 "device tree of at most %zu KiB: %s",
+				 size >> 10, fdt_strerror(w.rc));
 	return (int)fdt_totalsize(buf);
 }

@@ -71,7 +71,7 @@ static int image_check_header(const struct image_header *h, const char *name,
 {
 	if (memcmp(h->magic, magic, sizeof(magic)) != 0)
 		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: what it unpacks to is not an arm64 Image",
+				 "%s: the unpacked data is not an arm64 Image",
 				 name);
 	if (le64_get(h->image_size) == 0)
 		return error_set(err, ERROR_IMAGE, 0,

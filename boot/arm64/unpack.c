@@ -172,9 +172,8 @@ static int unpack_refill(struct unpack *u, struct error *err)
 	size_t len = u->left < INPUT_SIZE ? (size_t)u->left : INPUT_SIZE;
 
 	if (len == 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: truncated %s data in it", u->file->name,
-				 u->codec->name);
+		return error_set(err, ERROR_IMAGE, 0, "%s: truncated %s data",
+				 u->file->name, u->codec->name);
 	if (boot_file_read(u->file, u->offset, u->input, len, err) < 0)
 		return -1;
 	u->offset += len;
@@ -198,7 +197,7 @@ int unpack_read(struct unpack *u, void *buf, size_t len, size_t *got,
 		switch (u->codec->run(u, &step, &why)) {
 		case STEP_BAD:
 			return error_set(err, ERROR_IMAGE, 0,
-					 "%s: corrupt %s data in it: %s",
+					 "%s: corrupt %s data: %s",
 					 u->file->name, u->codec->name, why);
 		case STEP_END:
 			u->ended = true;

@@ -39,8 +39,8 @@ static void internal_error(struct vcpu *vcpu)
 
 	arch_describe_vcpu(vcpu, where, sizeof(where));
 	stop_request(vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
-		     "vCPU %u: KVM internal error %u: %s (does 'onggi doctor' "
-		     "find this KVM fit?)",
+		     "vCPU %u: KVM internal error %u: %s ('onggi doctor' tests "
+		     "this host's KVM)",
 		     vcpu->index, vcpu->run->internal.suberror, where);
 }
 
