@@ -36,6 +36,7 @@ static const struct vhost_user_device_ops fs_ops = { .fail = fail };
 
 static const struct virtio_device_ops device_ops = {
 	.device_id = VIRTIO_ID_FS,
+	.unsaved = "virtiofsd cannot save which files the guest has open",
 	VHOST_USER_DEVICE_OPS,
 };
 

@@ -78,6 +78,23 @@ static int kick_fd(struct virtio_device *dev, unsigned queue)
 	return from_dev(dev)->kick_fd;
 }
 
+static void quiesce(struct virtio_device *dev)
+{
+	from_dev(dev)->quiesces++;
+}
+
+static int resume(struct virtio_device *dev)
+{
+	from_dev(dev)->resumes++;
+	return from_dev(dev)->resume_result;
+}
+
+static bool state_valid(struct virtio_device *dev, const void *state)
+{
+	(void)dev;
+	return ((const struct mock_state *)state)->value != MOCK_STATE_BAD;
+}
+
 static const struct virtio_device_ops mock_ops = {
 	.device_id = 42,
 	.activate = activate,
@@ -86,6 +103,9 @@ static const struct virtio_device_ops mock_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
 	.kick_fd = kick_fd,
+	.quiesce = quiesce,
+	.resume = resume,
+	.state_valid = state_valid,
 };
 
 void mock_init_as(struct mock_device *mock, const struct virtio_device_ops *ops,
@@ -99,6 +119,8 @@ void mock_init_as(struct mock_device *mock, const struct virtio_device_ops *ops,
 		mock->config[i] = (uint8_t)(i + 1);
 	mock->dev.config = mock->config;
 	mock->dev.config_size = MOCK_CONFIG;
+	mock->dev.state = &mock->state;
+	mock->dev.state_size = sizeof(mock->state);
 	mock->kick_fd = -1;
 	mock->drain = true;
 }

@@ -6,6 +6,7 @@
 #define MOCK_FEATURE 3 /* a device feature it offers */
 #define MOCK_CONFIG 12 /* bytes of configuration space */
 #define MOCK_QUEUE_MAX 16
+#define MOCK_STATE_BAD 666
 
 struct mock_device {
 	struct virtio_device dev;
@@ -18,6 +19,11 @@ struct mock_device {
 	unsigned drained;
 	int pop_result; /* of the last pop */
 	int kick_fd;	/* its own eventfd for kicks, -1: none */
+	unsigned quiesces, resumes;
+	int resume_result;
+	struct mock_state {
+		uint64_t value; /* MOCK_STATE_BAD is one that it cannot have */
+	} state;
 };
 
 void mock_init(struct mock_device *mock, const struct guest_mem *mem,

@@ -78,11 +78,6 @@ static uint32_t fail(const struct chain *chain)
 	return 1;
 }
 
-static const struct vhost_user_device_ops blk_ops = {
-	.fail = fail,
-	.take_config = take_config,
-};
-
 /* 5.2.4: a driver may write the cache mode and nothing else. */
 static void config_write(struct virtio_device *dev, size_t offset,
 			 const void *data, size_t size)
@@ -95,6 +90,21 @@ static void config_write(struct virtio_device *dev, size_t offset,
 	memcpy(vd->config + offset, data, size);
 	vhost_user_device_write_config(vd, offset, data, size);
 }
+
+static void restore_config(struct vhost_user_device *vd)
+{
+	const size_t at = offsetof(struct virtio_blk_config, wce);
+	uint8_t mode = vd->config[at];
+
+	take_config(vd);
+	config_write(&vd->dev, at, &mode, sizeof(mode));
+}
+
+static const struct vhost_user_device_ops blk_ops = {
+	.fail = fail,
+	.take_config = take_config,
+	.restore_config = restore_config,
+};
 
 static const struct virtio_device_ops device_ops = {
 	.device_id = VIRTIO_ID_BLOCK,

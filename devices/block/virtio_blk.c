@@ -57,13 +57,12 @@ static void serve(struct virtio_blk *blk, struct blk_request *req,
 }
 
 /* A slot for the next request of a queue. NULL when the request has to wait in
- * its ring, for a slot, a limit or another disk. */
+ * its ring, for a slot or a limit. */
 static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 {
 	struct blk_request *req = NULL;
 
-	if (!blk->swap.pending &&
-	    (!blk->limiter.enabled || rate_limiter_may(&blk->limiter)))
+	if (!blk->limiter.enabled || rate_limiter_may(&blk->limiter))
 		req = blk_slots_get(&blk->slots);
 	if (!req) {
 		blk->waiting |= 1u << queue;
@@ -129,7 +128,7 @@ static void interrupt(struct virtio_blk *blk)
 
 /* Serves the queues that had to wait, each in a turn of its own. The queue that
  * was served last comes last, so that no queue starves another. */
-static void resume(struct virtio_blk *blk)
+static void serve_waiting(struct virtio_blk *blk)
 {
 	uint32_t waiting = blk->waiting;
 
@@ -146,13 +145,13 @@ static void resume(struct virtio_blk *blk)
 static void go_on(struct virtio_blk *blk)
 {
 	interrupt(blk);
-	if (blk->waiting && !blk->limiter.waiting && !blk->swap.pending)
-		resume(blk);
+	if (blk->waiting && !blk->limiter.waiting)
+		serve_waiting(blk);
 }
 
 static void limit_is_over(struct rate_limiter *limiter)
 {
-	resume(container_of(limiter, struct virtio_blk, limiter));
+	serve_waiting(container_of(limiter, struct virtio_blk, limiter));
 }
 
 static void completions_ready(struct event_source *source, uint32_t events)
@@ -184,10 +183,43 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 		wake(blk->completions.fd);
 }
 
+/* Also completes an exchange that is under way: a saved state goes with one
+ * disk. */
+static void quiesce(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	while (blk->engine->inflight || blk->swap.pending) {
+		blk_drain_all(blk);
+		blk_swap_go_on(blk);
+	}
+	interrupt(blk);
+}
+
+static bool state_valid(struct virtio_device *dev, const void *state)
+{
+	const struct virtio_blk_state *s = state;
+
+	return blk_config_can_have(blk_from_dev(dev), s->block_size);
+}
+
+/* The disk may have another size than where the state was saved. */
+static int resume(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	if (dev->loaded)
+		blk_config_set_block_size(blk, blk->state.block_size);
+	return 0;
+}
+
 static const struct virtio_device_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
 	.notify = notify,
 	.queue_stop = queue_stop,
+	.quiesce = quiesce,
+	.resume = resume,
+	.state_valid = state_valid,
 	.kick_inline = true,
 	.batched = true,
 };

@@ -2,6 +2,9 @@
 
 #include "devices/block/virtio_blk_device.h"
 
+/* The largest block that a loaded state may have. Disks have smaller ones. */
+#define BLK_BLOCK_MAX (64u << 10)
+
 uint64_t blk_features(const struct virtio_blk *blk)
 {
 	uint64_t features =
@@ -52,13 +55,30 @@ static void fill_zeroing(struct virtio_blk *blk)
 
 void blk_config_set_capacity(struct virtio_blk *blk)
 {
-	blk->config.capacity = htole64(blk->disk.size / SECTOR);
+	blk->state.capacity = blk->disk.size / SECTOR;
+	blk->config.capacity = htole64(blk->state.capacity);
+}
+
+bool blk_config_can_have(const struct virtio_blk *blk, uint32_t block_size)
+{
+	return block_size >= blk->disk.block_size &&
+	       block_size <= BLK_BLOCK_MAX &&
+	       (block_size & (block_size - 1)) == 0;
+}
+
+void blk_config_set_block_size(struct virtio_blk *blk, uint32_t block_size)
+{
+	blk->disk.block_size = block_size;
+	blk->disk.size -= blk->disk.size % block_size;
+	blk_config_fill(blk);
 }
 
 void blk_config_fill(struct virtio_blk *blk)
 {
 	struct virtio_blk_config *config = &blk->config;
 
+	*config = (struct virtio_blk_config){ 0 };
+	blk->state.block_size = blk->disk.block_size;
 	blk_config_set_capacity(blk);
 	config->seg_max = htole32(CHAIN_IOV_MAX - 2); /* header and status */
 	config->blk_size = htole32(blk->disk.block_size);
@@ -68,4 +88,6 @@ void blk_config_fill(struct virtio_blk *blk)
 		fill_zeroing(blk);
 	blk->dev.config = config;
 	blk->dev.config_size = sizeof(*config);
+	blk->dev.state = &blk->state;
+	blk->dev.state_size = sizeof(blk->state);
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <linux/virtio_blk.h>
 
 #include "base/container_of.h"
@@ -13,9 +14,18 @@
 
 #define NO_QUEUE VIRTIO_BLK_QUEUES_MAX /* stands for: none of the queues */
 
+/* State saved in a snapshot. The rest of configuration space follows from it
+ * and from the disk. */
+struct virtio_blk_state {
+	uint64_t capacity;   /* sectors of 512 bytes */
+	uint32_t block_size; /* bytes, as the driver knows it */
+	uint32_t pad;
+};
+static_assert(sizeof(struct virtio_blk_state) == 16, "saved in snapshots");
+
 /* Another disk that is about to take the place of the present one. */
 struct blk_swap {
-	bool pending; /* no request is taken from the rings */
+	bool pending; /* the device is held meanwhile */
 	bool flushed; /* the flush of the old disk was started, if it needs one */
 	struct disk disk;
 	struct block_request flush;
@@ -26,6 +36,7 @@ struct blk_swap {
 struct virtio_blk {
 	struct virtio_device dev;
 	struct virtio_blk_config config;
+	struct virtio_blk_state state;
 	struct disk disk;
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct blk_slots slots;
@@ -58,6 +69,12 @@ static inline struct virtio_blk *blk_from_dev(struct virtio_device *dev)
 /* The features that are offered to drivers; they depend on the disk. */
 uint64_t blk_features(const struct virtio_blk *blk);
 void blk_config_fill(struct virtio_blk *blk);
+
+/* The driver's blocks stay what they are, whatever the disk's own: the disk is
+ * one of such blocks from now on. */
+void blk_config_set_block_size(struct virtio_blk *blk, uint32_t block_size);
+bool blk_config_can_have(const struct virtio_blk *blk, uint32_t block_size);
+
 void blk_config_set_capacity(struct virtio_blk *blk);
 
 /* --- virtio_blk_io.c --- */
@@ -117,8 +134,8 @@ void blk_zero_done(struct virtio_blk *blk, struct blk_request *req);
 /* --- virtio_blk_swap.c --- */
 
 /* Takes the next step of an exchange, if there is one and nothing is under way.
- * Not called in a vCPU's thread, which has no time for what the owner does when
- * the exchange ends. */
+ * Not called in a vCPU's thread that runs, as it has no time for what the owner
+ * does when the exchange ends. */
 void blk_swap_go_on(struct virtio_blk *blk);
 void blk_swap_flush_done(struct virtio_blk *blk);
 

@@ -1,8 +1,8 @@
 /* A new size, or another disk, under a running driver.
  *
- * An exchange has these steps. The device takes no more requests from the
- * rings. It waits for those under way, and flushes the old disk. The engine
- * takes the new disk's file. The device serves the rings again. All that the
+ * An exchange has these steps. The device is held, so that it takes no more
+ * requests from the rings. It waits for those under way, and flushes the old
+ * disk. The engine takes the new disk's file. The device goes on. All that the
  * driver notices is a pause, and the new capacity if that differs.
  */
 #include <errno.h>
@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "devices/block/virtio_blk_device.h"
+#include "devices/virtio/virtio_state.h"
 
 /* The driver goes on with the block size that it knows, even if the new disk's
  * is smaller. */
@@ -41,6 +42,7 @@ static void take_disk(struct virtio_blk *blk, const struct disk *disk)
 static void end(struct virtio_blk *blk, int result)
 {
 	blk->swap.pending = false;
+	virtio_device_resume(&blk->dev);
 	blk->swap.swapped(blk->swap.ctx, result);
 }
 
@@ -112,6 +114,7 @@ int virtio_blk_swap(struct virtio_device *dev, const struct disk *disk,
 		.swapped = swapped,
 		.ctx = ctx,
 	};
+	virtio_device_hold(dev);
 	blk_swap_go_on(blk);
 	return 0;
 }

@@ -172,6 +172,15 @@ static void completions_ready(struct event_source *source, uint32_t events)
 		virtio_device_notify(&pmem->dev, 0);
 }
 
+static void quiesce(struct virtio_device *dev)
+{
+	struct virtio_pmem *pmem = from_dev(dev);
+
+	while (reap_one(pmem, true))
+		;
+	virtio_device_interrupt(dev, 0);
+}
+
 /* A flush may take the host long, and is not waited for: it touches no guest
  * memory but the answer, which nobody wants any more. */
 static void queue_stop(struct virtio_device *dev, unsigned queue)
@@ -188,6 +197,7 @@ static const struct virtio_device_ops pmem_ops = {
 	.device_id = VIRTIO_ID_PMEM,
 	.notify = notify,
 	.queue_stop = queue_stop,
+	.quiesce = quiesce,
 	.kick_inline = true,
 };
 

@@ -1,5 +1,6 @@
 #include "devices/console/virtio_console.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
@@ -10,14 +11,14 @@
 #include "base/iov.h"
 #include "base/le_types.h"
 
-/* What a turn may cost, and a chain costs besides its bytes. */
+/* The cost of a turn, and that of a chain beside its bytes. */
 #define TX_TURN (256 * 1024)
 #define TX_CHAIN 1024
 #define PUT_MAX (64 * 1024) /* bytes per write */
 
 #define RX_TURN 64 /* buffers filled before others have a turn */
 
-/* What a snapshot keeps besides the device and its queues. */
+/* State saved in a snapshot. */
 struct virtio_console_state {
 	uint64_t tx_done; /* bytes of the next chain that have gone out */
 	struct virtio_console_config config;
@@ -25,6 +26,7 @@ struct virtio_console_state {
 	uint8_t rx_starved; /* receive() refused; call room() */
 	uint8_t pad[2];
 };
+static_assert(sizeof(struct virtio_console_state) == 24, "saved in snapshots");
 
 struct virtio_console {
 	struct virtio_device dev;
@@ -32,7 +34,7 @@ struct virtio_console {
 	const struct console_backend *backend;
 	void *backend_ctx;
 	bool blocked;	  /* put() refused; wait for resume() */
-	unsigned rx_turn; /* buffers left of it */
+	unsigned rx_turn; /* buffers that may be filled in this turn */
 };
 
 static struct virtio_console *from_dev(struct virtio_device *dev)
@@ -42,8 +44,8 @@ static struct virtio_console *from_dev(struct virtio_device *dev)
 
 /* --- output: guest to host --- */
 
-/* Puts out what is left of the chain; whether that was all. A driver that makes
- * it shorter meanwhile gets it back. */
+/* Puts out what is left of the chain. Returns whether nothing is left: also if
+ * the driver has made the chain shorter meanwhile. */
 static bool tx_chain(struct virtio_console *console, const struct chain *chain,
 		     size_t *taken)
 {
@@ -78,7 +80,7 @@ static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
 	if (ret <= 0)
 		return ret;
 	if (chain.in_count)
-		return -EPROTO; /* 5.3.6: it is for the device to read */
+		return -EPROTO; /* 5.3.6: all buffers are readable */
 	if (tx_chain(console, &chain, &taken)) {
 		console->state.tx_done = 0;
 		virtqueue_push(vq, chain.head, 0);
@@ -90,8 +92,7 @@ static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
 	return TX_CHAIN + (int)taken;
 }
 
-/* 5.3.5: a character by configuration space, whatever state the driver is
- * in. */
+/* 5.3.5: the driver may write a character to configuration space in any state. */
 static void config_write(struct virtio_device *dev, size_t offset,
 			 const void *data, size_t size)
 {
@@ -115,7 +116,8 @@ static void port_resume(void *dev)
 
 /* --- input: host to guest --- */
 
-/* Fills one buffer; the number of bytes, 0 when there is none, or -EPROTO. */
+/* Fills one buffer. Returns the number of bytes, 0 without a buffer, or -EPROTO.
+ */
 static int rx_next(struct virtio_console *console, const uint8_t *data,
 		   size_t len)
 {
@@ -126,7 +128,7 @@ static int rx_next(struct virtio_console *console, const uint8_t *data,
 	size_t done;
 	int ret;
 
-	/* another vCPU may give new ones for ever */
+	/* another vCPU may give new buffers for ever */
 	if (!console->rx_turn) {
 		virtio_device_again(dev, VIRTIO_CONSOLE_RX);
 		return 0;
@@ -166,7 +168,7 @@ static size_t port_receive(void *opaque, const uint8_t *data, size_t len)
 	return taken;
 }
 
-/* Buffers are of interest only while there is something to put into them. */
+/* The driver need not kick for buffers while there is no input. */
 static void rx_serve(struct virtio_console *console)
 {
 	virtqueue_kicks_disable(&console->dev.queues[VIRTIO_CONSOLE_RX]);
@@ -224,7 +226,10 @@ static void notify(struct virtio_device *dev, unsigned queue)
 		rx_serve(console);
 		return;
 	}
-	rx_open(console);
+	/* the driver has printed; a queue without output is served after a
+	 * pause, too */
+	if (virtqueue_waiting(&dev->queues[queue]))
+		rx_open(console);
 	if (!console->blocked)
 		virtio_device_serve(dev, queue, TX_TURN, tx_next);
 }
@@ -233,7 +238,7 @@ static int activate(struct virtio_device *dev)
 {
 	if (virtio_has_feature(dev, VIRTIO_CONSOLE_F_SIZE))
 		tell_size(from_dev(dev));
-	else /* 3.1.1: buffers may be there already, with no kick to come */
+	else /* 3.1.1: no kick will come for buffers that are there already */
 		rx_open(from_dev(dev));
 	return 0;
 }
@@ -276,6 +281,8 @@ virtio_console_create(const struct virtio_console_options *options,
 				 features, 2, VIRTIO_CONSOLE_QUEUE_SIZE);
 	console->dev.config = &console->state.config;
 	console->dev.config_size = sizeof(console->state.config);
+	console->dev.state = &console->state;
+	console->dev.state_size = sizeof(console->state);
 	console->backend = options->backend;
 	console->backend_ctx = options->backend_ctx;
 	if (ret == 0)

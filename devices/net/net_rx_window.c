@@ -16,6 +16,13 @@ void net_rx_window_clear(struct net_rx_window *window)
 	window->full = false;
 }
 
+void net_rx_window_give_back(struct net_rx_window *window, struct virtqueue *vq)
+{
+	for (unsigned i = 0; i < window->count; i++)
+		virtqueue_unpop(vq);
+	net_rx_window_clear(window);
+}
+
 /* The chain is either in the window afterwards or put back. */
 static int add_chain(struct net_rx_window *window, struct virtqueue *vq,
 		     const struct chain *chain)

@@ -3,8 +3,7 @@
  * A frame's length is known only once it has been read, and with mergeable
  * buffers it may fill dozens of them. So buffers are popped ahead into this
  * window and frames are read into all of it; the buffers that a frame did not
- * reach stay for the next one. A snapshot gives them back by moving the
- * queue's next_avail down by `count`. Under the device's mutex.
+ * reach stay for the next one. Under the device's lock.
  */
 #pragma once
 
@@ -32,7 +31,11 @@ struct net_rx_window {
 	struct iovec iov[RX_IOV_MAX + 1]; /* one to spare, for the reader */
 };
 
+/* Empties the window. give_back also returns the buffers to the ring, which
+ * they were the last to be popped from. */
 void net_rx_window_clear(struct net_rx_window *window);
+void net_rx_window_give_back(struct net_rx_window *window,
+			     struct virtqueue *vq);
 
 /* Pops buffers until there are `bytes` (at least one buffer), no room or no
  * more. 0, or -EPROTO when the ring or a buffer is broken. */

@@ -151,6 +151,16 @@ int vhost_kernel_set_ring(const struct vhost_kernel *kernel, unsigned index,
 	return 0;
 }
 
+int vhost_kernel_get_base(const struct vhost_kernel *kernel, unsigned index,
+			  uint16_t *base)
+{
+	struct vhost_vring_state state = { .index = index };
+	int ret = kernel->control(kernel->fd, VHOST_GET_VRING_BASE, &state);
+
+	*base = (uint16_t)state.num;
+	return ret;
+}
+
 int vhost_kernel_set_tap(const struct vhost_kernel *kernel, unsigned index,
 			 int tap)
 {

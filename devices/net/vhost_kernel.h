@@ -50,6 +50,11 @@ struct vhost_kernel_ring {
 int vhost_kernel_set_ring(const struct vhost_kernel *kernel, unsigned index,
 			  const struct vhost_kernel_ring *ring);
 
+/* Of a ring that nobody serves any more: *base is the available entry that
+ * comes next. */
+int vhost_kernel_get_base(const struct vhost_kernel *kernel, unsigned index,
+			  uint16_t *base);
+
 /* For a network device: has the kernel serve the ring, whose frames come from
  * this tap, or go there. With -1 it stops: on return it does not touch the ring
  * and its buffers any more. */

@@ -20,8 +20,8 @@
 
 #define BIT(feature) (1ULL << (feature))
 
-/* What the kernel is asked for: all else that it offers is not of virtio 1, or
- * for migration. */
+/* Features that the kernel is asked for. The others that it offers are not part
+ * of virtio 1, or are for migration. */
 #define PASSED                                                    \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_EVENT_IDX) | \
 	 BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_NET_F_MRG_RXBUF))
@@ -49,8 +49,8 @@ static struct vhost_net *from_dev(struct virtio_device *dev)
 
 /* --- queues --- */
 
-/* Here it matters that the kernel has let go: where it says that it cannot, a
- * later start fails, too. */
+/* Has the kernel stop serving the queue. If it refuses, a later start fails as
+ * well, so that no ring is ever served twice. */
 static void take_back(struct vhost_net *net, unsigned queue)
 {
 	int ret;
@@ -70,7 +70,7 @@ static void take_back_all(struct vhost_net *net)
 		take_back(net, i);
 }
 
-/* Edge-triggered and never read: that is a system call less. */
+/* The eventfd is edge-triggered and never read, which saves a system call. */
 static void call_ready(struct event_source *source, uint32_t events)
 {
 	struct vhost_net_queue *q =
@@ -83,7 +83,7 @@ static void call_ready(struct event_source *source, uint32_t events)
 					       (unsigned)(q - q->net->queues));
 }
 
-/* Somebody deleted the interface. */
+/* Whether somebody has deleted the interface. */
 static bool tap_is_gone(const struct vhost_net *net)
 {
 	struct pollfd tap = { .fd = net->backend->fd };
@@ -91,9 +91,9 @@ static bool tap_is_gone(const struct vhost_net *net)
 	return poll(&tap, 1, 0) > 0 && (tap.revents & POLLERR);
 }
 
-/* The kernel has given up on what it found in a ring, but would look again at
- * the next kick. An event may be of a queue before this one, and then there is
- * nothing to read. */
+/* The kernel has found a broken ring. It would read the ring again at the next
+ * kick, so that the rings are taken back. There is nothing to read if the event
+ * belongs to an earlier eventfd of the queue. */
 static void error_ready(struct event_source *source, uint32_t events)
 {
 	struct vhost_net_queue *q =
@@ -141,7 +141,7 @@ static int hand_over(struct vhost_net *net, unsigned queue)
 {
 	const struct virtqueue *vq = &net->dev.queues[queue];
 	struct vhost_net_queue *q = &net->queues[queue];
-	int ret = open_queue(q);
+	int ret = q->kick < 0 ? open_queue(q) : 0;
 	const struct vhost_kernel_ring ring = {
 		.size = vq->state.size,
 		.base = vq->state.next_avail,
@@ -161,7 +161,8 @@ static int hand_over(struct vhost_net *net, unsigned queue)
 	if (ret)
 		return ret;
 	q->served = true;
-	/* 3.1.1: buffers may be there already, with no kick to come */
+	/* 3.1.1: buffers may be there already, for which no kick will
+	 * come */
 	wake(q->kick);
 	return 0;
 }
@@ -215,12 +216,40 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	close_queue(&net->queues[queue]);
 }
 
+/* Takes the rings back and reads how far the kernel has come. Its last calls
+ * may not have arrived. */
+static void quiesce(struct virtio_device *dev)
+{
+	struct vhost_net *net = from_dev(dev);
+
+	for (unsigned i = 0; i < QUEUES; i++) {
+		struct virtqueue *vq = &dev->queues[i];
+		uint16_t base;
+
+		if (!net->queues[i].served)
+			continue;
+		take_back(net, i);
+		if (vhost_kernel_get_base(net->kernel, i, &base))
+			virtio_device_broken(dev, "a ring does not come back");
+		else
+			virtqueue_seek(vq, base, virtqueue_used_idx(vq));
+		virtio_device_interrupt_always(dev, i);
+	}
+}
+
+static int resume(struct virtio_device *dev)
+{
+	return virtio_device_up(dev) ? activate(dev) : 0;
+}
+
 static const struct virtio_device_ops net_ops = {
 	.device_id = VIRTIO_ID_NET,
 	.activate = activate,
 	.notify = notify,
 	.kick_fd = kick_fd,
 	.queue_stop = queue_stop,
+	.quiesce = quiesce,
+	.resume = resume,
 };
 
 /* --- life --- */

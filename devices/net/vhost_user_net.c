@@ -35,9 +35,15 @@ static void link_changed(struct vhost_user_device *vd, bool up)
 		virtio_device_config_changed(&vd->dev);
 }
 
+static void restore_config(struct vhost_user_device *vd)
+{
+	net_config_set_link(config_of(vd), vhost_user_is_ready(vd->conn));
+}
+
 static const struct vhost_user_device_ops net_ops = {
 	.waiting = 1u << RX,
 	.in_order = true, /* all servers of networks do it; QEMU relies on it */
+	.restore_config = restore_config,
 	.link = link_changed,
 };
 

@@ -37,6 +37,11 @@ struct vhost_user_device_ops {
 	 * vd->config. NULL: all of it is ours. */
 	void (*take_config)(struct vhost_user_device *vd);
 
+	/* vd->config is what the driver saw when the state was saved: tells the
+	 * server what the driver has written, and brings the rest up to date.
+	 * NULL: nothing changes. */
+	void (*restore_config)(struct vhost_user_device *vd);
+
 	/* A server is there (up), or it has been lost. May be NULL. */
 	void (*link)(struct vhost_user_device *vd, bool up);
 };
@@ -56,7 +61,8 @@ struct vhost_user_device {
 	struct vhost_user *conn;
 	uint64_t needed;      /* features that every server must offer */
 	size_t config_needed; /* and bytes of configuration space */
-	uint8_t config[VHOST_CONFIG_MAX]; /* as the driver sees it */
+	/* As the driver sees it: the state saved in a snapshot. */
+	uint8_t config[VHOST_CONFIG_MAX];
 	struct vhost_queue queues[VIRTIO_QUEUES_MAX];
 };
 
@@ -96,9 +102,13 @@ int vhost_user_device_activate(struct virtio_device *dev);
 void vhost_user_device_notify(struct virtio_device *dev, unsigned queue);
 void vhost_user_device_queue_stop(struct virtio_device *dev, unsigned queue);
 int vhost_user_device_kick_fd(struct virtio_device *dev, unsigned queue);
+void vhost_user_device_quiesce(struct virtio_device *dev);
+int vhost_user_device_resume(struct virtio_device *dev);
 
-#define VHOST_USER_DEVICE_OPS                   \
-	.activate = vhost_user_device_activate, \
-	.notify = vhost_user_device_notify,     \
-	.kick_fd = vhost_user_device_kick_fd,   \
-	.queue_stop = vhost_user_device_queue_stop
+#define VHOST_USER_DEVICE_OPS                       \
+	.activate = vhost_user_device_activate,     \
+	.notify = vhost_user_device_notify,         \
+	.kick_fd = vhost_user_device_kick_fd,       \
+	.queue_stop = vhost_user_device_queue_stop, \
+	.quiesce = vhost_user_device_quiesce,       \
+	.resume = vhost_user_device_resume

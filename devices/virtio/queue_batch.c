@@ -5,12 +5,13 @@
 
 #define BATCH_MAX 32
 
-/* Kicks until a longer batch is tried; more each time that it fails, as that
- * costs the driver a wait. */
+/* How many kicks come before a longer batch is tried. The number grows each
+ * time that the attempt fails, because a failure costs the driver a wait. */
 #define INTERVAL_MIN 64
 #define INTERVAL_MAX 256
 
-/* The longest wait: for a driver to begin, and for each buffer of a batch. */
+/* The longest wait for a batch: this for the driver to begin, and this for each
+ * buffer. */
 #define WAIT_FIRST_NS 40000
 #define WAIT_NS 20000
 
@@ -32,8 +33,8 @@ static void serve(struct queue_batch *batch)
 
 	virtio_device_notify(batch->dev, batch->queue);
 	length = queue_of(batch)->batch;
-	/* A broken driver is not waited for; any other one must not be left
-	 * waiting for ever. */
+	/* A driver that is broken, or whose device is held, is not waited for.
+	 * Any other one must not be left waiting for ever. */
 	if (!virtio_device_up(batch->dev))
 		set_length(batch, 1);
 	else if (length > 1)
@@ -48,7 +49,8 @@ static void wait_is_over(struct timer *timer)
 	unsigned waiting = virtqueue_waiting(vq);
 
 	if (!waiting) {
-		/* idle: the next one is not to wait, but may begin a burst */
+		/* idle: the next buffer is served at once, and may begin a
+		 * burst */
 		set_length(batch, 1);
 	} else if (waiting < vq->batch) {
 		if (batch->longer && batch->interval < INTERVAL_MAX)

@@ -64,6 +64,8 @@ void queue_kick_attach(struct queue_kick *kick, int fd)
 	struct virtio_device *dev = kick->dev;
 	int ret;
 
+	if (kick->attached >= 0)
+		return;
 	if (fd < 0)
 		fd = kick->source.fd;
 	ret = dev->transport_ops->attach_kick(dev->transport, kick->queue, fd);

@@ -1,6 +1,6 @@
-/* Kicks of one virtqueue that arrive in the device's event loop: by an
- * ioeventfd, or because a turn ended with work left over. The ioeventfd may
- * also be another one, where somebody else serves the queue.
+/* Kicks of one virtqueue that arrive in the device's event loop: because an
+ * ioeventfd was signalled, or because a turn ended with work left over. If
+ * somebody else serves the queue, the ioeventfd is theirs.
  *
  * A device embeds one per queue. All functions run under the device's lock.
  */
@@ -16,7 +16,7 @@ struct queue_kick {
 	struct event_source source; /* fd is an eventfd; -1: not open */
 	struct virtio_device *dev;
 	unsigned queue;
-	int attached; /* the transport's ioeventfd; -1: none */
+	int attached; /* the eventfd that kicks signal; -1: none */
 };
 
 /* Leaves what queue_kick_close() takes. */
@@ -28,8 +28,8 @@ int queue_kick_open(struct queue_kick *kick);
 void queue_kick_close(struct queue_kick *kick);
 
 /* From now on kicks arrive in the event loop or, where fd is not -1, at that
- * eventfd. Where the transport cannot do that, this logs why, and kicks still
- * arrive at virtio_device_kick(). */
+ * eventfd; if they do already, nothing changes. Where the transport cannot do
+ * that, this logs why, and kicks still arrive at virtio_device_kick(). */
 void queue_kick_attach(struct queue_kick *kick, int fd);
 
 /* Kicks arrive at another eventfd than before, if they arrive at one at all.

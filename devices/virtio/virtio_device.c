@@ -64,7 +64,7 @@ void virtio_device_kick_in_loop(struct virtio_device *dev)
 bool virtio_device_up(const struct virtio_device *dev)
 {
 	return (dev->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
-	       !(dev->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	       !(dev->status & VIRTIO_CONFIG_S_NEEDS_RESET) && !dev->holds;
 }
 
 void virtio_device_notify(struct virtio_device *dev, uint32_t queue)

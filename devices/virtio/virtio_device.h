@@ -38,12 +38,11 @@ struct virtio_device_ops {
 	/* The driver kicked this queue, which is ready and started. */
 	void (*notify)(struct virtio_device *dev, unsigned queue);
 
-	/* For queues that another process or the kernel serves: the eventfd
-	 * that the kicks of a ready queue go to. It is asked for after
-	 * activate(). It stays the device's, which keeps it open until
-	 * queue_stop(), or until virtio_device_kick_fd_changed() has returned.
-	 * Kicks that come by other ways go to notify(). NULL, or -1, where all
-	 * kicks go to notify(). */
+	/* For queues that another process or the kernel serves: returns the
+	 * eventfd that takes the kicks of a ready queue. Called after
+	 * activate(). The device keeps the eventfd open until queue_stop(), or
+	 * until virtio_device_kick_fd_changed() has returned. Kicks that come
+	 * in other ways go to notify(). NULL, or -1: all kicks do. */
 	int (*kick_fd)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver takes a queue back: by itself, or by a reset, which stops
@@ -61,11 +60,32 @@ struct virtio_device_ops {
 	void (*config_read)(struct virtio_device *dev, size_t offset,
 			    size_t size);
 
+	/* The device is held (virtio_state.h). On return nothing of the guest's
+	 * is in flight: each chain that was popped has been pushed, if need be
+	 * after a wait, or given back to its ring. NULL if no chain ever stays
+	 * in hand between two calls. */
+	void (*quiesce)(struct virtio_device *dev);
+
+	/* The device goes on as its state says. If the driver is up, ready
+	 * queues are started before this call and served after it. If
+	 * dev->loaded is set, the state was saved by another device. -errno
+	 * makes the device ask for a reset. May be NULL. */
+	int (*resume)(struct virtio_device *dev);
+
+	/* Whether the device can have this state, which is not trusted and is
+	 * aligned to 8 bytes. resume() checks what depends on features. NULL if
+	 * any bytes will do. */
+	bool (*state_valid)(struct virtio_device *dev, const void *state);
+
+	/* Why the device cannot be saved, as text for a message; NULL: it can
+	 * be. */
+	const char *unsaved;
+
 	/* What the device's own kick_inline starts as. */
 	bool kick_inline;
 
-	/* Drivers keep many requests under way; with kick_inline, they are made
-	 * to collect some before they kick (queue_batch.h). */
+	/* Drivers keep many requests under way. With kick_inline, the device
+	 * makes them collect some before they kick (queue_batch.h). */
 	bool batched;
 };
 
@@ -77,10 +97,10 @@ struct virtio_transport_ops {
 	/* The configuration changed. The driver is up. */
 	void (*config_changed)(void *transport);
 
-	/* Has the driver's kicks of this queue signal the eventfd from now on,
-	 * rather than arrive at virtio_device_kick(). fd stays open until
-	 * detach_kick(). A transport that never does that returns 0 as well.
-	 * -errno when the host has no more of what it takes. */
+	/* From now on the driver's kicks of this queue signal fd, which stays
+	 * open until detach_kick(), and do not arrive at virtio_device_kick().
+	 * 0, also from a transport that cannot do that at all; -errno if the
+	 * host runs out of resources. */
 	int (*attach_kick)(void *transport, unsigned queue, int fd);
 	void (*detach_kick)(void *transport, unsigned queue, int fd);
 };
@@ -91,10 +111,9 @@ struct virtio_device {
 	struct event_loop *loop;
 	pthread_mutex_t lock;
 
-	/* Serve kicks where they arrive, in the vCPU's thread, rather than in
-	 * the event loop by an ioeventfd. For devices that answer most
-	 * requests at once, without blocking, and have no event loop to
-	 * themselves. */
+	/* Kicks are served where they arrive, in the vCPU's thread, and not by
+	 * an ioeventfd in the event loop. For devices that answer most requests
+	 * at once, without blocking, and share their event loop. */
 	bool kick_inline;
 
 	uint64_t features; /* offered; VERSION_1 and the ring ones included */
@@ -103,6 +122,11 @@ struct virtio_device {
 	uint32_t config_generation;
 	const void *config; /* configuration space; the device's */
 	size_t config_size;
+	void *state; /* the device's own struct NAME_state; NULL: none */
+	size_t state_size;
+
+	unsigned holds; /* of virtio_state.h: no queue is served while any is */
+	bool loaded;	/* a state was loaded, and the device is still held */
 
 	unsigned queue_count;
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
@@ -136,8 +160,8 @@ static inline bool virtio_has_feature(const struct virtio_device *dev,
 	return dev->driver_features >> bit & 1;
 }
 
-/* Whether the driver is up and has not broken anything: queues may be served
- * and buffers pushed. */
+/* Whether queues may be served: the driver is up and has not broken anything,
+ * and nobody holds the device. */
 bool virtio_device_up(const struct virtio_device *dev);
 
 /* Calls ops->notify for a queue that may be served; does nothing for another

@@ -10,14 +10,6 @@
 #define VERSION 2
 #define VENDOR 0x67676e6f /* "ongg" */
 
-/* State saved in a snapshot, beside that of the device and its queues. */
-struct virtio_mmio_state {
-	uint32_t device_features_sel;
-	uint32_t driver_features_sel;
-	uint32_t queue_sel;
-	uint32_t interrupt_status;
-};
-
 struct virtio_mmio {
 	struct virtio_device *dev;
 	struct virtio_mmio_config config;
@@ -231,6 +223,22 @@ const struct bus_ops virtio_mmio_bus_ops = {
 	.read = mmio_read,
 	.write = mmio_write,
 };
+
+/* --- state --- */
+
+void virtio_mmio_save(const struct virtio_mmio *mmio,
+		      struct virtio_mmio_state *state)
+{
+	*state = mmio->state;
+}
+
+void virtio_mmio_load(struct virtio_mmio *mmio,
+		      const struct virtio_mmio_state *state)
+{
+	mmio->state = *state;
+	mmio->state.interrupt_status &= VIRTIO_MMIO_INT_VRING |
+					VIRTIO_MMIO_INT_CONFIG;
+}
 
 /* --- life --- */
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "base/bus.h"
@@ -17,9 +18,9 @@
 
 extern const struct bus_ops virtio_mmio_bus_ops;
 
-/* How a transport gets ioeventfds: writes of the 32-bit value datum to the
- * guest physical address addr signal fd instead of leaving the kernel. attach
- * returns 0 or -errno. */
+/* How the transport gets ioeventfds. After attach(), a write of the 32-bit
+ * value datum to the guest physical address addr signals fd and does not leave
+ * the kernel. 0 or -errno. */
 struct virtio_kick_ops {
 	int (*attach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
 	void (*detach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
@@ -34,10 +35,26 @@ struct virtio_mmio_config {
 
 struct virtio_mmio;
 
+/* State saved in a snapshot, beside that of the device (virtio_state.h). */
+struct virtio_mmio_state {
+	uint32_t device_features_sel;
+	uint32_t driver_features_sel;
+	uint32_t queue_sel;
+	uint32_t interrupt_status;
+};
+static_assert(sizeof(struct virtio_mmio_state) == 16, "saved in snapshots");
+
 /* dev outlives the transport. NULL with err set when memory runs out. */
 struct virtio_mmio *virtio_mmio_create(struct virtio_device *dev,
 				       const struct virtio_mmio_config *config,
 				       struct error *err);
+
+/* Copies the state out of the transport of a quiesced device, or into a fresh
+ * one. Any state will do. Under the device's lock. */
+void virtio_mmio_save(const struct virtio_mmio *mmio,
+		      struct virtio_mmio_state *state);
+void virtio_mmio_load(struct virtio_mmio *mmio,
+		      const struct virtio_mmio_state *state);
 
 /* Resets the device first. vCPUs and the event loop have stopped. NULL is
  * fine. */

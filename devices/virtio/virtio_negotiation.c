@@ -72,10 +72,11 @@ void virtio_device_write_features(struct virtio_device *dev, uint32_t word,
 	dev->driver_features |= (uint64_t)value << 32 * word;
 }
 
-static bool features_ok(const struct virtio_device *dev)
+bool virtio_device_features_ok(const struct virtio_device *dev,
+			       uint64_t features)
 {
-	return !(dev->driver_features & ~dev->features) &&
-	       virtio_has_feature(dev, VIRTIO_F_VERSION_1);
+	return !(features & ~dev->features) &&
+	       (features >> VIRTIO_F_VERSION_1 & 1);
 }
 
 static void reset(struct virtio_device *dev)
@@ -107,11 +108,12 @@ static void attach_kicks(struct virtio_device *dev)
 						  : -1);
 }
 
-static void activate(struct virtio_device *dev)
+void virtio_device_start(struct virtio_device *dev,
+			 int (*begin)(struct virtio_device *dev))
 {
 	if (!start_queues(dev))
 		virtio_device_broken(dev, "rings outside memory");
-	else if (dev->ops->activate && dev->ops->activate(dev))
+	else if (begin && begin(dev))
 		virtio_device_broken(dev, "could not start");
 	else if (!dev->kick_inline)
 		attach_kicks(dev);
@@ -128,14 +130,15 @@ void virtio_device_write_status(struct virtio_device *dev, uint32_t value)
 	added &= VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
 		 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK |
 		 VIRTIO_CONFIG_S_FAILED;
-	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && !features_ok(dev))
+	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) &&
+	    !virtio_device_features_ok(dev, dev->driver_features))
 		added &= ~(uint32_t)VIRTIO_CONFIG_S_FEATURES_OK;
 	if ((added & VIRTIO_CONFIG_S_DRIVER_OK) &&
 	    !((dev->status | added) & VIRTIO_CONFIG_S_FEATURES_OK))
 		added &= ~(uint32_t)VIRTIO_CONFIG_S_DRIVER_OK;
 	dev->status |= added;
 	if (added & VIRTIO_CONFIG_S_DRIVER_OK)
-		activate(dev);
+		virtio_device_start(dev, dev->ops->activate);
 }
 
 /* --- configuration space --- */

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -30,7 +31,7 @@ struct chain {
 	struct iovec iov[CHAIN_IOV_MAX];
 };
 
-/* All that a queue must keep across a snapshot. */
+/* State saved in a snapshot. */
 struct virtqueue_state {
 	uint64_t desc; /* guest physical addresses of the three rings */
 	uint64_t avail;
@@ -42,6 +43,7 @@ struct virtqueue_state {
 	uint16_t last_interrupt; /* next_used when the driver was last told */
 	uint16_t pad[3];
 };
+static_assert(sizeof(struct virtqueue_state) == 40, "saved in snapshots");
 
 struct virtqueue {
 	struct virtqueue_state state;
@@ -76,7 +78,8 @@ int virtqueue_pop(struct virtqueue *vq, struct chain *chain);
 /* How many chains are available; no more than the queue has entries. */
 uint16_t virtqueue_waiting(const struct virtqueue *vq);
 
-/* Puts the chain popped last back, as if it had not been popped. */
+/* Puts the chain that was popped last back into the ring, as if it had not been
+ * popped. May be repeated for the chains before it. */
 void virtqueue_unpop(struct virtqueue *vq);
 
 /* Gives a chain back, with the number of bytes written into it. */

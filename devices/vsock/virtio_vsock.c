@@ -1,5 +1,6 @@
 #include "devices/vsock/virtio_vsock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_vsock.h>
@@ -22,9 +23,17 @@
 
 #define PATIENCE_MS 20000 /* the default of the options */
 
+/* State saved in a snapshot. Connections are not part of it. */
+struct virtio_vsock_state {
+	uint32_t reset_due; /* not 0: the driver is to hear that all ended */
+	uint32_t pad;
+};
+static_assert(sizeof(struct virtio_vsock_state) == 8, "saved in snapshots");
+
 struct virtio_vsock {
 	struct virtio_device dev;
 	struct virtio_vsock_config config;
+	struct virtio_vsock_state state;
 	struct vsock_mux *mux;
 	bool tx_blocked; /* the mux has no room for an answer to a packet */
 };
@@ -127,7 +136,41 @@ static void tx_serve(struct virtio_vsock *vsock)
 	stop_if_broken(vsock);
 }
 
-/* --- both --- */
+/* --- events --- */
+
+/* 5.10.6.7: the driver resets what it has of connections. */
+static int event_next(struct virtio_device *dev, struct virtqueue *vq)
+{
+	const le32_t event = le32(VIRTIO_VSOCK_EVENT_TRANSPORT_RESET);
+	struct virtio_vsock *vsock = from_dev(dev);
+	struct iov_cursor cursor;
+	struct chain chain;
+	size_t done = 0;
+	int ret;
+
+	if (!vsock->state.reset_due)
+		return -EAGAIN;
+	ret = virtqueue_pop(vq, &chain);
+	if (ret <= 0)
+		return ret;
+	cursor = iov_cursor(chain.iov, chain.in_count);
+	if (!chain.out_count)
+		done = iov_write(&cursor, &event, sizeof(event));
+	virtqueue_push(vq, chain.head, (uint32_t)done);
+	if (done < sizeof(event))
+		return -EPROTO;
+	vsock->state.reset_due = 0;
+	return 1;
+}
+
+static void event_serve(struct virtio_vsock *vsock)
+{
+	virtio_device_serve(&vsock->dev, VIRTIO_VSOCK_EVENT, TURN_MAX,
+			    event_next);
+	stop_if_broken(vsock);
+}
+
+/* --- all --- */
 
 /* Gives the guest its packets. That may make room for answers, so that packets
  * from the guest can be served again. They are served in a later turn, because
@@ -147,7 +190,9 @@ static void notify(struct virtio_device *dev, unsigned queue)
 
 	if (queue == VIRTIO_VSOCK_TX && !vsock->tx_blocked)
 		tx_serve(vsock);
-	if (queue != VIRTIO_VSOCK_EVENT)
+	if (queue == VIRTIO_VSOCK_EVENT)
+		event_serve(vsock);
+	else
 		serve(vsock);
 }
 
@@ -170,10 +215,20 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 {
 	struct virtio_vsock *vsock = from_dev(dev);
 
+	vsock->state.reset_due = 0;
 	if (queue == VIRTIO_VSOCK_EVENT)
 		return;
 	vsock_mux_stop(vsock->mux);
 	vsock->tx_blocked = false;
+}
+
+/* Connections of another process have ended with it. */
+static int resume(struct virtio_device *dev)
+{
+	if (!dev->loaded || !virtio_device_up(dev))
+		return 0;
+	from_dev(dev)->state.reset_due = 1;
+	return activate(dev);
 }
 
 static const struct virtio_device_ops vsock_ops = {
@@ -181,6 +236,7 @@ static const struct virtio_device_ops vsock_ops = {
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
+	.resume = resume,
 };
 
 struct virtio_device *
@@ -213,6 +269,8 @@ virtio_vsock_create(const struct virtio_vsock_options *options,
 	memcpy(&vsock->config.guest_cid, &cid, sizeof(cid));
 	vsock->dev.config = &vsock->config;
 	vsock->dev.config_size = sizeof(vsock->config);
+	vsock->dev.state = &vsock->state;
+	vsock->dev.state_size = sizeof(vsock->state);
 	if (ret)
 		error_set(err, ERROR_IO, -ret, "vsock");
 	else

@@ -3,8 +3,9 @@
  *
  * The kernel copies bytes directly between sockets and guest memory. Both
  * directions run in the event loop, in bounded turns. A reset by the driver
- * ends all connections. The event queue is not used: its only event says that
- * all connections were lost while the driver was up, which does not happen.
+ * ends all connections. So does a move to another process, as sockets cannot be
+ * saved: the driver hears of that by the event queue, once it has a buffer
+ * there (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET). A pause leaves them open.
  */
 #pragma once
 

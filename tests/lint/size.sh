@@ -12,9 +12,6 @@ bench/load/launch.c                     one program, built from one file
 bench/netload.c                         one program, built from one file
 boot/arm64/fdt.c                        being divided
 devices/console/serial_16550.c          being divided
-devices/net/virtio_net.c                being divided
-devices/vhost_user/vhost_user_device.c  being divided
-devices/virtio_balloon.c                being divided
 '
 
 command -v ctags >/dev/null || {

@@ -1,8 +1,7 @@
-#include "vmm/config/balloon.h"
+/* The memory balloon: --balloon. */
+#include "vmm/config/section.h"
 
-#include "vmm/config/config.h"
-
-#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
+#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6; not the guest's page size */
 
 static const struct field keys[] = {
 	{ "size", FIELD_SIZE, FIELD_AT(config_balloon, size), .arg = "SIZE",

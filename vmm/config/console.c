@@ -1,9 +1,8 @@
-#include "vmm/config/console.h"
-
+/* Consoles: --console, the serial port, and --hvc, the virtio console. */
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "stdio", FIELD_FLAG, FIELD_AT(config_console, stdio),
@@ -36,9 +35,10 @@ static int count_places(const struct config_console *console)
 	       (console->file != NULL);
 }
 
-/* The serial port stays beside a virtio console, even if nobody asked for it. A
- * kernel that has the driver of the virtio console as a module needs another
- * console until then; Debian's initrd does not get that far without any. */
+/* The serial port stays beside a virtio console, even if nobody asked for it: a
+ * kernel whose driver of the virtio console is a module needs another console
+ * until that module is loaded. Without one, Debian's initrd does not get so
+ * far. */
 static int settle(struct vm_config *config, struct error *err)
 {
 	struct config_console *console = &config->console, *hvc = &config->hvc;

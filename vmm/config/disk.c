@@ -1,10 +1,9 @@
-#include "vmm/config/disk.h"
-
+/* Disks: --disk. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #define SERIAL_MAX 20 /* bytes; virtio 1.2, 5.2.6 */
 
@@ -17,8 +16,8 @@ static const char *const caches[] = {
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_disk, path), .positional = true,
 	  .arg = "PATH", .help = "raw image file or block device" },
-	/* A disk without a path has this one first where it is printed, as
-	 * people write it. */
+	/* The printed command has the keys in this order. It begins with
+	 * vhost-user where there is no path, as people write it. */
 	{ "vhost-user", FIELD_STRING, FIELD_AT(config_disk, vhost_user),
 	  .arg = "SOCK",
 	  .help = "vhost-user-blk server at SOCK, instead of PATH" },

@@ -1,8 +1,7 @@
-#include "vmm/config/kernel.h"
-
+/* What the guest boots: kernel, initrd, command line, arguments of its init. */
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field options[] = {
 	{ "kernel", FIELD_STRING, FIELD_AT(vm_config, kernel), .arg = "FILE",
@@ -21,9 +20,9 @@ static const struct field options[] = {
 	{ .name = NULL },
 };
 
-/* Reads the text as Linux does, which knows no escapes. Sets *open when the
- * last quote is not closed, and *dashes when "--" is a word: what stands behind
- * it is for init. */
+/* Divides the text into words as Linux does, which knows no escapes. Sets *open
+ * when the last quote is not closed, and *dashes when "--" is a word: Linux
+ * leaves the words behind it to init. */
 static void scan_words(const char *text, bool *open, bool *dashes)
 {
 	const char *word = text;

@@ -1,8 +1,7 @@
-#include "vmm/config/machine.h"
-
+/* The size of the machine: --cpus and --memory. */
 #include <unistd.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #define MIB (1ULL << 20)
 #define MEMORY_MIN (8 * MIB)
@@ -32,7 +31,7 @@ static int check(const struct vm_config *config, struct error *err)
 	unsigned long long size = config->memory.size;
 	unsigned long page = (unsigned long)sysconf(_SC_PAGESIZE);
 
-	/* The user most likely forgot the unit: these would be bytes. */
+	/* The user has most likely forgotten the unit and means MiB. */
 	if (size > 0 && size <= 32768)
 		return config_refuse(err,
 				     "memory: %llu bytes is less than 8 MiB "

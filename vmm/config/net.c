@@ -1,10 +1,8 @@
-#include "vmm/config/net.h"
-
+/* Network cards: --net. */
 #include <string.h>
 
 #include "devices/net/net_tap.h"
-#include "vmm/config/config.h"
-#include "vmm/config/publish.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "tap", FIELD_STRING, FIELD_AT(config_net, tap), .arg = "NAME",
@@ -58,21 +56,35 @@ static const struct field options[] = {
 	{ .name = NULL },
 };
 
-/* passt takes one port at two addresses for the same port. */
+static int settle_net(struct config_net *net, struct error *err)
+{
+	for (unsigned i = 0; i < net->publish_count; i++)
+		if (config_parse_publish(&net->ports[i], net->publish[i], err))
+			return error_wrap(err, "net");
+	return 0;
+}
+
+static int settle(struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (settle_net(&config->nets[i], err))
+			return -1;
+	return 0;
+}
+
+/* passt cannot lead one port to different places by the host's address. */
 static int check_publish(const struct config_net *net, struct error *err)
 {
 	for (unsigned i = 0; i < net->publish_count; i++) {
-		struct publish one, other;
+		const struct config_publish *one = &net->ports[i];
 
-		if (publish_parse(&one, net->publish[i], err))
-			return -1;
 		for (unsigned j = 0; j < i; j++)
-			if (publish_parse(&other, net->publish[j], err) == 0 &&
-			    one.udp == other.udp && one.host == other.host)
+			if (one->udp == net->ports[j].udp &&
+			    one->host == net->ports[j].host)
 				return config_refuse(
 					err,
 					"publish: host port %u is used twice",
-					one.host);
+					one->host);
 	}
 	return 0;
 }
@@ -108,7 +120,7 @@ static int check_kernel(const struct config_net *net, struct error *err)
 	if (config_is_limited(&net->rx_limit) ||
 	    config_is_limited(&net->tx_limit))
 		return config_refuse(
-			err, "vhost has no limits: the kernel moves frames");
+			err, "vhost has no limits: onggi sees no frame");
 	return 0;
 }
 
@@ -136,8 +148,8 @@ static bool same(const char *a, const char *b)
 	return a && b && strcmp(a, b) == 0;
 }
 
-/* A tap or a server carries the frames of one card only. A second passt would
- * help nobody. */
+/* A tap or a server carries the frames of one card only, and a second passt
+ * would reach nothing that the first does not. */
 static bool same_back_end(const struct config_net *a,
 			  const struct config_net *b)
 {
@@ -161,6 +173,13 @@ static int check(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
+const char *config_net_name(const struct config_net *net)
+{
+	if (net->user)
+		return "user";
+	return net->tap ? net->tap : net->vhost_user ? net->vhost_user : "";
+}
+
 bool config_net_needs_frames(const struct config_net *net)
 {
 	return net->stream || net->iothread ||
@@ -168,4 +187,4 @@ bool config_net_needs_frames(const struct config_net *net)
 	       config_is_limited(&net->tx_limit);
 }
 
-const struct config_section net_section = { options, NULL, check };
+const struct config_section net_section = { options, settle, check };

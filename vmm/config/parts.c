@@ -1,4 +1,5 @@
-#include "vmm/config/parts.h"
+/* Rules about what several kinds of device have. */
+#include "vmm/config/section.h"
 
 #include <string.h>
 #include <sys/un.h>
@@ -16,7 +17,7 @@ int config_check_limit(const struct config_limit *limit, const char *way,
 {
 	unsigned long long bw = limit->bw;
 
-	/* The user most likely forgot the unit. */
+	/* The user has most likely forgotten the unit. */
 	if (bw && bw < CONFIG_BW_MIN)
 		return config_refuse(err,
 				     "%sbw: %llu bytes per second is less than "

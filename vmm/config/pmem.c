@@ -1,6 +1,5 @@
-#include "vmm/config/pmem.h"
-
-#include "vmm/config/config.h"
+/* Files as persistent memory: --pmem. */
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_pmem, path), .positional = true,

@@ -1,7 +1,6 @@
-#include "vmm/config/process.h"
-
+/* What the process does around its VM: --name, --pidfile and the like. */
 #include "base/log.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const char *const log_levels[] = {
 	[LOG_ERROR] = "error",

@@ -1,10 +1,9 @@
-#include "vmm/config/share.h"
-
+/* Shared folders: --share. */
 #include <errno.h>
 #include <string.h>
 
 #include "devices/vhost_user_fs.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_share, path),

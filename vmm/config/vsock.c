@@ -1,10 +1,9 @@
-#include "vmm/config/vsock.h"
-
+/* The socket device: --vsock. */
 #include <string.h>
 
 #include "devices/vsock/vsock_packet.h"
 #include "devices/vsock/vsock_socket.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_vsock, path),

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 
-/* Opens and locks the file, and says which one that is. */
+/* Opens and locks the file. Sets *id. */
 static int open_locked(const char *path, struct file_id *id, struct error *err)
 {
 	autoclose int fd =
@@ -30,7 +30,7 @@ static int open_locked(const char *path, struct file_id *id, struct error *err)
 			 "pidfile %s: another running VM has locked it", path);
 }
 
-/* An old pidfile is taken over; anything else was named by mistake. */
+/* Accepts an old pidfile. The user has named any other file by mistake. */
 static int check_old_content(int fd, const char *path, struct error *err)
 {
 	char text[64];
@@ -59,7 +59,7 @@ int pidfile_write(const char *path, struct own_files *files, struct error *err)
 		fd = open_locked(path, &file.id, err);
 		if (fd < 0)
 			return -1;
-		/* its owner may have removed it between open and lock */
+		/* Its owner may have removed it between open and lock. */
 	} while (!file_id_is_at(file.id, path));
 	if (check_old_content(fd, path, err))
 		return -1;

@@ -1,4 +1,4 @@
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field options[] = {
 	{ "pmu", FIELD_FLAG, FIELD_AT(vm_config, arch.pmu),

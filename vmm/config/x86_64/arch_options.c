@@ -1,4 +1,4 @@
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const char *const tables[] = {
 	[TABLES_AUTO] = "auto",

@@ -46,7 +46,7 @@ static int open_backends(struct machine_device *device, struct net_host *host,
 		host->passt = passt_start(net, err);
 		if (!host->passt)
 			return -1;
-		device->shares_memory = passt_is_vhost_user(host->passt);
+		device->shares_memory = !passt_backend(host->passt);
 		return 0;
 	}
 	if (net->vhost && vhost_kernel_open(&host->kernel, VHOST_NET_PATH,

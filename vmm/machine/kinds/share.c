@@ -39,17 +39,16 @@ static int serve(struct machine_device *device, const struct vm_config *config,
 	if (device->server && vhost_user_is_ready(device->server))
 		return 0;
 	stop(device);
+	snprintf(name, sizeof(name), "share %s", share->tag);
 	options.fd = virtiofsd_start(device->host, share->path, share->tag,
 				     share->readonly, err);
 	if (options.fd < 0)
-		return -1;
-	snprintf(name, sizeof(name), "share %s", share->tag);
+		return error_wrap(err, "%s", name);
 	device->server = vhost_user_create(&options, err);
 	if (device->server)
 		return 0;
-	error_wrap(err, "%s", name);
 	virtiofsd_explain(device->host, err);
-	return -1;
+	return error_wrap(err, "%s", name);
 }
 
 static int open_share(struct machine_device *device,
@@ -82,13 +81,15 @@ static int create(struct machine_device *device,
 					   &machine->memory->all, loop, err);
 	if (!device->dev)
 		return -1;
-	ret = virtiofsd_watch(daemon, loop);
+	ret = process_watch(&daemon->process, loop);
 	return ret ? error_set(err, ERROR_IO, -ret, "virtiofsd") : 0;
 }
 
 static void destroy(struct machine_device *device)
 {
-	virtiofsd_unwatch(device->host);
+	struct virtiofsd *daemon = device->host;
+
+	process_unwatch(&daemon->process);
 	vhost_user_device_destroy(device->dev);
 }
 

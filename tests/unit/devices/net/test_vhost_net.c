@@ -15,6 +15,7 @@
 
 #include "base/wake.h"
 #include "devices/net/vhost_net.h"
+#include "devices/virtio/virtio_state.h"
 #include "tests/fake_driver.h"
 
 #define ENTRIES 8
@@ -111,6 +112,9 @@ static int control_ring(unsigned long request, void *arg)
 		return ring->tap < 0 ? 0 : -EBUSY;
 	case VHOST_SET_VRING_BASE:
 		ring->base = state->num;
+		return ring->tap < 0 ? 0 : -EBUSY;
+	case VHOST_GET_VRING_BASE:
+		((struct vhost_vring_state *)arg)->num = ring->base;
 		return ring->tap < 0 ? 0 : -EBUSY;
 	case VHOST_SET_VRING_ADDR:
 		ring->addr = *(const struct vhost_vring_addr *)arg;
@@ -593,6 +597,95 @@ static void a_stop_that_fails_keeps_the_next_start_from_it(void **state)
 
 /* --- the kernel's device --- */
 
+/* --- the device stands still --- */
+
+/* The kernel takes what there is, and uses a part of it. */
+static void serve(struct fixture *f, unsigned queue, uint16_t used)
+{
+	struct fake_buffer b = { fake_alloc(&f->d, 64, 64), 64 };
+	uint16_t *ring = fake_ptr(&f->d, f->d.queues[queue].used);
+
+	for (unsigned i = 0; i < 3; i++)
+		fake_add(&f->d, queue, &b, queue == TX, queue == RX);
+	fake.rings[queue].base = used;
+	ring[1] = used;
+}
+
+static void expect_ring(struct fixture *f, unsigned queue, uint16_t at)
+{
+	const struct virtqueue_state *s = &f->dev->queues[queue].state;
+
+	assert_int_equal(s->next_avail, at);
+	assert_int_equal(s->next_used, at);
+	assert_int_equal(fake.rings[queue].tap, -1);
+}
+
+static void a_pause_takes_the_rings_back_and_goes_on_there(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, 0);
+	serve(f, TX, 2);
+	serve(f, RX, 1);
+	taken(fake.rings[TX].kick);
+	virtio_device_quiesce(f->dev);
+	expect_ring(f, TX, 2);
+	expect_ring(f, RX, 1);
+	/* the call for what was used last may have got lost */
+	assert_int_equal(fake_interrupts(&f->d), 2);
+	fake.rings[TX].base = fake.rings[RX].base = 99;
+	virtio_device_resume(f->dev);
+	assert_int_equal(fake.rings[TX].tap, TAP_FD);
+	assert_int_equal(fake.rings[TX].base, 2);
+	assert_int_equal(fake.rings[RX].base, 1);
+	assert_true(taken(fake.rings[TX].kick) > 0);
+	wake(fake.rings[RX].call);
+	fake_run_loop(&f->d);
+	assert_true(fake_interrupts(&f->d) > 0);
+	assert_false(fake_needs_reset(&f->d));
+}
+
+static void another_device_goes_on_where_the_kernel_stood(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t saved[128];
+	size_t size = virtio_device_state_size(f->dev);
+	struct error err;
+
+	start(f, RING_FEATURES | OFFLOADS);
+	serve(f, TX, 2);
+	virtio_device_quiesce(f->dev);
+	virtio_device_save(f->dev, saved);
+	fake_detach(&f->d);
+	vhost_net_destroy(f->dev);
+	vhost_kernel_close(&f->kernel);
+	fake.owned = false;
+	fake.features_set = fake.offloads = 0;
+	f->kernel.control = control;
+	create(f, 1400);
+	assert_int_equal(virtio_device_load(f->dev, saved, size, &err), 0);
+	assert_int_equal(fake.rings[TX].tap, -1);
+	virtio_device_resume(f->dev);
+	assert_int_equal(fake.rings[TX].tap, TAP_FD);
+	assert_int_equal(fake.rings[TX].base, 2);
+	assert_int_equal(fake.features_set & RING_FEATURES, RING_FEATURES);
+	assert_int_equal(fake.offloads & OFFLOADS, OFFLOADS);
+	assert_true(taken(fake.rings[TX].kick) > 0);
+}
+
+static void a_ring_that_does_not_come_back_breaks_the_device(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, 0);
+	fake.fail = VHOST_GET_VRING_BASE;
+	fake.fail_ring = TX;
+	virtio_device_quiesce(f->dev);
+	virtio_device_resume(f->dev);
+	assert_true(fake_needs_reset(&f->d));
+	assert_int_equal(fake.rings[RX].tap, -1);
+}
+
 static void a_device_that_does_not_greet_is_closed(void **state)
 {
 	static const unsigned long requests[] = { VHOST_SET_OWNER,
@@ -665,6 +758,9 @@ int main(void)
 		TEST(an_error_breaks_the_device_until_its_reset),
 		TEST(a_start_that_fails_leaves_nothing_served),
 		TEST(a_stop_that_fails_keeps_the_next_start_from_it),
+		TEST(a_pause_takes_the_rings_back_and_goes_on_there),
+		TEST(another_device_goes_on_where_the_kernel_stood),
+		TEST(a_ring_that_does_not_come_back_breaks_the_device),
 		cmocka_unit_test(a_device_that_does_not_greet_is_closed),
 		cmocka_unit_test(what_is_wrong_with_the_file_is_said),
 	};

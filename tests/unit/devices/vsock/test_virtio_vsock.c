@@ -7,6 +7,7 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_mmio.h>
 
+#include "devices/virtio/virtio_state.h"
 #include "devices/vsock/virtio_vsock.h"
 #include "tests/fake_driver.h"
 
@@ -554,6 +555,34 @@ static void the_event_queue_is_left_alone(void **state)
 	assert_false(fake_needs_reset(&v->d));
 }
 
+/* What the host sends meanwhile comes afterwards. */
+static void a_pause_leaves_connections_open(void **state)
+{
+	struct device *v = *state;
+	int listener = host_listens(&v->host, 7), fd;
+
+	start(v, 0);
+	give_rx(v, 4);
+	send_op(v, VIRTIO_VSOCK_OP_REQUEST, 9, 7);
+	assert_int_equal(got_rx(v), VIRTIO_VSOCK_OP_RESPONSE);
+	fd = accept(listener, NULL, NULL);
+	virtio_device_quiesce(v->dev);
+	assert_int_equal(send(fd, "hello", 5, 0), 5);
+	run(&v->host);
+	send_op(v, VIRTIO_VSOCK_OP_REQUEST, 10, 7);
+	assert_int_equal(got_rx(v), 0);
+	assert_false(tx_done(v) && tx_done(v));
+	virtio_device_resume(v->dev);
+	run(&v->host);
+	assert_int_equal(got_rx(v), VIRTIO_VSOCK_OP_RW);
+	assert_memory_equal(v->host.payload, "hello", 5);
+	assert_int_equal(got_rx(v), VIRTIO_VSOCK_OP_RESPONSE);
+	assert_int_equal(fake_used_idx(&v->d, EVENT), 0);
+	close(accept(listener, NULL, NULL));
+	close(fd);
+	host_stops(&v->host, listener, 7);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -577,6 +606,7 @@ int main(void)
 		TEST(a_stopped_queue_ends_the_connections),
 		TEST(missing_queues_are_fine),
 		TEST(the_event_queue_is_left_alone),
+		TEST(a_pause_leaves_connections_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static struct vm_config config;
 
@@ -243,6 +243,33 @@ static void back_ends_of_a_card_exclude_each_other(void **state)
 		     "tap=t0,vhost", "--net", "vhost-user=s,mtu=1500"));
 }
 
+static void ports_are_settled_from_their_texts(void **state)
+{
+	const struct config_publish *ports = config.nets[0].ports;
+	struct error err = { 0 };
+	bool help;
+
+	(void)state;
+	accept(WORDS("--net", "user,publish=8080:80,publish=udp:[::0]:53:54"));
+	assert_false(ports[0].udp);
+	assert_string_equal(ports[0].address, "127.0.0.1");
+	assert_int_equal(ports[0].host, 8080);
+	assert_int_equal(ports[0].guest, 80);
+	assert_true(ports[1].udp);
+	assert_string_equal(ports[1].address, "::");
+	assert_int_equal(ports[1].host, 53);
+	assert_int_equal(ports[1].guest, 54);
+	config_free(&config);
+	assert_int_equal(config_parse(&config, 2,
+				      WORDS("--net", "user,publish=80:x"),
+				      &help, &err),
+			 0);
+	assert_int_equal(config_settle(&config, &err), -1);
+	assert_string_equal(err.text,
+			    "net: publish: '80:x' is not like 8080:80, "
+			    "0.0.0.0:8080:80 or udp:5353:53");
+}
+
 static void a_socket_and_a_thread_have_short_names(void **state)
 {
 	char socket[130] = "vhost-user=";
@@ -358,6 +385,7 @@ int main(void)
 		TEST(settling_again_changes_nothing),
 		TEST(a_server_has_its_disk_alone),
 		TEST(back_ends_of_a_card_exclude_each_other),
+		TEST(ports_are_settled_from_their_texts),
 		TEST(a_socket_and_a_thread_have_short_names),
 		TEST(the_root_is_one_disk_or_persistent_memory),
 		TEST(a_word_of_dashes_is_found_outside_quotes_alone),
