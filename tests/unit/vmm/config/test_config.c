@@ -265,9 +265,10 @@ static void ports_are_settled_from_their_texts(void **state)
 				      &help, &err),
 			 0);
 	assert_int_equal(config_settle(&config, &err), -1);
-	assert_string_equal(err.text,
-			    "net: publish: '80:x' is not like 8080:80, "
-			    "0.0.0.0:8080:80 or udp:5353:53");
+	assert_string_equal(
+		err.text,
+		"net: publish: '80:x' does not have a form such as 8080:80, "
+		"0.0.0.0:8080:80 or udp:5353:53");
 }
 
 static void a_socket_and_a_thread_have_short_names(void **state)
