@@ -154,7 +154,7 @@ static int become_root(struct error *err)
 	snprintf(gid_map, sizeof(gid_map), "0 %u 1", gid);
 	if (unshare(CLONE_NEWUSER))
 		return error_set(err, ERROR_IO, errno,
-				 "virtiofsd needs root or user namespaces");
+				 "it needs root or user namespaces");
 	if (write_file("/proc/self/uid_map", uid_map, err) ||
 	    write_file("/proc/self/setgroups", "deny", err) ||
 	    write_file("/proc/self/gid_map", gid_map, err))
