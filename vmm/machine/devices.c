@@ -62,25 +62,6 @@ int devices_map(struct machine_devices *devices, struct memory *memory,
 
 /* --- of one boot --- */
 
-static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
-{
-	const struct platform *platform = ctx;
-
-	return kvm_attach_ioevent(platform->vm_fd, addr, datum, fd);
-}
-
-static void detach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
-{
-	const struct platform *platform = ctx;
-
-	kvm_detach_ioevent(platform->vm_fd, addr, datum, fd);
-}
-
-static const struct virtio_kick_ops kick_ops = {
-	.attach = attach_kick,
-	.detach = detach_kick,
-};
-
 static int put_on_bus(struct machine_device *device, struct platform *platform,
 		      struct error *err)
 {
@@ -88,8 +69,8 @@ static int put_on_bus(struct machine_device *device, struct platform *platform,
 	const struct virtio_mmio_config config = {
 		.base = slot->base,
 		.irq = platform_irq(platform, slot->gsi),
-		.kick_ops = &kick_ops,
-		.kick_ctx = platform,
+		.kick_ops = &kvm_kick_ops,
+		.kick_ctx = &platform->vm_fd,
 	};
 	struct bus_range range = {
 		.name = "virtio-mmio",
@@ -137,8 +118,11 @@ void devices_destroy(struct machine_devices *devices, bool for_good)
 
 		virtio_mmio_destroy(device->mmio);
 		device->mmio = NULL;
-		if (device->dev)
-			device->slot->kind->destroy(device);
+		if (!device->dev)
+			continue;
+		if (device->slot->kind->unwatch)
+			device->slot->kind->unwatch(device);
+		device->destroy(device->dev);
 		device->dev = NULL;
 	}
 }

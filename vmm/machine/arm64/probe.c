@@ -7,7 +7,8 @@
 
 #include "vmm/machine/arm64/layout.h"
 
-/* What a kernel does first, and at its end a write where nothing is. */
+/* The first things that a kernel does, then a write to an address where nothing
+ * is. */
 static const uint32_t payload[] = {
 	0xd5384240, /* mrs	x0, CurrentEL */
 	0xd5381001, /* mrs	x1, SCTLR_EL1 */

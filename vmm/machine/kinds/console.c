@@ -7,13 +7,6 @@ static unsigned count(const struct vm_config *config)
 	return !config->hvc.none;
 }
 
-static void describe(const struct vm_config *config, unsigned index, FILE *out)
-{
-	(void)config;
-	(void)index;
-	fputs("console: hvc0", out);
-}
-
 static int open_hvc(struct machine_device *device, const struct kind_host *host,
 		    struct error *err)
 {
@@ -35,22 +28,17 @@ static int create(struct machine_device *device,
 		.backend_ctx = device->host,
 	};
 
+	device->destroy = virtio_console_destroy;
 	device->dev = virtio_console_create(&options, &machine->memory->all,
 					    machine->iothreads->main_loop, err);
 	return device->dev ? 0 : error_wrap(err, "hvc");
 }
 
-static void destroy(struct machine_device *device)
-{
-	virtio_console_destroy(device->dev);
-}
-
 const struct machine_kind console_kind = {
+	.name = "console: hvc0",
 	.count = count,
-	.describe = describe,
 	.opens_late = true,
 	.open = open_hvc,
 	.close = close_hvc,
 	.create = create,
-	.destroy = destroy,
 };

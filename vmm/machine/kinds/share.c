@@ -13,19 +13,20 @@ static unsigned count(const struct vm_config *config)
 
 static void describe(const struct vm_config *config, unsigned index, FILE *out)
 {
-	fprintf(out, "file system: %s as %s", config->shares[index].path,
+	fprintf(out, "%s as %s", config->shares[index].path,
 		config->shares[index].tag);
 }
 
 static void stop(struct machine_device *device)
 {
-	/* virtiofsd ends with its connection */
+	/* virtiofsd ends when its connection is closed */
 	vhost_user_destroy(device->server);
 	device->server = NULL;
 	virtiofsd_stop(device->host);
 }
 
-/* Has the folder served, anew if what served it is gone. */
+/* Has virtiofsd serve the folder: a new one if there is none, or if the one
+ * before is gone. */
 static int serve(struct machine_device *device, const struct vm_config *config,
 		 struct error *err)
 {
@@ -77,6 +78,7 @@ static int create(struct machine_device *device,
 
 	if (serve(device, machine->config, err))
 		return -1;
+	device->destroy = vhost_user_device_destroy;
 	device->dev = vhost_user_fs_create(device->server, daemon->tag,
 					   &machine->memory->all, loop, err);
 	if (!device->dev)
@@ -85,19 +87,19 @@ static int create(struct machine_device *device,
 	return ret ? error_set(err, ERROR_IO, -ret, "virtiofsd") : 0;
 }
 
-static void destroy(struct machine_device *device)
+static void unwatch(struct machine_device *device)
 {
 	struct virtiofsd *daemon = device->host;
 
 	process_unwatch(&daemon->process);
-	vhost_user_device_destroy(device->dev);
 }
 
 const struct machine_kind share_kind = {
+	.name = "file system",
 	.count = count,
 	.describe = describe,
 	.open = open_share,
 	.close = close_share,
 	.create = create,
-	.destroy = destroy,
+	.unwatch = unwatch,
 };
