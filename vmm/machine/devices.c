@@ -1,5 +1,6 @@
 #include "vmm/machine/devices.h"
 
+#include "devices/virtio/virtio_state.h"
 #include "vmm/machine/kvm.h"
 
 void devices_init(struct machine_devices *devices,
@@ -125,6 +126,28 @@ void devices_destroy(struct machine_devices *devices, bool for_good)
 		device->destroy(device->dev);
 		device->dev = NULL;
 	}
+}
+
+static void for_each(struct machine_devices *devices,
+		     void (*call)(struct virtio_device *dev))
+{
+	for (unsigned i = 0; i < devices->count; i++) {
+		struct virtio_device *dev = devices->list[i].dev;
+
+		pthread_mutex_lock(&dev->lock);
+		call(dev);
+		pthread_mutex_unlock(&dev->lock);
+	}
+}
+
+void devices_quiesce(struct machine_devices *devices)
+{
+	for_each(devices, virtio_device_quiesce);
+}
+
+void devices_resume(struct machine_devices *devices)
+{
+	for_each(devices, virtio_device_resume);
 }
 
 struct machine_device *devices_find(struct machine_devices *devices,

@@ -42,6 +42,11 @@ int devices_create(struct machine_devices *devices,
  * until they have given their rings back. */
 void devices_destroy(struct machine_devices *devices, bool for_good);
 
+/* Quiesce all devices, so that nothing of the guest's is in flight, and have
+ * them go on. vCPUs stand still from the one to the other. Event loop. */
+void devices_quiesce(struct machine_devices *devices);
+void devices_resume(struct machine_devices *devices);
+
 /* The device of this kind with that number in the configuration; NULL: none.
  * Any thread. */
 struct machine_device *devices_find(struct machine_devices *devices,

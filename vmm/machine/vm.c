@@ -144,9 +144,11 @@ static void release_kernel(struct vm *vm)
 	struct error err;
 
 	vcpus_pause(&vm->vcpus);
+	devices_quiesce(&vm->resources->devices);
 	if (load_detach(&vm->memory.kernel_pages, &err))
 		stop_request(&vm->stop, STOP_ERROR, err.class, "%s", err.text);
 	vm->memory.kernel_pages = (struct load_mapping){ 0 };
+	devices_resume(&vm->resources->devices);
 	vcpus_resume(&vm->vcpus);
 	boot_files_release(&vm->resources->boot);
 }
