@@ -393,7 +393,7 @@ int fdt_build(const struct fdt_config *config, void *buf, size_t size,
 	if (w.rc == 0)
 		w.rc = fdt_finish(buf);
 	if (w.rc < 0)
-		return error_image(err, "device tree in %zu KiB: %s",
+		return error_image(err, "device tree of at most %zu KiB: %s",
 				   size >> 10, fdt_strerror(w.rc));
 	return (int)fdt_totalsize(buf);
 }

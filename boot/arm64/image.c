@@ -69,7 +69,7 @@ static int image_check_header(const struct image_header *h, struct error *err)
 {
 	if (memcmp(h->magic, magic, sizeof(magic)) != 0)
 		return error_image(err,
-				   "what it unpacks to is not an arm64 Image");
+				   "the unpacked data is not an arm64 Image");
 	if (le64_get(h->image_size) == 0)
 		return error_image(err,
 				   "Image too old: no image_size; wanted: "

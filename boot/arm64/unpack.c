@@ -163,8 +163,7 @@ static int unpack_refill(struct unpack *u, struct error *err)
 	size_t len = u->left < INPUT_SIZE ? (size_t)u->left : INPUT_SIZE;
 
 	if (len == 0)
-		return error_image(err, "truncated %s data in it",
-				   u->codec->name);
+		return error_image(err, "truncated %s data", u->codec->name);
 	if (boot_file_read(u->file, u->offset, u->input, len, err) < 0)
 		return -1;
 	u->offset += len;
@@ -186,7 +185,7 @@ int unpack_read(struct unpack *u, void *buf, size_t len, size_t *got,
 
 		switch (u->codec->run(u, &why)) {
 		case STEP_BAD:
-			return error_image(err, "corrupt %s data in it: %s",
+			return error_image(err, "corrupt %s data: %s",
 					   u->codec->name, why);
 		case STEP_END:
 			u->ended = true;

@@ -51,9 +51,9 @@ static int check_kvm(struct error *err)
 		say(FAILED, "kernel mode", "%s", err->text);
 		say(FAILED, "",
 		    "guest kernels cannot run on this machine: use one with "
-		    "hardware");
+		    "hardware (or nested)");
 		say(FAILED, "",
-		    "virtualization (or nested), or the emulated one of "
+		    "virtualization, or the emulated machine of "
 		    "tests/testbed/run");
 		return -1;
 	}
@@ -72,12 +72,12 @@ static void check_huge_pages(void)
 	if (file && fgets(text, sizeof(text), file))
 		count = strtoul(text, NULL, 10);
 	if (count)
-		say(OK, "huge pages", "%lu free of 2 MiB: %lu MiB", count,
+		say(OK, "huge pages", "%lu of 2 MiB are free: %lu MiB", count,
 		    2 * count);
 	else
 		say(LIMITED, "huge pages",
-		    "none reserved, so no --memory SIZE,hugepages; reserve "
-		    "with: echo 64 > /proc/sys/vm/nr_hugepages");
+		    "none are free; --memory SIZE,hugepages needs them: echo "
+		    "128 > /proc/sys/vm/nr_hugepages reserves 256 MiB");
 	if (file)
 		fclose(file);
 }
@@ -89,11 +89,11 @@ static void check_tap(void)
 
 	strcpy(request.ifr_name, "onggi%d");
 	if (fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0)
-		say(OK, "tap", "can be created");
+		say(OK, "tap", "taps can be created");
 	else
 		say(LIMITED, "tap",
-		    "%s; use one made for you: ip tuntap add NAME mode tap "
-		    "vnet_hdr user $USER",
+		    "%s; have root create one: ip tuntap add NAME mode tap "
+		    "vnet_hdr user USER",
 		    strerror(errno));
 }
 
@@ -104,11 +104,11 @@ static void check_passt(void)
 
 	if (passt_find(path, &vhost_user))
 		say(OK, "passt", "%s, over %s", path,
-		    vhost_user ? "vhost-user" : "a stream");
+		    vhost_user ? "vhost-user" : "a stream socket");
 	else
 		say(LIMITED, "passt",
-		    "not installed, so no --net user; it is Debian's package "
-		    "passt");
+		    "not installed; --net user needs it (Debian package "
+		    "passt)");
 }
 
 static void check_virtiofsd(void)
@@ -119,8 +119,8 @@ static void check_virtiofsd(void)
 		say(OK, "virtiofsd", "%s", path);
 	else
 		say(LIMITED, "virtiofsd",
-		    "not installed, so no --share; it is Debian's "
-		    "package " VIRTIOFSD_PACKAGE);
+		    "not installed; --share needs it (Debian "
+		    "package " VIRTIOFSD_PACKAGE ")");
 }
 
 static void check_io_uring(void)
@@ -169,7 +169,7 @@ int command_doctor(int argc, char **argv)
 	}
 	if (help) {
 		puts("usage: onggi doctor [--quiet]\n\n"
-		     "Tries what this host allows. Exit status 0 when guests "
+		     "Tests what this host allows. Exit status 0 when guests "
 		     "can boot, 69 when not;\n--quiet prints nothing.");
 		return 0;
 	}

@@ -17,12 +17,13 @@ static void print_help(void)
 {
 	puts("usage: onggi run [OPTIONS] [-- INIT-ARGS]\n\n"
 	     "Boots a guest and ends with its exit status. INIT-ARGS go to "
-	     "the guest's init.\n");
+	     "the guest's init.\nDefaults are in parentheses; onggi(1), the "
+	     "manual, explains everything.\n");
 	config_print_options(stdout);
-	puts("\nexit status: 0 or the command's own when the guest powered "
-	     "off, 64 usage,\n65 bad image, 69 KVM missing or unfit, 70 KVM "
-	     "internal error, 74 host I/O,\n80 guest panic, 81 triple fault, "
-	     "128 + N ended by signal N");
+	puts("\nexit status: that of the guest's command, or 0, when the guest "
+	     "powered off;\n64 usage error, 65 bad image, 69 KVM missing or "
+	     "unfit, 70 KVM internal error,\n74 host I/O failure, 80 guest "
+	     "panic, 81 triple fault, 128 + N ended by signal N");
 }
 
 static int print_dry_run(const struct vm_config *config,

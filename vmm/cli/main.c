@@ -46,9 +46,9 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "run", command_run, "boot a guest (onggi run --help)" },
-	{ "doctor", command_doctor, "find out what this host allows" },
+	{ "doctor", command_doctor, "test what this host allows" },
 	{ "version", command_version, "print the version" },
-	{ "help", command_help, "print this" },
+	{ "help", command_help, "print this help" },
 	{ "complete", command_complete, NULL },
 };
 
@@ -100,7 +100,7 @@ static int check_output(int status)
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
 	log_error("standard output: %s",
-		  errno ? strerror(errno) : "could not be written");
+		  errno ? strerror(errno) : "cannot be written");
 	return status ? status : ERROR_IO;
 }
 

@@ -94,7 +94,7 @@ void *field_append(const struct field *field, void *base, struct error *err)
 	void *at = field_at(field, base, *count);
 
 	if (*count == field->max) {
-		config_refuse(err, "%s: more than %llu of them", field->name,
+		config_refuse(err, "%s: at most %llu can be given", field->name,
 			      (unsigned long long)field->max);
 		return NULL;
 	}
@@ -159,9 +159,10 @@ static int parse_mac(const struct field *field, const char *text,
 		/* Each byte has two digits; a colon or the end follows. */
 		if (!isxdigit(at[0]) || end != at + 2 ||
 		    *end != (i < 5 ? ':' : '\0'))
-			return config_refuse(
-				err, "%s: '%s' is not like 02:00:00:00:00:01",
-				field->name, text);
+			return config_refuse(err,
+					     "%s: '%s' is not a MAC address "
+					     "such as 02:00:00:00:00:01",
+					     field->name, text);
 		mac->bytes[i] = (uint8_t)byte;
 		at = end + 1;
 	}

@@ -117,7 +117,7 @@ static int read_value(const struct field *field, void *at, json_t *value,
 	case JSON_STRING:
 		text = json_string_value(value);
 		if (strlen(text) != json_string_length(value))
-			return config_refuse(err, "%s: holds a zero byte",
+			return config_refuse(err, "%s: contains a zero byte",
 					     field->name);
 		break;
 	case JSON_TRUE:

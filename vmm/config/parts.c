@@ -20,8 +20,8 @@ int config_check_limit(const struct config_limit *limit, const char *way,
 	/* The user has most likely forgotten the unit. */
 	if (bw && bw < CONFIG_BW_MIN)
 		return config_refuse(err,
-				     "%sbw: %llu bytes a second is less than "
-				     "%u KiB (%lluM?)",
+				     "%sbw: %llu bytes per second is less than "
+				     "%u KiB (did you mean %lluM?)",
 				     way, bw, CONFIG_BW_MIN >> 10, bw);
 	if (limit->bw_burst && !bw)
 		return config_refuse(err, "%sbw-burst needs %sbw", way, way);
@@ -44,6 +44,6 @@ int config_check_server(const char *path, struct error *err)
 	if (strlen(path) <= SOCKET_PATH_MAX)
 		return 0;
 	return config_refuse(
-		err, "vhost-user: a socket's path has at most %zu bytes",
+		err, "vhost-user: the socket's path is longer than %zu bytes",
 		SOCKET_PATH_MAX);
 }

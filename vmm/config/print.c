@@ -79,9 +79,8 @@ void config_print_options(FILE *out)
 {
 	const struct field *f;
 
-	fputs("  --config FILE\n"
-	      "        JSON with these options as keys; options given here "
-	      "win\n",
+	fputs("  --config FILE\n        JSON file with these options as keys; "
+	      "the command line takes precedence\n",
 	      out);
 	for (unsigned i = 0; (f = config_option(i)) != NULL; i++) {
 		if (!f->help)

@@ -78,7 +78,7 @@ int config_parse_publish(struct config_publish *publish, const char *text,
 	if (valid)
 		return 0;
 	return config_refuse(err,
-			     "publish: '%s' is not like 8080:80, "
-			     "0.0.0.0:8080:80 or udp:5353:53",
+			     "publish: '%s' does not have a form such as "
+			     "8080:80, 0.0.0.0:8080:80 or udp:5353:53",
 			     text);
 }

@@ -3,7 +3,7 @@
 
 static const struct field options[] = {
 	{ "no-rng", FIELD_FLAG, FIELD_AT(vm_config, no_rng),
-	  .help = "leave out the entropy device" },
+	  .help = "leave out the entropy device (virtio-rng)" },
 	{ .name = NULL },
 };
 

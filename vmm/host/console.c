@@ -66,7 +66,7 @@ static int watch_size(struct console *console, struct error *err)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	source->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (source->fd < 0 || event_loop_add(console->loop, source, EPOLLIN))
-		return error_set(err, ERROR_IO, errno, "%s: watch its size",
+		return error_set(err, ERROR_IO, errno, "%s: watch window size",
 				 console->name);
 	tell_size(console);
 	return 0;
@@ -139,11 +139,10 @@ static int open_file(struct console *console, const char *path,
 	else
 		console->out = open(path, flags, 0666);
 	if (console->out < 0)
-		return error_set(err, ERROR_IO, 0, "%s: open %s: %s%s",
-				 console->name, path, strerror(errno),
-				 errno == ENXIO
-					 ? " (a pipe needs its reader first)"
-					 : "");
+		return error_set(
+			err, ERROR_IO, 0, "%s: open %s: %s%s", console->name,
+			path, strerror(errno),
+			errno == ENXIO ? " (the pipe has no reader yet)" : "");
 	return 0;
 }
 

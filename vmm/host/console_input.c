@@ -16,7 +16,7 @@ static void print_keys(struct console *console)
 {
 	static char keys[] =
 		"\r\n"
-		"Ctrl-A h       this help\r\n"
+		"Ctrl-A h       print this help\r\n"
 		"Ctrl-A x       end the VM at once\r\n"
 		"Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 

@@ -51,10 +51,10 @@ int own_files_refuse_disk(const struct own_files *files, const char *path,
 	if (!file->is_disk)
 		return error_set(err, ERROR_USAGE, 0,
 				 "disk %s: is %s of this VM", path, file->use);
-	return error_set(err, ERROR_USAGE, 0,
-			 "disk %s: is %s already, and shared only if both are "
-			 "readonly",
-			 path, file->use);
+	return error_set(
+		err, ERROR_USAGE, 0,
+		"disk %s: is %s already; both must be readonly to share it",
+		path, file->use);
 }
 
 void own_files_remove(const struct own_files *files)

@@ -173,7 +173,7 @@ static void on_line(void *ctx, const char *line)
 
 static const char *last_words(const struct passt *passt)
 {
-	return passt->last[0] ? passt->last : "ended at once";
+	return passt->last[0] ? passt->last : "ended without a message";
 }
 
 static void on_end(void *ctx)

@@ -27,7 +27,7 @@ static int open_locked(const char *path, struct file_id *id, struct error *err)
 	if (errno != EAGAIN && errno != EACCES)
 		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
 	return error_set(err, ERROR_IO, 0,
-			 "pidfile %s: another VM is running with it", path);
+			 "pidfile %s: another running VM has locked it", path);
 }
 
 /* Accepts an old pidfile. The user has named any other file by mistake. */
@@ -41,8 +41,8 @@ static int check_old_content(int fd, const char *path, struct error *err)
 	for (ssize_t i = 0; i < len; i++)
 		if (!strchr("0123456789\n", text[i]) || !text[i])
 			return error_set(err, ERROR_IO, 0,
-					 "pidfile %s: is another file: it "
-					 "holds no process id",
+					 "pidfile %s: the file exists and does "
+					 "not hold a process id",
 					 path);
 	return 0;
 }

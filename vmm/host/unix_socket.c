@@ -49,6 +49,6 @@ int unix_socket_connect_port(void *path, uint32_t port)
 	snprintf(name, sizeof(name), "%s_%u", (char *)path, port);
 	fd = connect_to(name);
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
-		log_guest(LOG_WARN, "vsock: socket: %s", strerror(-fd));
+		log_guest(LOG_WARN, "vsock: open a socket: %s", strerror(-fd));
 	return fd < 0 ? -1 : fd;
 }

@@ -117,14 +117,14 @@ static int connect_pair(int *listener, struct error *err)
 		return error_set(err, ERROR_IO, ENAMETOOLONG, "%s", parent);
 	if (!mkdtemp(dir))
 		return error_set(err, ERROR_IO, errno,
-				 "a folder for a socket in %s", parent);
+				 "create a folder for a socket in %s", parent);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
 	ok = server >= 0 && client >= 0 &&
 	     bind(server, (struct sockaddr *)&address, sizeof(address)) == 0 &&
 	     listen(server, 1) == 0 &&
 	     connect(client, (struct sockaddr *)&address, sizeof(address)) == 0;
 	if (!ok)
-		error_set(err, ERROR_IO, errno, "a socket in %s", dir);
+		error_set(err, ERROR_IO, errno, "create a socket in %s", dir);
 	unlink(address.sun_path);
 	rmdir(dir);
 	if (!ok)
@@ -154,7 +154,7 @@ static int become_root(struct error *err)
 	snprintf(gid_map, sizeof(gid_map), "0 %u 1", gid);
 	if (unshare(CLONE_NEWUSER))
 		return error_set(err, ERROR_IO, errno,
-				 "it needs root, or user namespaces");
+				 "it needs root or user namespaces");
 	if (write_file("/proc/self/uid_map", uid_map, err) ||
 	    write_file("/proc/self/setgroups", "deny", err) ||
 	    write_file("/proc/self/gid_map", gid_map, err))

@@ -88,7 +88,7 @@ static int look_at(struct disk_look *look, struct disk_view *view,
 
 static void warn_unchanged(const char *id, const struct error *err)
 {
-	log_warn("%s: %s; it stays as it was", id, err->text);
+	log_warn("%s: %s; the disk stays as it was", id, err->text);
 }
 
 static void *look_main(void *arg)
@@ -172,7 +172,7 @@ static void on_swapped(void *ctx, int result)
 		warn_unchanged(config->id, &err);
 	} else {
 		*disk = swap->fresh;
-		log_info("%s: disk %s: another file", config->id, config->path);
+		log_info("%s: disk %s: new file", config->id, config->path);
 	}
 	end_swap(swap->reload, unused);
 }
@@ -192,7 +192,7 @@ static void apply_size(struct disk_reload *reload, unsigned index,
 
 	if (size == disk->size)
 		return;
-	log_info("%s: disk %s: %llu bytes", config->id, config->path,
+	log_info("%s: disk %s: new size %llu bytes", config->id, config->path,
 		 (unsigned long long)size);
 	disk->size = size;
 	pthread_mutex_lock(&device->dev->lock);
@@ -338,8 +338,8 @@ void disk_reload_start(struct disk_reload *reload)
 	pthread_mutex_unlock(&reload->lock);
 	if (!busy && start_looking(reload))
 		log_warn(
-			"disks: out of memory, threads or descriptors; they "
-			"stay as they were");
+			"disk reload: out of memory, threads or descriptors; "
+			"the disks stay as they were");
 }
 
 void disk_reload_stop(struct disk_reload *reload)

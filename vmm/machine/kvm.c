@@ -51,8 +51,8 @@ int kvm_open(struct error *err)
 	version = ioctl(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION)
 		return error_set(err, ERROR_KVM, 0,
-				 "/dev/kvm: API version %d, not %d", version,
-				 KVM_API_VERSION);
+				 "/dev/kvm: API version %d; wanted: %d",
+				 version, KVM_API_VERSION);
 	for (unsigned i = 0; i < ARRAY_SIZE(needed); i++)
 		if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].extension) <= 0)
 			return error_set(err, ERROR_KVM, 0,

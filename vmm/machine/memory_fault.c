@@ -34,8 +34,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 		return;
 	}
 	log_error(
-		"memory: a page of the guest's cannot be had: its file was "
-		"made shorter, or its file system is full");
+		"memory: a page of guest memory cannot be read: its file was "
+		"truncated, or its file system is full");
 	own_files_remove(own_files);
 	_exit(ERROR_IO);
 }

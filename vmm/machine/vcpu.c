@@ -51,8 +51,8 @@ static void handle_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTERNAL_ERROR:
 		arch_describe_vcpu(vcpu, where, sizeof(where));
 		stop_request(stop, STOP_ERROR, ERROR_KVM_INTERNAL,
-			     "vCPU %u: KVM internal error %u: %s (does 'onggi "
-			     "doctor' find this KVM fit?)",
+			     "vCPU %u: KVM internal error %u: %s ('onggi "
+			     "doctor' tests this host's KVM)",
 			     vcpu->index, run->internal.suberror, where);
 		return;
 	case KVM_EXIT_FAIL_ENTRY:

@@ -68,8 +68,8 @@ int arch_init_vcpu(struct vcpu *vcpu, struct error *err)
 	if (platform->config->arch.pmu &&
 	    !has_feature(platform, KVM_CAP_ARM_PMU_V3))
 		return error_set(err, ERROR_KVM, 0,
-				 "pmu: this host gives guests no performance "
-				 "counters");
+				 "pmu: this host cannot give guests "
+				 "performance counters");
 	if (ioctl(platform->vm_fd, KVM_ARM_PREFERRED_TARGET, &init))
 		return error_set(err, ERROR_KVM, errno,
 				 "KVM_ARM_PREFERRED_TARGET");

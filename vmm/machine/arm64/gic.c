@@ -64,7 +64,7 @@ int gic_create(struct platform *platform, struct error *err)
 		/* KVM would refuse the ninth vCPU without saying why */
 		if (kinds[i].version == 2 && platform->config->cpus > 8)
 			return error_set(err, ERROR_USAGE, 0,
-					 "cpus: this host's GICv2 takes 8");
+					 "cpus: a GICv2 supports at most 8");
 		if (set_addresses(platform) ||
 		    set_attr(platform->arch.gic_fd,
 			     KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs))

@@ -53,7 +53,7 @@ static int judge(int vcpu_fd, const struct kvm_run *run, struct error *err)
 	    run->mmio.data[0] == CURRENT_EL1)
 		return 0;
 	return error_set(err, ERROR_KVM, 0,
-			 "this KVM does not run kernel code (KVM exit %u)",
+			 "KVM does not run kernel code here (KVM exit %u)",
 			 run->exit_reason);
 }
 

@@ -36,8 +36,8 @@ static int measure(const struct vm_config *config, unsigned index,
 	*size = (uint64_t)st.st_size;
 	if (!*size || *size % PIECE)
 		return error_set(err, ERROR_IO, 0,
-				 "pmem %s: %llu bytes are not a multiple of "
-				 "2 MiB (truncate -s %%2M FILE makes them one)",
+				 "pmem %s: %llu bytes are not a multiple of 2 "
+				 "MiB (truncate -s %%2M FILE extends the file)",
 				 path, (unsigned long long)*size);
 	if (*size > SIZE_MAX_TIB * (1ULL << 40))
 		return error_set(err, ERROR_IO, 0,

@@ -95,7 +95,7 @@ static int judge(int vcpu_fd, const struct kvm_run *run, struct error *err)
 		return 0;
 	ioctl(vcpu_fd, KVM_GET_REGS, &regs);
 	return error_set(err, ERROR_KVM, 0,
-			 "this KVM stops at %s in kernel mode (KVM exit %u)",
+			 "KVM stops at %s when it runs kernel code (exit %u)",
 			 instruction_at(regs.rip), run->exit_reason);
 }
 

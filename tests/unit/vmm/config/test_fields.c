@@ -196,7 +196,9 @@ static void mac_addresses(void **state)
 	assert_prints("mac", "0a:00:00:00:00:ff");
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		snprintf(why, sizeof(why),
-			 "mac: '%s' is not like 02:00:00:00:00:01", wrong[i]);
+			 "mac: '%s' is not a MAC address such as "
+			 "02:00:00:00:00:01",
+			 wrong[i]);
 		refuse("mac", wrong[i], why);
 	}
 	refuse("mac", "01:00:00:00:00:00",
@@ -264,7 +266,7 @@ static void what_is_wrong_in_a_group_is_named(void **state)
 	refuse("group", "/a,odd=maybe",
 	       "group: odd: 'maybe' is neither true nor false");
 	refuse("group", "/a,word=1,word=2,word=3",
-	       "group: word: more than 2 of them");
+	       "group: word: at most 2 can be given");
 	refuse("list", "", "list: path: is empty");
 }
 
@@ -275,7 +277,7 @@ static void a_list_has_room_for_so_many_and_fresh_elements(void **state)
 	accept("list", "/b");
 	assert_int_equal(outer.list_count, 2);
 	assert_int_equal(outer.list[1].size, 1 << 20);
-	refuse("list", "/c", "list: more than 2 of them");
+	refuse("list", "/c", "list: at most 2 can be given");
 	field_clear_list(field_find(fields, "list"), &outer);
 	assert_int_equal(outer.list_count, 0);
 	assert_null(outer.list[0].path);
