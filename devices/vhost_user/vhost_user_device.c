@@ -71,11 +71,13 @@ static void lost_by_us(struct vhost_user_device *vd)
 	on_lost(vd);
 }
 
+/* A state that was loaded keeps its configuration space until the device goes
+ * on: restore_config() still has to tell the server what is in it. */
 static void take_config(struct vhost_user_device *vd)
 {
 	uint8_t before[VHOST_CONFIG_MAX];
 
-	if (!vd->ops->take_config)
+	if (!vd->ops->take_config || vd->dev.loaded)
 		return;
 	memcpy(before, vd->config, sizeof(before));
 	vd->ops->take_config(vd);
