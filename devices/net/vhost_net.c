@@ -142,27 +142,21 @@ static int hand_over(struct vhost_net *net, unsigned queue)
 	const struct virtqueue *vq = &net->dev.queues[queue];
 	struct vhost_net_queue *q = &net->queues[queue];
 	int ret = q->kick < 0 ? open_queue(q) : 0;
-	const struct vhost_kernel_ring ring = {
-		.size = vq->state.size,
-		.base = vq->state.next_avail,
-		.desc = vq->desc,
-		.avail = vq->avail,
-		.used = vq->used,
+	const struct vhost_kernel_eventfds eventfds = {
 		.kick = q->kick,
 		.call = q->call.fd,
 		.error = q->error.fd,
 	};
 
 	if (ret == 0)
-		ret = vhost_kernel_set_ring(net->kernel, queue, &ring);
+		ret = vhost_kernel_set_ring(net->kernel, queue, vq, &eventfds);
 	if (ret == 0)
 		ret = vhost_kernel_set_tap(net->kernel, queue,
 					   net->backend->fd);
 	if (ret)
 		return ret;
 	q->served = true;
-	/* 3.1.1: buffers may be there already, for which no kick will
-	 * come */
+	/* 3.1.1: buffers may be there already, for which no kick will come */
 	wake(q->kick);
 	return 0;
 }

@@ -26,18 +26,14 @@ static struct virtqueue *virtqueue_of(const struct vhost_queue *q)
 	return &q->vd->dev.queues[index_of(q)];
 }
 
-/* An eventfd that a server has, too, may block: whoever has it can set that. */
-static void wake_shared(int fd)
-{
-	struct pollfd out = { .fd = fd, .events = POLLOUT };
-
-	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT))
-		wake(fd);
-}
-
+/* The server has the eventfd as well. It may have made the eventfd one that
+ * blocks, so a write that would block is left out. */
 void vhost_queue_wake(struct vhost_queue *q)
 {
-	wake_shared(q->kick.fd);
+	struct pollfd out = { .fd = q->kick.fd, .events = POLLOUT };
+
+	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT))
+		wake(q->kick.fd);
 }
 
 /* --- queues of ours --- */
@@ -179,21 +175,13 @@ int vhost_queue_renew(struct vhost_queue *q)
 int vhost_queue_hand_over(struct vhost_queue *q)
 {
 	const struct virtqueue_state *s = &virtqueue_of(q)->state;
-	const struct vhost_user_ring ring = {
-		.size = s->size,
-		.base = s->next_avail,
-		.desc = s->desc,
-		.avail = s->avail,
-		.used = s->used,
-		.kick = q->kick.fd,
-		.call = q->call.fd,
-	};
 
 	event_loop_remove(q->vd->dev.loop, &q->kick);
 	ring_watch_reset(&q->watch, s->next_avail, s->next_used);
 	q->theirs = true;
 	vhost_queue_wake(q);
-	return vhost_user_start_queue(q->vd->conn, index_of(q), &ring);
+	return vhost_user_start_queue(q->vd->conn, index_of(q), s, q->kick.fd,
+				      q->call.fd);
 }
 
 /* Waits, but not for ever, for the end of what the server has taken: it would

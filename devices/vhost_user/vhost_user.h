@@ -27,6 +27,7 @@
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
 #include "devices/vhost_user/vhost_user_msg.h"
+#include "devices/virtio/virtqueue.h"
 
 #define VHOST_USER_TIMEOUT_MS 5000
 #define VHOST_USER_RETRY_MS 1000
@@ -115,16 +116,11 @@ void vhost_user_drop(struct vhost_user *conn, const char *why);
 int vhost_user_set_features(struct vhost_user *conn, uint64_t features);
 int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem);
 
-struct vhost_user_ring {
-	uint16_t size;		    /* entries */
-	uint16_t base;		    /* the available entry to begin with */
-	uint64_t desc, avail, used; /* guest physical addresses */
-	int kick, call;		    /* eventfds, which the caller keeps */
-};
-
-/* Hands a ring to the server, which serves it from now on. */
+/* Hands a ring to the server, which serves it from ring->next_avail on. kick
+ * and call are eventfds, which stay the caller's. */
 int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
-			   const struct vhost_user_ring *ring);
+			   const struct virtqueue_state *ring, int kick,
+			   int call);
 
 /* Takes a ring back and waits until the server confirms it. *base is the
  * available entry that the server would have taken next. */
