@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/container_of.h"
@@ -99,11 +98,9 @@ static void error_ready(struct event_source *source, uint32_t events)
 	struct vhost_net_queue *q =
 		container_of(source, struct vhost_net_queue, error);
 	struct vhost_net *net = q->net;
-	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count) ||
-	    !virtio_device_up(&net->dev))
+	if (!wake_take(source->fd) || !virtio_device_up(&net->dev))
 		return;
 	take_back_all(net);
 	virtio_device_broken(&net->dev, tap_is_gone(net)
