@@ -40,9 +40,7 @@ static ssize_t receive(struct net_backend *backend, struct iovec *iov,
 	(void)capacity;
 	/* a frame that does not fit reaches the byte beyond the buffers */
 	iov[count] = (struct iovec){ .iov_base = &beyond, .iov_len = 1 };
-	do {
-		len = readv(backend->fd, iov, (int)count + 1);
-	} while (len < 0 && errno == EINTR);
+	len = readv(backend->fd, iov, (int)count + 1);
 	iov[count] = saved;
 	return len;
 }
@@ -50,12 +48,7 @@ static ssize_t receive(struct net_backend *backend, struct iovec *iov,
 static bool send_frame(struct net_backend *backend, const struct iovec *iov,
 		       unsigned count)
 {
-	ssize_t sent;
-
-	do {
-		sent = writev(backend->fd, iov, (int)count);
-	} while (sent < 0 && errno == EINTR);
-	return sent >= 0 || errno != EAGAIN;
+	return writev(backend->fd, iov, (int)count) >= 0 || errno != EAGAIN;
 }
 
 static int set_offloads(struct net_backend *backend, uint64_t features)

@@ -133,8 +133,7 @@ static void listener_ready(struct event_source *source, uint32_t events)
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 		struct vsock_entry *entry;
 
-		if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED ||
-			       errno == EINTR))
+		if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED))
 			return;
 		if (fd < 0) {
 			log_guest(LOG_WARN, "vsock: accept: %s",
