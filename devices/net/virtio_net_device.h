@@ -65,10 +65,6 @@ static inline bool net_link_is_up(const struct virtio_net *net)
 	return net->state.plugged && !net->lost;
 }
 
-/* Brings the link in configuration space up to date, and tells the driver if it
- * has changed. */
-void net_update_link(struct virtio_net *net);
-
 static inline bool net_pair_has_frames(const struct net_pair *pair)
 {
 	return net_link_is_up(pair->net) &&
@@ -99,6 +95,27 @@ static inline void net_has_passed(struct rate_limiter *limiter, size_t len)
 	if (limiter->enabled)
 		rate_limiter_take(limiter, len - NET_HEADER, 1);
 }
+
+/* --- virtio_net.c --- */
+
+/* Brings the link in configuration space up to date, and tells the driver if it
+ * has changed. */
+void net_update_link(struct virtio_net *net);
+
+/* Uses the first so many queue pairs, any number. False if the device does not
+ * have them or a back end refuses; then everything is as before. */
+bool net_set_pairs(struct virtio_net *net, uint16_t pairs);
+
+/* Lets back ends receive frames of these kinds: bits of VIRTIO_NET_F_GUEST_*,
+ * any. False if the driver did not negotiate them or a back end refuses. */
+bool net_set_offloads(struct virtio_net *net, uint64_t offloads);
+
+/* --- virtio_net_control.c --- */
+
+/* Pops one command, carries it out and answers it: as the `next` of
+ * virtio_device_serve(). A command that does not exist or is not well formed is
+ * answered with an error. One without room for the answer breaks the device. */
+int net_control_next(struct virtio_device *dev, struct virtqueue *vq);
 
 /* --- virtio_net_rx.c --- */
 
