@@ -206,17 +206,6 @@ static int open_queues(struct net_tap *taps, unsigned count, const char *name,
 	return 0;
 }
 
-/* 0 or an error number. */
-static int set_header(int fd)
-{
-	int header = NET_HEADER, little_endian = 1;
-
-	if (ioctl(fd, TUNSETVNETHDRSZ, &header) ||
-	    ioctl(fd, TUNSETVNETLE, &little_endian))
-		return errno;
-	return 0;
-}
-
 /* Whether the kernel segments UDP in both directions: a kernel that gives us
  * such frames also takes them. */
 static bool has_uso(int fd)
@@ -232,10 +221,11 @@ static int prepare(struct net_tap *taps, unsigned count, const char *name,
 		   struct error *err)
 {
 	int fd = taps[0].backend.fd;
-	int errnum = set_header(fd);
+	int header = NET_HEADER, little_endian = 1;
 
-	if (errnum)
-		return error_set(err, ERROR_IO, errnum, "tap %s: header", name);
+	if (ioctl(fd, TUNSETVNETHDRSZ, &header) ||
+	    ioctl(fd, TUNSETVNETLE, &little_endian))
+		return error_set(err, ERROR_IO, errno, "tap %s: header", name);
 	if (has_uso(fd))
 		for (unsigned i = 0; i < count; i++)
 			taps[i].backend.features |= GUEST_USO |
