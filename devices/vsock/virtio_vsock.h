@@ -22,12 +22,15 @@
 #define VIRTIO_VSOCK_EVENT 2
 
 struct virtio_vsock_options {
-	int listen_fd; /* of vsock_socket.h; outlives the device */
-	/* As in vsock_mux.h; connect_ctx outlives the device. */
+	int listen_fd; /* non-blocking, of vsock_socket.h; outlives the device */
+	/* Connects to the host's program for a port. Returns a non-blocking
+	 * stream socket, which the device takes over, or -1 when there is no
+	 * such program. The event loop calls it whenever the guest opens a
+	 * connection, so it must not wait. connect_ctx outlives the device. */
 	int (*connect)(void *ctx, uint32_t port);
 	void *connect_ctx;
 	uint32_t guest_cid;   /* VSOCK_GUEST_CID_MIN to _MAX */
-	unsigned patience_ms; /* as in vsock_mux.h; 0: 20 s */
+	unsigned patience_ms; /* the time limits of vsock_mux.h; 0: 20 s */
 };
 
 /* mem and loop outlive the device. NULL with err set. */

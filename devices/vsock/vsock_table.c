@@ -161,15 +161,8 @@ static void set_waiting(struct vsock_entry *entry, bool waiting)
 
 static void set_half_open(struct vsock_entry *entry, bool half_open)
 {
-	struct vsock_table *table = entry->table;
-
-	if (half_open == entry->is_half_open)
-		return;
+	entry->table->half_open += half_open - entry->is_half_open;
 	entry->is_half_open = half_open;
-	if (half_open)
-		table->half_open++;
-	else
-		table->half_open--;
 }
 
 void vsock_table_settle(struct vsock_entry *entry)
