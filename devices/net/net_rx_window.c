@@ -23,7 +23,7 @@ void net_rx_window_give_back(struct net_rx_window *window, struct virtqueue *vq)
 	net_rx_window_clear(window);
 }
 
-/* The chain is either in the window afterwards or put back. */
+/* Adds the chain to the window, or puts it back into the ring. */
 static int add_chain(struct net_rx_window *window, struct virtqueue *vq,
 		     const struct chain *chain)
 {

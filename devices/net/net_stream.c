@@ -173,7 +173,7 @@ static void keep_rest(struct net_stream *stream, const struct iovec *iov,
 }
 
 /* Lists the frame's length and the frame in `to`, and leaves out the virtio-net
- * header, which may lie in several buffers. Returns how many entries that are. */
+ * header, which may lie in several buffers. Returns the number of entries. */
 static unsigned frame_iov(struct iovec *to, uint32_t *length,
 			  const struct iovec *iov, unsigned count)
 {

@@ -51,13 +51,13 @@ int vhost_kernel_set_ring(const struct vhost_kernel *kernel, unsigned index,
 			  const struct virtqueue *vq,
 			  const struct vhost_kernel_eventfds *eventfds);
 
-/* Of a ring that nobody serves any more: *base is the available entry that
- * comes next. */
+/* Reads how far the kernel has come in a ring that it does not serve any more:
+ * *base is the available entry that comes next. */
 int vhost_kernel_get_base(const struct vhost_kernel *kernel, unsigned index,
 			  uint16_t *base);
 
 /* For a network device: has the kernel serve the ring, whose frames come from
- * this tap, or go there. With -1 it stops: on return it does not touch the ring
- * and its buffers any more. */
+ * this tap, or go to it. With -1 the kernel stops: on return it does not touch
+ * the ring and its buffers any more. */
 int vhost_kernel_set_tap(const struct vhost_kernel *kernel, unsigned index,
 			 int tap);

@@ -91,7 +91,7 @@ static bool tap_is_gone(const struct vhost_net *net)
 }
 
 /* The kernel has found a broken ring. It would read the ring again at the next
- * kick, so that the rings are taken back. There is nothing to read if the event
+ * kick, so the rings are taken back. There is nothing to read if the event
  * belongs to an earlier eventfd of the queue. */
 static void error_ready(struct event_source *source, uint32_t events)
 {
@@ -208,7 +208,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 }
 
 /* Takes the rings back and reads how far the kernel has come. Its last calls
- * may not have arrived. */
+ * may not have arrived, so the driver is interrupted in any case. */
 static void quiesce(struct virtio_device *dev)
 {
 	struct vhost_net *net = from_dev(dev);

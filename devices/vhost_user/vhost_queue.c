@@ -184,8 +184,9 @@ int vhost_queue_hand_over(struct vhost_queue *q)
 				      q->call.fd);
 }
 
-/* Waits, but not for ever, for the end of what the server has taken: it would
- * be written to memory that the driver uses for something else by then. */
+/* Waits for a limited time until the server has ended all requests that it
+ * took. If it ended one later, it would write to memory that the driver uses
+ * for something else by then. */
 static bool drain(struct vhost_queue *q, uint16_t base)
 {
 	const unsigned most = vhost_user_timeout(q->vd->conn) / DRAIN_PART;
@@ -246,7 +247,7 @@ int vhost_queue_take_back(struct vhost_queue *q)
 		ret = fail_taken(q);
 	if (ret == 0)
 		ret = vhost_queue_renew(q);
-	/* the last call of the server may not have come */
+	/* the server may have ended requests without a call */
 	virtio_device_interrupt_always(&q->vd->dev, index_of(q));
 	if (ret == 0)
 		serve_ours(q);

@@ -37,7 +37,7 @@ struct vhost_user;
 /* What a class of device demands of its servers. */
 struct vhost_user_kind {
 	/* Returns how many bytes of configuration space a server has that
-	 * offers these virtio features. NULL: we have all of it ourselves. */
+	 * offers these virtio features. NULL: all of it is the device's own. */
 	size_t (*config_size)(uint64_t features);
 	unsigned queues; /* the fewest that a server must serve */
 	/* Whether the server gets the eventfd for calls before the ring's
@@ -76,7 +76,7 @@ struct vhost_user_offer {
 struct vhost_user_events {
 	void (*lost)(void *ctx);  /* the server serves nothing any more */
 	void (*ready)(void *ctx); /* another server has been greeted */
-	void (*config_changed)(void *ctx); /* so did the offer's config */
+	void (*config_changed)(void *ctx); /* of the offer */
 };
 
 /* Greets the server behind options->fd. NULL with the reason in err, and

@@ -63,7 +63,8 @@ static void on_lost(void *ctx)
 	say_link(vd, false);
 }
 
-/* The connection was lost while it was used; its events do not tell. */
+/* A call to the connection lost it. The connection reports by its events only
+ * what is lost otherwise. */
 static void lost_by_us(struct vhost_user_device *vd)
 {
 	log_guest(LOG_WARN, "%s: %s", vhost_user_name(vd->conn),
@@ -154,8 +155,8 @@ int vhost_user_device_kick_fd(struct virtio_device *dev, unsigned queue)
 	return vhost_user_device_of(dev)->queues[queue].kick.fd;
 }
 
-/* Has the server stop a queue, which it may take its time for. Meanwhile no
- * call of this device keeps the event loop waiting for the lock. */
+/* Has the server stop a queue, for which it may need some time. The event loop
+ * does not watch calls meanwhile: it would wait for the device's mutex. */
 static int stop_theirs(struct vhost_user_device *vd, unsigned queue)
 {
 	int ret;

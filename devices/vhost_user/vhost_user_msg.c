@@ -44,7 +44,7 @@ int vhost_msg_send(int fd, struct vhost_message *msg, const int *fds,
 	return (size_t)sent == iov.iov_len ? 0 : -EAGAIN;
 }
 
-/* Closes the descriptors that came with a message. Whether there were any. */
+/* Closes the descriptors that came with a message. Returns whether any did. */
 static bool close_descriptors(struct msghdr *in)
 {
 	bool any = in->msg_flags & MSG_CTRUNC;

@@ -16,14 +16,15 @@
 #define HEADER sizeof(struct vsock_header)
 #define F_STREAM 0 /* 5.10.3 */
 
-/* How much is served before other devices have a turn. A packet costs 1, and
- * each KiB of its payload costs 1 more. */
+/* The cost of what is served before other devices have a turn. A packet costs
+ * 1, and each KiB of its payload costs 1 more. */
 #define TURN_MAX 1024
 #define COST(len) (1 + (len) / 1024)
 
 /* State saved in a snapshot. Connections are not part of it. */
 struct virtio_vsock_state {
-	uint32_t reset_due; /* not 0: the driver is to hear that all ended */
+	uint32_t reset_due; /* not 0: the driver does not know yet that all
+			     * connections have ended */
 	uint32_t pad;
 };
 static_assert(sizeof(struct virtio_vsock_state) == 8, "saved in snapshots");
@@ -112,7 +113,7 @@ broken:
 
 /* --- events --- */
 
-/* 5.10.6.7: the driver resets what it has of connections. */
+/* 5.10.6.7: tells the driver that all connections have ended. */
 static int event_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	const le32_t event = le32(VIRTIO_VSOCK_EVENT_TRANSPORT_RESET);
@@ -204,7 +205,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	vsock->tx_blocked = false;
 }
 
-/* Connections of another process have ended with it. */
+/* A loaded state comes from another device, whose connections have ended. */
 static int resume(struct virtio_device *dev)
 {
 	if (!dev->loaded || !virtio_device_up(dev))

@@ -4,8 +4,8 @@
  * The kernel copies bytes directly between sockets and guest memory. Both
  * directions run in the event loop, in bounded turns. A reset by the driver
  * ends all connections. So does a move to another process, as sockets cannot be
- * saved: the driver hears of that by the event queue, once it has a buffer
- * there (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET). A pause leaves them open.
+ * saved. The driver is told of that by the event queue, once it has a buffer
+ * there (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET). A pause leaves connections open.
  */
 #pragma once
 

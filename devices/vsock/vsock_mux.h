@@ -52,8 +52,8 @@ struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 /* To be called when the loop has stopped. NULL is fine. */
 void vsock_mux_destroy(struct vsock_mux *mux);
 
-/* Starts to accept connections, when the guest's driver is up; stops and ends
- * all of them, when it is not. Either may be called twice in a row. */
+/* start: the guest's driver is up, and connections are accepted. stop: it is
+ * not, and all connections end. Either may be called twice in a row. */
 void vsock_mux_start(struct vsock_mux *mux);
 void vsock_mux_stop(struct vsock_mux *mux);
 
