@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/container_of.h"
 
 #define BIT(feature) (1ULL << (feature))

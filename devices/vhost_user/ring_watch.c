@@ -1,7 +1,5 @@
 #include "devices/vhost_user/ring_watch.h"
 
-#include <string.h>
-
 void ring_watch_reset(struct ring_watch *watch, uint16_t avail, uint16_t used)
 {
 	*watch = (struct ring_watch){ .avail = avail, .used = used };
