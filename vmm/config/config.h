@@ -55,6 +55,7 @@ struct config_limit {
 };
 
 enum config_cache { CACHE_WRITEBACK, CACHE_UNSAFE };
+enum config_engine { ENGINE_AUTO, ENGINE_THREAD };
 
 /* Either path or vhost_user is set. */
 struct config_disk {
@@ -64,6 +65,7 @@ struct config_disk {
 	bool root;
 	bool direct;
 	int cache;	 /* enum config_cache */
+	int engine;	 /* enum config_engine */
 	uint64_t queues; /* to CONFIG_DISK_QUEUES_MAX; 0: one per vCPU */
 	struct config_limit limit;
 	char *id;	/* the name in messages; settled as "diskN" */

@@ -13,6 +13,12 @@ static const char *const caches[] = {
 	NULL,
 };
 
+static const char *const engines[] = {
+	[ENGINE_AUTO] = "auto",
+	[ENGINE_THREAD] = "thread",
+	NULL,
+};
+
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_disk, path), .positional = true,
 	  .arg = "PATH", .help = "raw image file or block device" },
@@ -30,6 +36,10 @@ static const struct field keys[] = {
 	{ "cache", FIELD_CHOICE, FIELD_AT(config_disk, cache),
 	  .choices = caches, .arg = "writeback|unsafe",
 	  .help = "unsafe ignores the guest's flushes (writeback)" },
+	{ "engine", FIELD_CHOICE, FIELD_AT(config_disk, engine),
+	  .choices = engines, .arg = "auto|thread",
+	  .help = "thread does not use io_uring even if the host has it "
+		  "(auto)" },
 	{ "queues", FIELD_UINT, FIELD_AT(config_disk, queues), .min = 1,
 	  .max = CONFIG_DISK_QUEUES_MAX, .arg = "N",
 	  .help = "request queues, 1 to 16 (one per vCPU)" },
@@ -75,8 +85,8 @@ static int settle(struct vm_config *config, struct error *err)
 static int check_server(const struct config_disk *disk, struct error *err)
 {
 	if (disk->path || disk->readonly || disk->direct || disk->cache ||
-	    disk->queues || config_is_limited(&disk->limit) || disk->serial ||
-	    disk->iothread)
+	    disk->engine || disk->queues || config_is_limited(&disk->limit) ||
+	    disk->serial || disk->iothread)
 		return config_refuse(
 			err,
 			"disk: vhost-user can be combined with root and id "

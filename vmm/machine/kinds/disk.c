@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "devices/block/block_thread.h"
 #include "devices/block/vhost_user_blk.h"
 #include "devices/block/virtio_blk.h"
 #include "devices/vhost_user/vhost_user_device.h"
@@ -114,6 +115,9 @@ static int create(struct machine_device *device,
 		.limits = kind_rate_limits(&disk->limit),
 		.unsafe = disk->cache == CACHE_UNSAFE,
 		.serial = disk->serial ? disk->serial : disk->id,
+		.engine_create = disk->engine == ENGINE_THREAD
+					 ? block_thread_create
+					 : block_engine_create,
 	};
 	struct event_loop *loop;
 
