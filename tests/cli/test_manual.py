@@ -69,7 +69,7 @@ def test_the_manual_has_every_key_of_every_option():
     """Those of --hvc are those of --console."""
     manual = keys_told("OPTIONS OF RUN")
     helped_keys = keys_helped()
-    assert len(helped_keys) == 9, helped_keys
+    assert len(helped_keys) >= 9, helped_keys
     console, hvc = (next(tag for tag in helped_keys if tag.startswith(name))
                     for name in ("--console", "--hvc"))
     assert helped_keys.pop(hvc) == helped_keys[console]
@@ -95,7 +95,7 @@ def test_the_manual_has_the_defaults_of_the_help():
     manual = told()
     defaults = {tag: match[1] for tag, text in helped().items()
                 if (match := re.search(r"\((\w+)[:)]", text))}
-    assert len(defaults) == 8, defaults
+    assert len(defaults) >= 8, defaults
     for tag, default in defaults.items():
         assert re.search(rf"\( ?{default} ?\)|{default} , the default",
                          manual[tag]), tag

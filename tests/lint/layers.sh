@@ -10,7 +10,6 @@ bad=0
 # innermost of these folders.
 arrows='
 abi
-agent               abi
 base
 bench
 boot                base abi
@@ -23,7 +22,6 @@ devices/vhost_user  base abi devices/virtio
 devices/virtio      base abi
 devices/vsock       base abi devices/virtio devices/vhost_user
 guest-images        abi
-oci                 base abi
 vmm/cli             base abi devices boot vmm/config vmm/host vmm/machine
 vmm/config          base abi devices
 vmm/host            base abi devices boot vmm/config

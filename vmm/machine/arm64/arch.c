@@ -18,7 +18,7 @@
 #include "vmm/machine/arm64/caches.h"
 #include "vmm/machine/arm64/cpu.h"
 #include "vmm/machine/arm64/gic.h"
-#include "vmm/machine/arm64/layout.h"
+#include "vmm/machine/arm64/address_map.h"
 #include "vmm/machine/kvm.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/vcpu.h"

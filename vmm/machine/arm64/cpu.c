@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "vmm/machine/arch.h"
-#include "vmm/machine/arm64/layout.h"
+#include "vmm/machine/arm64/address_map.h"
 
 /* The id of a 64-bit core register in struct kvm_regs. */
 #define CORE_REG(member)                                       \

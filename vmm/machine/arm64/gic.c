@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "base/cleanup.h"
-#include "vmm/machine/arm64/layout.h"
+#include "vmm/machine/arm64/address_map.h"
 
 /* Private interrupts and SPIs together, a multiple of 32. */
 #define IRQS 64

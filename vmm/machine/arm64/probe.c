@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "vmm/machine/arm64/layout.h"
+#include "vmm/machine/arm64/address_map.h"
 
 /* The first things that a kernel does, then a write to an address where nothing
  * is. */

@@ -1,6 +1,6 @@
 #include "vmm/machine/kinds/kinds.h"
 
-#include "vmm/host/unix_socket.h"
+#include "vmm/host/unix_connect.h"
 
 /* In the order in which the guest numbers its devices. */
 const struct machine_kind *const machine_kinds[] = {
@@ -23,8 +23,8 @@ int kind_connect_server(struct machine_device *device,
 	const struct vhost_user_options options = {
 		.kind = kind,
 		.name = name,
-		.fd = unix_socket_connect(path, err),
-		.connect = unix_socket_connect,
+		.fd = unix_connect(path, err),
+		.connect = unix_connect,
 		.ctx = path,
 	};
 

@@ -5,7 +5,7 @@
 #include "devices/vsock/virtio_vsock.h"
 #include "devices/vsock/vsock_socket.h"
 #include "devices/vsock/vsock_table.h"
-#include "vmm/host/unix_socket.h"
+#include "vmm/host/unix_connect.h"
 #include "vmm/machine/kinds/kinds.h"
 
 static unsigned count(const struct vm_config *config)
@@ -71,7 +71,7 @@ static int create(struct machine_device *device,
 	const struct vsock_socket *socket = device->host;
 	const struct virtio_vsock_options options = {
 		.listen_fd = socket->fd,
-		.connect = unix_socket_connect_port,
+		.connect = unix_connect_port,
 		.connect_ctx = machine->config->vsock.path,
 		.guest_cid = (uint32_t)machine->config->vsock.cid,
 	};

@@ -13,9 +13,9 @@
 
 /* Connects to the socket at path, for struct vhost_user_options. Returns the
  * descriptor, or -1 with err set to the reason, without the path. */
-int unix_socket_connect(void *path, struct error *err);
+int unix_connect(void *path, struct error *err);
 
 /* Connects to the socket at PATH_<port>, for struct virtio_vsock_options.
  * Returns the descriptor, or -1. Logs a lack of descriptors or memory, because
  * the guest only learns that the connection failed. */
-int unix_socket_connect_port(void *path, uint32_t port);
+int unix_connect_port(void *path, uint32_t port);

@@ -1,4 +1,4 @@
-#include "vmm/host/unix_socket.h"
+#include "vmm/host/unix_connect.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static int connect_to(const char *path)
 	return take_fd(&fd);
 }
 
-int unix_socket_connect(void *path, struct error *err)
+int unix_connect(void *path, struct error *err)
 {
 	int fd = connect_to(path);
 
@@ -40,7 +40,7 @@ int unix_socket_connect(void *path, struct error *err)
 	return fd >= 0 ? fd : error_set(err, ERROR_IO, 0, "%s", strerror(-fd));
 }
 
-int unix_socket_connect_port(void *path, uint32_t port)
+int unix_connect_port(void *path, uint32_t port)
 {
 	/* snprintf() cuts a longer name to one that connect_to() refuses. */
 	char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "vmm/host/unix_socket.h"
+#include "vmm/host/unix_connect.h"
 
 struct fixture {
 	char folder[32];
@@ -53,7 +53,7 @@ static int listen_at(const char *path, int backlog)
 
 static void assert_refused(struct fixture *f, char *path, const char *why)
 {
-	assert_int_equal(unix_socket_connect(path, &f->err), -1);
+	assert_int_equal(unix_connect(path, &f->err), -1);
 	assert_int_equal(f->err.class, ERROR_IO);
 	assert_string_equal(f->err.text, why);
 }
@@ -62,7 +62,7 @@ static void a_server_is_connected_to(void **state)
 {
 	struct fixture *f = *state;
 	int listener = listen_at(f->path, 1);
-	int fd = unix_socket_connect(f->path, &f->err);
+	int fd = unix_connect(f->path, &f->err);
 	int other = accept(listener, NULL, NULL);
 	char byte;
 
@@ -92,7 +92,7 @@ static void a_busy_server_is_told(void **state)
 {
 	struct fixture *f = *state;
 	int listener = listen_at(f->path, 0);
-	int fd = unix_socket_connect(f->path, &f->err);
+	int fd = unix_connect(f->path, &f->err);
 
 	assert_true(fd >= 0);
 	assert_refused(f, f->path, "the server is busy");
@@ -119,15 +119,15 @@ static void a_port_is_part_of_the_path(void **state)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/s", f->folder);
-	assert_int_equal(unix_socket_connect_port(path, 8), -1);
-	fd = unix_socket_connect_port(path, 7);
+	assert_int_equal(unix_connect_port(path, 8), -1);
+	fd = unix_connect_port(path, 7);
 	assert_true(fd >= 0);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	close(fd);
 	close(listener);
 	memset(path, 'a', sizeof(path) - 1);
 	path[sizeof(path) - 1] = 0;
-	assert_int_equal(unix_socket_connect_port(path, UINT32_MAX), -1);
+	assert_int_equal(unix_connect_port(path, UINT32_MAX), -1);
 }
 
 /* A path that is cut short must not lead to another socket. */
@@ -144,8 +144,8 @@ static void a_port_that_does_not_fit_leads_nowhere(void **state)
 	path[107] = 0; /* "..._1", the longest */
 	listener = listen_at(path, 8);
 	path[105] = 0;
-	assert_int_equal(unix_socket_connect_port(path, 12), -1);
-	fd = unix_socket_connect_port(path, 1);
+	assert_int_equal(unix_connect_port(path, 12), -1);
+	fd = unix_connect_port(path, 1);
 	assert_true(fd >= 0);
 	close(fd);
 	path[105] = '_';
@@ -166,7 +166,7 @@ static void without_descriptors_there_is_no_connection(void **state)
 	low = limit;
 	low.rlim_cur = 3;
 	setrlimit(RLIMIT_NOFILE, &low);
-	assert_int_equal(unix_socket_connect_port(path, 7), -1);
+	assert_int_equal(unix_connect_port(path, 7), -1);
 	assert_refused(f, f->path, "Too many open files");
 	setrlimit(RLIMIT_NOFILE, &limit);
 	close(listener);
