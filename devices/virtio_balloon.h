@@ -50,9 +50,6 @@ virtio_balloon_create(const struct virtio_balloon_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,
 		      struct error *err);
 
-/* The transport is gone, which has reset the device. NULL is fine. */
-void virtio_balloon_destroy(struct virtio_device *dev);
-
 /* Asks the guest to keep so many bytes in the balloon, rounded down to 4 KiB:
  * it gives when and as far as it can, and takes some back when it runs out of
  * memory. -EINVAL for more than guest memory has. Any thread that does not hold

@@ -14,6 +14,3 @@
 struct virtio_device *virtio_rng_create(const struct guest_mem *mem,
 					struct event_loop *loop,
 					struct error *err);
-
-/* The transport is gone. NULL is fine. */
-void virtio_rng_destroy(struct virtio_device *dev);

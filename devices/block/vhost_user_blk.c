@@ -108,6 +108,7 @@ static const struct vhost_user_device_ops blk_ops = {
 
 static const struct virtio_device_ops device_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
+	.queue_size = VHOST_USER_BLK_QUEUE_SIZE,
 	.config_write = config_write,
 	VHOST_USER_DEVICE_OPS,
 };
@@ -124,7 +125,6 @@ struct virtio_device *vhost_user_blk_create(struct vhost_user *conn,
 		.conn = conn,
 		.features = PASSED,
 		.queue_count = queue_count(offer),
-		.queue_size = VHOST_USER_BLK_QUEUE_SIZE,
 		.config_size = offer->config_size,
 	};
 	struct vhost_user_device *vd =

@@ -17,8 +17,7 @@
 extern const struct vhost_user_kind vhost_user_blk_kind;
 
 /* mem is shared. conn, mem and loop outlive the device. NULL with err set when
- * memory or descriptors run out. vhost_user_device_destroy() destroys the
- * device. */
+ * memory or descriptors run out. */
 struct virtio_device *vhost_user_blk_create(struct vhost_user *conn,
 					    const struct guest_mem *mem,
 					    struct event_loop *loop,

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -213,25 +212,40 @@ static int resume(struct virtio_device *dev)
 	return 0;
 }
 
+static void destroy(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	if (blk->engine) /* which a failed creation may lack */
+		blk_drain_all(blk);
+	block_engine_close(blk->engine, dev->loop, &blk->completions);
+	blk_swap_destroy(blk);
+	rate_limiter_destroy(&blk->limiter);
+	blk_slots_destroy(&blk->slots);
+}
+
 static const struct virtio_device_ops blk_ops = {
+	.name = "virtio-blk",
 	.device_id = VIRTIO_ID_BLOCK,
+	.size = sizeof(struct virtio_blk),
+	.queue_size = VIRTIO_BLK_QUEUE_SIZE,
 	.notify = notify,
 	.queue_stop = queue_stop,
 	.quiesce = quiesce,
 	.resume = resume,
 	.state_valid = state_valid,
+	.destroy = destroy,
 	.kick_inline = true,
 	.batched = true,
 };
 
 /* --- set-up --- */
 
-/* 0 or -errno; virtio_blk_destroy() takes either. */
-static int init_model(struct virtio_blk *blk,
-		      const struct virtio_blk_options *options,
-		      const struct guest_mem *mem, struct event_loop *loop)
+/* 0 or -errno; destroy() takes either. */
+static int init(struct virtio_blk *blk,
+		const struct virtio_blk_options *options)
 {
-	int ret, limiter;
+	int ret;
 
 	blk->disk = *options->disk;
 	blk->queues = options->queues;
@@ -245,15 +259,10 @@ static int init_model(struct virtio_blk *blk,
 	if (options->serial)
 		memcpy(blk->serial, options->serial,
 		       strnlen(options->serial, sizeof(blk->serial)));
-	ret = virtio_device_init(&blk->dev, &blk_ops, mem, loop,
-				 blk_features(blk), blk->queues,
-				 VIRTIO_BLK_QUEUE_SIZE);
 	blk_config_fill(blk);
-	limiter = rate_limiter_init(&blk->limiter, &options->limits, loop,
-				    &blk->dev.lock, limit_is_over);
-	if (ret || limiter)
-		return ret ? ret : limiter;
-	return blk_slots_init(&blk->slots);
+	ret = rate_limiter_init(&blk->limiter, &options->limits, blk->dev.loop,
+				&blk->dev.lock, limit_is_over);
+	return ret ? ret : blk_slots_init(&blk->slots);
 }
 
 struct virtio_device *
@@ -261,41 +270,27 @@ virtio_blk_create(const struct virtio_blk_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err)
 {
-	struct virtio_blk *blk = calloc(1, sizeof(*blk));
-	struct block_engine_options engine = {
+	const struct block_engine_options engine = {
 		.fd = options->disk->fd,
 		.max = BLK_SLOTS_MAX,
 	};
+	struct virtio_device *dev = virtio_device_create(&blk_ops, mem, loop,
+							 blk_features(options),
+							 options->queues, err);
+	struct virtio_blk *blk;
 	int ret;
 
-	if (!blk) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio-blk");
+	if (!dev)
 		return NULL;
-	}
-	ret = init_model(blk, options, mem, loop);
+	blk = blk_from_dev(dev);
+	ret = init(blk, options);
 	if (ret)
 		error_set(err, ERROR_IO, -ret, "virtio-blk");
 	else
 		blk->engine = block_engine_open(options->engine_create, engine,
 						loop, &blk->completions, err);
 	if (blk->engine)
-		return &blk->dev;
-	virtio_blk_destroy(&blk->dev);
-	return NULL;
-}
-
-void virtio_blk_destroy(struct virtio_device *dev)
-{
-	struct virtio_blk *blk = blk_from_dev(dev);
-
-	if (!dev)
-		return;
-	if (blk->engine) /* which a failed creation may lack */
-		blk_drain_all(blk);
-	block_engine_close(blk->engine, dev->loop, &blk->completions);
-	blk_swap_destroy(blk);
-	rate_limiter_destroy(&blk->limiter);
-	blk_slots_destroy(&blk->slots);
+		return dev;
 	virtio_device_destroy(dev);
-	free(blk);
+	return NULL;
 }

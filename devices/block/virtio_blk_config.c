@@ -5,15 +5,15 @@
 /* The largest block that a loaded state may have. Disks have smaller ones. */
 #define BLK_BLOCK_MAX (64u << 10)
 
-uint64_t blk_features(const struct virtio_blk *blk)
+uint64_t blk_features(const struct virtio_blk_options *options)
 {
 	uint64_t features =
 		1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
 		1ULL << VIRTIO_BLK_F_TOPOLOGY | 1ULL << VIRTIO_BLK_F_FLUSH;
 
-	if (blk->queues > 1)
+	if (options->queues > 1)
 		features |= 1ULL << VIRTIO_BLK_F_MQ;
-	if (blk->disk.readonly)
+	if (options->disk->readonly)
 		features |= 1ULL << VIRTIO_BLK_F_RO;
 	else
 		features |= 1ULL << VIRTIO_BLK_F_DISCARD |

@@ -66,8 +66,8 @@ static inline struct virtio_blk *blk_from_dev(struct virtio_device *dev)
 
 /* --- virtio_blk_config.c --- */
 
-/* The features that are offered to drivers; they depend on the disk. */
-uint64_t blk_features(const struct virtio_blk *blk);
+/* The features that are offered to drivers. */
+uint64_t blk_features(const struct virtio_blk_options *options);
 void blk_config_fill(struct virtio_blk *blk);
 
 /* The driver's blocks stay what they are, whatever the disk's own: the disk is

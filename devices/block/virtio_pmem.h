@@ -32,7 +32,3 @@ struct virtio_device *
 virtio_pmem_create(const struct virtio_pmem_options *options,
 		   const struct guest_mem *mem, struct event_loop *loop,
 		   struct error *err);
-
-/* The transport is gone and has reset the device. Waits for flushes under way.
- * NULL is fine. */
-void virtio_pmem_destroy(struct virtio_device *dev);

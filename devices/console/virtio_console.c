@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
+
+#define FEATURES \
+	(1ULL << VIRTIO_CONSOLE_F_SIZE | 1ULL << VIRTIO_CONSOLE_F_EMERG_WRITE)
 
 /* The cost of a turn, and that of a chain beside its bytes. */
 #define TX_TURN (256 * 1024)
@@ -254,7 +256,10 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 }
 
 static const struct virtio_device_ops console_ops = {
+	.name = "virtio console",
 	.device_id = VIRTIO_ID_CONSOLE,
+	.size = sizeof(struct virtio_console),
+	.queue_size = VIRTIO_CONSOLE_QUEUE_SIZE,
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
@@ -268,36 +273,20 @@ virtio_console_create(const struct virtio_console_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,
 		      struct error *err)
 {
-	struct virtio_console *console = calloc(1, sizeof(*console));
-	const uint64_t features = 1ULL << VIRTIO_CONSOLE_F_SIZE |
-				  1ULL << VIRTIO_CONSOLE_F_EMERG_WRITE;
-	int ret;
+	struct virtio_device *dev =
+		virtio_device_create(&console_ops, mem, loop, FEATURES, 2, err);
+	struct virtio_console *console;
 
-	if (!console) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio console");
+	if (!dev)
 		return NULL;
-	}
-	ret = virtio_device_init(&console->dev, &console_ops, mem, loop,
-				 features, 2, VIRTIO_CONSOLE_QUEUE_SIZE);
-	console->dev.config = &console->state.config;
-	console->dev.config_size = sizeof(console->state.config);
-	console->dev.state = &console->state;
-	console->dev.state_size = sizeof(console->state);
+	console = from_dev(dev);
+	dev->config = &console->state.config;
+	dev->config_size = sizeof(console->state.config);
+	dev->state = &console->state;
+	dev->state_size = sizeof(console->state);
 	console->backend = options->backend;
 	console->backend_ctx = options->backend_ctx;
-	if (ret == 0)
-		return &console->dev;
-	error_set(err, ERROR_IO, -ret, "virtio console");
-	virtio_console_destroy(&console->dev);
-	return NULL;
-}
-
-void virtio_console_destroy(struct virtio_device *dev)
-{
-	if (!dev)
-		return;
-	virtio_device_destroy(dev);
-	free(from_dev(dev));
+	return dev;
 }
 
 struct console_port virtio_console_port(struct virtio_device *dev)

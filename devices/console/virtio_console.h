@@ -40,8 +40,5 @@ virtio_console_create(const struct virtio_console_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,
 		      struct error *err);
 
-/* The transport is gone. NULL is fine. */
-void virtio_console_destroy(struct virtio_device *dev);
-
 /* For the host's end; valid as long as the device. */
 struct console_port virtio_console_port(struct virtio_device *dev);

@@ -42,6 +42,3 @@ virtio_net_create(const struct virtio_net_options *options,
  * both ways, and the driver is told. A back end that is gone keeps the link
  * down whatever this says. Under the device's mutex. */
 void virtio_net_set_link(struct virtio_device *dev, bool up);
-
-/* The transport is gone, which has reset the device. NULL is fine. */
-void virtio_net_destroy(struct virtio_device *dev);

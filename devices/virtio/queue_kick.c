@@ -26,25 +26,22 @@ static void kick_ready(struct event_source *source, uint32_t events)
 		virtio_device_notify(kick->dev, kick->queue);
 }
 
-void queue_kick_init(struct queue_kick *kick, struct virtio_device *dev,
-		     unsigned queue)
+int queue_kick_open(struct queue_kick *kick, struct virtio_device *dev,
+		    unsigned queue)
 {
+	int ret;
+
 	*kick = (struct queue_kick){
-		.source = { .fd = -1, .ready = kick_ready, .lock = &dev->lock },
+		.source = { .fd = wake_open(),
+			    .ready = kick_ready,
+			    .lock = &dev->lock },
 		.dev = dev,
 		.queue = queue,
 		.attached = -1,
 	};
-}
-
-int queue_kick_open(struct queue_kick *kick)
-{
-	int ret;
-
-	kick->source.fd = wake_open();
 	if (kick->source.fd < 0)
 		return -errno;
-	ret = event_loop_add(kick->dev->loop, &kick->source, EPOLLIN);
+	ret = event_loop_add(dev->loop, &kick->source, EPOLLIN);
 	if (ret)
 		queue_kick_close(kick);
 	return ret;

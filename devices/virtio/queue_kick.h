@@ -19,12 +19,9 @@ struct queue_kick {
 	int attached; /* the eventfd that kicks signal; -1: none */
 };
 
-/* Leaves what queue_kick_close() takes. */
-void queue_kick_init(struct queue_kick *kick, struct virtio_device *dev,
-		     unsigned queue);
-
-/* 0 or -errno, with nothing left open. */
-int queue_kick_open(struct queue_kick *kick);
+/* 0 or -errno, with nothing left open; queue_kick_close() takes either. */
+int queue_kick_open(struct queue_kick *kick, struct virtio_device *dev,
+		    unsigned queue);
 void queue_kick_close(struct queue_kick *kick);
 
 /* From now on kicks arrive in the event loop or, where fd is not -1, at that

@@ -8,7 +8,7 @@
  * Threads: every function below, and every one of the ops, is called with the
  * device's lock held, from a vCPU's thread or the device's event loop. The bus
  * and the loop take the lock, so that a device model never does. Only
- * virtio_device_init() and virtio_device_destroy() are called without it:
+ * virtio_device_create() and virtio_device_destroy() are called without it:
  * nobody else knows of the device then.
  */
 #pragma once
@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
 #include "devices/virtio/queue_batch.h"
@@ -29,7 +30,11 @@
 struct virtio_device;
 
 struct virtio_device_ops {
-	uint32_t device_id; /* virtio 1.2, chapter 5 */
+	const char *name;    /* for messages */
+	uint32_t device_id;  /* virtio 1.2, chapter 5 */
+	size_t size;	     /* bytes of the model's struct, which begins with
+			      * its struct virtio_device */
+	uint16_t queue_size; /* most entries of a queue, a power of two */
 
 	/* DRIVER_OK: features are settled, all ready queues are started.
 	 * -errno makes the device ask for a reset. May be NULL. */
@@ -76,6 +81,11 @@ struct virtio_device_ops {
 	 * aligned to 8 bytes. resume() checks what depends on features. NULL if
 	 * any bytes will do. */
 	bool (*state_valid)(struct virtio_device *dev, const void *state);
+
+	/* Closes and frees what the device has besides its struct, also if its
+	 * creation has failed half-way. Called without the lock, by
+	 * virtio_device_destroy(). NULL if there is nothing else. */
+	void (*destroy)(struct virtio_device *dev);
 
 	/* Why the device cannot be saved, as text for a message; NULL: it can
 	 * be. */
@@ -137,17 +147,19 @@ struct virtio_device {
 	void *transport;
 };
 
-/* features are the device's own; VERSION_1, EVENT_IDX and INDIRECT_DESC are
- * added. mem and loop outlive the device. Opens all descriptors that queues
- * ever need. 0, or -errno when there are no more; virtio_device_destroy() takes
- * either. */
-int virtio_device_init(struct virtio_device *dev,
-		       const struct virtio_device_ops *ops,
-		       const struct guest_mem *mem, struct event_loop *loop,
-		       uint64_t features, unsigned queue_count,
-		       uint16_t queue_size);
+/* Allocates the model's struct, all zeroes but for the struct virtio_device,
+ * and opens all descriptors that the queues ever need. features are the model's
+ * own; VERSION_1, EVENT_IDX and INDIRECT_DESC are added. mem and loop outlive
+ * the device. NULL with err set when memory or descriptors run out. */
+struct virtio_device *virtio_device_create(const struct virtio_device_ops *ops,
+					   const struct guest_mem *mem,
+					   struct event_loop *loop,
+					   uint64_t features,
+					   unsigned queue_count,
+					   struct error *err);
 
-/* The transport is gone. */
+/* Frees a device of any kind. Its transport is gone and has reset it. NULL is
+ * fine. */
 void virtio_device_destroy(struct virtio_device *dev);
 
 /* The event loop has only this device to serve, and gets all kicks. Before the

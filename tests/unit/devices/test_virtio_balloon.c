@@ -96,7 +96,7 @@ static void a_balloon_larger_than_the_guest_is_not_made(void **state)
 	assert_null(
 		virtio_balloon_create(&options, &f->d.mem, f->d.loop, &err));
 	assert_string_equal(err.text, "balloon: Invalid argument");
-	virtio_balloon_destroy(NULL);
+	virtio_device_destroy(NULL);
 }
 
 /* --- inflating and deflating --- */

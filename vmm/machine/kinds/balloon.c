@@ -37,7 +37,7 @@ static int create(struct machine_device *device,
 
 static void destroy(struct machine_device *device)
 {
-	virtio_balloon_destroy(device->dev);
+	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind balloon_kind = {

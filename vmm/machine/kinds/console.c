@@ -42,7 +42,7 @@ static int create(struct machine_device *device,
 
 static void destroy(struct machine_device *device)
 {
-	virtio_console_destroy(device->dev);
+	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind console_kind = {

@@ -205,11 +205,11 @@ static void destroy(struct machine_device *device)
 	if (host && host->passt)
 		passt_unwatch(host->passt);
 	if (device->shares_memory)
-		vhost_user_device_destroy(device->dev);
+		virtio_device_destroy(device->dev);
 	else if (host->kernel.control)
-		vhost_net_destroy(device->dev);
+		virtio_device_destroy(device->dev);
 	else
-		virtio_net_destroy(device->dev);
+		virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind net_kind = {

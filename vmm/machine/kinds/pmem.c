@@ -109,7 +109,7 @@ static int create(struct machine_device *device,
 
 static void destroy(struct machine_device *device)
 {
-	virtio_pmem_destroy(device->dev);
+	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind pmem_kind = {

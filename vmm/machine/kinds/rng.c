@@ -23,7 +23,7 @@ static int create(struct machine_device *device,
 
 static void destroy(struct machine_device *device)
 {
-	virtio_rng_destroy(device->dev);
+	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind rng_kind = {

@@ -89,7 +89,7 @@ static int create(struct machine_device *device,
 static void destroy(struct machine_device *device)
 {
 	virtiofsd_unwatch(device->host);
-	vhost_user_device_destroy(device->dev);
+	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind share_kind = {

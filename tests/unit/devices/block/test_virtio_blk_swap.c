@@ -464,7 +464,7 @@ static void a_device_that_goes_away_lets_go_of_the_old_disk(void **state)
 	swap(f);
 	fake_detach(&f->d);
 	assert_int_equal(swapped, 0);
-	virtio_blk_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	assert_int_equal(swapped, 1);
 	f->dev = NULL;
 }

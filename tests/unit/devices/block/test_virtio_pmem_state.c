@@ -54,7 +54,7 @@ static void used(struct state_harness *h, unsigned queue,
 
 static const struct state_device pmem = {
 	.create = create,
-	.destroy = virtio_pmem_destroy,
+	.destroy = virtio_device_destroy,
 	.queue_size = 64,
 	.descs = 2,
 	.step = step,

@@ -154,7 +154,7 @@ static void used(struct state_harness *h, unsigned queue,
 
 static const struct state_device console = {
 	.create = create,
-	.destroy = virtio_console_destroy,
+	.destroy = virtio_device_destroy,
 	.queue_size = 16,
 	.descs = 2,
 	.keeps = 1u << RX,
@@ -193,7 +193,7 @@ static void a_pause_gives_no_input_too_early(void **state)
 	fake_kick(&h.d, TX);
 	assert_int_equal(t.port.ops->receive(t.port.dev, &t.taken, 1), 1);
 	fake_detach(&h.d);
-	virtio_console_destroy(h.d.dev);
+	virtio_device_destroy(h.d.dev);
 	fake_fini(&h.d);
 }
 
