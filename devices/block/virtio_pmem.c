@@ -171,12 +171,15 @@ static void completions_ready(struct event_source *source, uint32_t events)
 		virtio_device_notify(&pmem->dev, 0);
 }
 
+static void drain(struct virtio_pmem *pmem)
+{
+	while (pmem->engine && reap_one(pmem, true))
+		;
+}
+
 static void quiesce(struct virtio_device *dev)
 {
-	struct virtio_pmem *pmem = from_dev(dev);
-
-	while (reap_one(pmem, true))
-		;
+	drain(from_dev(dev));
 	virtio_device_interrupt(dev, 0);
 }
 
@@ -196,8 +199,7 @@ static void destroy(struct virtio_device *dev)
 {
 	struct virtio_pmem *pmem = from_dev(dev);
 
-	while (pmem->engine && reap_one(pmem, true))
-		;
+	drain(pmem);
 	block_engine_close(pmem->engine, dev->loop, &pmem->completions);
 }
 
