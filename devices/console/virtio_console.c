@@ -20,18 +20,19 @@
 
 #define RX_TURN 64 /* buffers filled before others have a turn */
 
-/* State saved in a snapshot. */
+/* State saved in a snapshot. The size of the terminal is not part of it: the
+ * driver is told that of the terminal where the device goes on. */
 struct virtio_console_state {
-	uint64_t tx_done; /* bytes of the next chain that have gone out */
-	struct virtio_console_config config;
+	uint64_t tx_done;   /* bytes of the next chain that have gone out */
 	uint8_t rx_open;    /* the driver is ready for input */
 	uint8_t rx_starved; /* receive() refused; call room() */
-	uint8_t pad[2];
+	uint8_t pad[6];
 };
-static_assert(sizeof(struct virtio_console_state) == 24, "saved in snapshots");
+static_assert(sizeof(struct virtio_console_state) == 16, "saved in snapshots");
 
 struct virtio_console {
 	struct virtio_device dev;
+	struct virtio_console_config config;
 	struct virtio_console_state state;
 	const struct console_backend *backend;
 	void *backend_ctx;
@@ -208,13 +209,12 @@ static void config_read(struct virtio_device *dev, size_t offset, size_t size)
 static void port_resize(void *dev, uint16_t columns, uint16_t rows)
 {
 	struct virtio_console *console = from_dev(dev);
-	struct virtio_console_config *config = &console->state.config;
-	le16_t size[2] = { le16(columns), le16(rows) };
-	const size_t at = offsetof(struct virtio_console_config, cols);
+	const le16_t size[2] = { le16(columns), le16(rows) };
 
-	if (memcmp((char *)config + at, size, sizeof(size)) == 0)
+	/* 5.3.4: configuration space begins with these two */
+	if (memcmp(&console->config, size, sizeof(size)) == 0)
 		return;
-	memcpy((char *)config + at, size, sizeof(size));
+	memcpy(&console->config, size, sizeof(size));
 	tell_size(console);
 }
 
@@ -280,8 +280,8 @@ virtio_console_create(const struct virtio_console_options *options,
 	if (!dev)
 		return NULL;
 	console = from_dev(dev);
-	dev->config = &console->state.config;
-	dev->config_size = sizeof(console->state.config);
+	dev->config = &console->config;
+	dev->config_size = sizeof(console->config);
 	dev->state = &console->state;
 	dev->state_size = sizeof(console->state);
 	console->backend = options->backend;
