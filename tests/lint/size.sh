@@ -11,7 +11,6 @@ exceptions='
 bench/load/launch.c                     one program, built from one file
 bench/netload.c                         one program, built from one file
 boot/arm64/fdt.c                        being divided
-devices/console/serial_16550.c          being divided
 '
 
 command -v ctags >/dev/null || {
