@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -21,4 +22,12 @@ static inline void wake(int fd)
 	/* full, it wakes just as well */
 	if (write(fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+/* Whether somebody has called wake() since the last wake_take(). */
+static inline bool wake_take(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/virtio_ids.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/iov.h"
 #include "base/le_types.h"
@@ -157,10 +156,9 @@ static void completions_ready(struct event_source *source, uint32_t events)
 {
 	struct virtio_blk *blk =
 		container_of(source, struct virtio_blk, completions);
-	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) < 0)
+	if (!wake_take(source->fd))
 		return;
 	blk_reap(blk);
 	blk_swap_go_on(blk);

@@ -4,12 +4,12 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_pmem.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 #define TURN_REQUESTS 64 /* served before others have a turn */
 
@@ -157,10 +157,9 @@ static void completions_ready(struct event_source *source, uint32_t events)
 {
 	struct virtio_pmem *pmem =
 		container_of(source, struct virtio_pmem, completions);
-	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) < 0)
+	if (!wake_take(source->fd))
 		return;
 	while (reap_one(pmem, false))
 		;

@@ -8,6 +8,7 @@
 
 #include "base/fair_lock.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 static int open_queue(struct virtio_device *dev, unsigned queue)
 {
@@ -113,7 +114,7 @@ void virtio_device_serve(struct virtio_device *dev, unsigned queue,
 
 void virtio_device_again(struct virtio_device *dev, unsigned queue)
 {
-	queue_kick_again(&dev->kicks[queue]);
+	wake(dev->kicks[queue].source.fd);
 }
 
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue)
@@ -129,7 +130,7 @@ void virtio_device_interrupt_always(struct virtio_device *dev, unsigned queue)
 
 void virtio_device_kick_fd_changed(struct virtio_device *dev, unsigned queue)
 {
-	queue_kick_move(&dev->kicks[queue], dev->ops->kick_fd(dev, queue));
+	queue_kick_move(&dev->kicks[queue]);
 }
 
 void virtio_device_config_changed(struct virtio_device *dev)

@@ -60,10 +60,9 @@ struct virtqueue {
 	uint16_t *used;
 };
 
+/* A queue that no driver has touched, also in the place of one that a driver
+ * has used. */
 void virtqueue_init(struct virtqueue *vq, uint16_t size_max);
-
-/* Back to the state after virtqueue_init(). */
-void virtqueue_reset(struct virtqueue *vq);
 
 /* Checks the rings' addresses, alignment and size, and readies the queue.
  * -EINVAL when they are not wholly inside guest memory; the queue is then
