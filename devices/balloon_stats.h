@@ -40,12 +40,6 @@ struct balloon_stats {
 	uint32_t pad;
 };
 
-static inline bool balloon_stats_know(const struct balloon_stats *stats,
-				      enum balloon_stat stat)
-{
-	return stats->known >> stat & 1;
-}
-
 /* Takes what the buffer holds in place of what was known. Foreign tags are
  * passed over, and so is what follows after more entries than any driver
  * has. */

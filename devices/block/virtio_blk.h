@@ -2,8 +2,8 @@
  *
  * A vCPU thread serves its own kicks: what the host's page cache can answer is
  * answered at once, without waking anyone. The rest goes to a block engine and
- * finishes in the event loop. A vCPU waits for the disk in two cases only: a
- * reset, and the stop of a queue, wait for what is under way.
+ * finishes in the event loop. A vCPU waits for the disk only if it resets the
+ * device or stops a queue while requests are under way.
  *
  * The disk may change its size, or be exchanged for another, at any time.
  */

@@ -55,8 +55,7 @@ static void fill_zeroing(struct virtio_blk *blk)
 
 void blk_config_set_capacity(struct virtio_blk *blk)
 {
-	blk->state.capacity = blk->disk.size / SECTOR;
-	blk->config.capacity = htole64(blk->state.capacity);
+	blk->config.capacity = htole64(blk->disk.size / SECTOR);
 }
 
 bool blk_config_can_have(const struct virtio_blk *blk, uint32_t block_size)

@@ -17,11 +17,10 @@
 /* State saved in a snapshot. The rest of configuration space follows from it
  * and from the disk. */
 struct virtio_blk_state {
-	uint64_t capacity;   /* sectors of 512 bytes */
 	uint32_t block_size; /* bytes, as the driver knows it */
 	uint32_t pad;
 };
-static_assert(sizeof(struct virtio_blk_state) == 16, "saved in snapshots");
+static_assert(sizeof(struct virtio_blk_state) == 8, "saved in snapshots");
 
 /* Another disk that is about to take the place of the present one. */
 struct blk_swap {

@@ -47,8 +47,8 @@ static struct virtio_console *from_dev(struct virtio_device *dev)
 
 /* --- output: guest to host --- */
 
-/* Puts out what is left of the chain. Returns whether nothing is left: also if
- * the driver has made the chain shorter meanwhile. */
+/* Puts out what is left of the chain. Returns whether nothing is left after
+ * that. Nothing is left, too, if the driver has made the chain shorter. */
 static bool tx_chain(struct virtio_console *console, const struct chain *chain,
 		     size_t *taken)
 {
@@ -119,8 +119,8 @@ static void port_resume(void *dev)
 
 /* --- input: host to guest --- */
 
-/* Fills one buffer. Returns the number of bytes, 0 without a buffer, or -EPROTO.
- */
+/* Fills one buffer. Returns how many bytes it took, 0 if there is no buffer, or
+ * -EPROTO. */
 static int rx_next(struct virtio_console *console, const uint8_t *data,
 		   size_t len)
 {
@@ -171,7 +171,7 @@ static size_t port_receive(void *opaque, const uint8_t *data, size_t len)
 	return taken;
 }
 
-/* The driver need not kick for buffers while there is no input. */
+/* The driver gives buffers without kicks, as there may be no input for them. */
 static void rx_serve(struct virtio_console *console)
 {
 	virtqueue_kicks_disable(&console->dev.queues[VIRTIO_CONSOLE_RX]);
@@ -228,8 +228,8 @@ static void notify(struct virtio_device *dev, unsigned queue)
 		rx_serve(console);
 		return;
 	}
-	/* the driver has printed; a queue without output is served after a
-	 * pause, too */
+	/* If the queue has output, the driver has printed. It has none if the
+	 * queue is served only because a pause has ended. */
 	if (virtqueue_waiting(&dev->queues[queue]))
 		rx_open(console);
 	if (!console->blocked)

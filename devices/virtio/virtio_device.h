@@ -2,8 +2,8 @@
  *
  * A device model embeds a struct virtio_device and gives it const ops. It says
  * "interrupt queue q" or "the configuration changed", and does not know which
- * transport carries that to the driver. What a driver asks of a device stands
- * in virtio_negotiation.h, which transports call.
+ * transport carries that to the driver. Transports pass on what the driver asks
+ * of the device by the functions of virtio_negotiation.h.
  *
  * Threads: every function below, and every one of the ops, is called with the
  * device's lock held, from a vCPU's thread or the device's event loop. The bus
@@ -36,18 +36,20 @@ struct virtio_device_ops {
 			      * its struct virtio_device */
 	uint16_t queue_size; /* most entries of a queue, a power of two */
 
-	/* DRIVER_OK: features are settled, all ready queues are started.
-	 * -errno makes the device ask for a reset. May be NULL. */
+	/* The driver is up (DRIVER_OK): features are settled, and all ready
+	 * queues are started. -errno makes the device ask for a reset. May be
+	 * NULL. */
 	int (*activate)(struct virtio_device *dev);
 
 	/* The driver kicked this queue, which is ready and started. */
 	void (*notify)(struct virtio_device *dev, unsigned queue);
 
-	/* For queues that another process or the kernel serves: returns the
-	 * eventfd that takes the kicks of a ready queue. Called after
-	 * activate(). The device keeps the eventfd open until queue_stop(), or
-	 * until virtio_device_kick_fd_changed() has returned. Kicks that come
-	 * in other ways go to notify(). NULL, or -1: all kicks do. */
+	/* For a ready queue that a server or the kernel serves: returns the
+	 * eventfd that its kicks signal. Called after activate(). The device
+	 * keeps the eventfd open until queue_stop(), or until
+	 * virtio_device_kick_fd_changed() has returned. Kicks that the
+	 * transport cannot send there go to notify(). If this is NULL or
+	 * returns -1, all kicks do. */
 	int (*kick_fd)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver takes a queue back: by itself, or by a reset, which stops
@@ -67,8 +69,8 @@ struct virtio_device_ops {
 
 	/* The device is held (virtio_state.h). On return nothing of the guest's
 	 * is in flight: each chain that was popped has been pushed, if need be
-	 * after a wait, or given back to its ring. NULL if no chain ever stays
-	 * in hand between two calls. */
+	 * after a wait, or given back to its ring. NULL if the device never
+	 * keeps a chain from one call to the next. */
 	void (*quiesce)(struct virtio_device *dev);
 
 	/* The device goes on as its state says. If the driver is up, ready
@@ -162,8 +164,8 @@ struct virtio_device *virtio_device_create(const struct virtio_device_ops *ops,
  * fine. */
 void virtio_device_destroy(struct virtio_device *dev);
 
-/* The event loop has only this device to serve, and gets all kicks. Before the
- * driver is up. */
+/* Has the event loop, which serves only this device, get all kicks. Called
+ * before the driver is up. */
 void virtio_device_kick_in_loop(struct virtio_device *dev);
 
 static inline bool virtio_has_feature(const struct virtio_device *dev,
@@ -181,11 +183,11 @@ bool virtio_device_up(const struct virtio_device *dev);
 void virtio_device_notify(struct virtio_device *dev, uint32_t queue);
 
 /* Serves a queue until it is empty, and interrupts the driver at the end if it
- * wants that. next() pops one chain and serves it or takes it in hand; it
- * returns what that cost of the turn, 1 or more; 0 when there was none;
- * -EPROTO when ring or chain are broken; -EAGAIN when the device itself comes
- * back to this queue later. After a cost of `turn` the rest waits until other
- * devices had theirs, since another vCPU may refill the queue for ever. */
+ * wants that. next() pops one chain and serves or keeps it. It returns what
+ * that cost of the turn, 1 or more; 0 when there was no chain; -EPROTO when
+ * ring or chain are broken; -EAGAIN when the device will come back to this
+ * queue by itself. Once the costs reach `turn`, the rest waits until other
+ * devices had their turn, since another vCPU may refill the queue for ever. */
 void virtio_device_serve(struct virtio_device *dev, unsigned queue,
 			 unsigned turn,
 			 int (*next)(struct virtio_device *dev,
@@ -198,8 +200,8 @@ void virtio_device_again(struct virtio_device *dev, unsigned queue);
 /* Interrupts the driver if it wants to hear of what was pushed to queue. */
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue);
 
-/* Interrupts the driver for a queue that somebody else serves, who has asked
- * the driver already. */
+/* Interrupts the driver for a queue that a server or the kernel serves, which
+ * has asked the driver already. */
 void virtio_device_interrupt_always(struct virtio_device *dev, unsigned queue);
 
 /* Kicks go to another eventfd now, which ops->kick_fd returns. The one before

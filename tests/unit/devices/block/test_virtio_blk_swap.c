@@ -1,8 +1,6 @@
 /* Disks that change their size, or are exchanged, under a running driver. */
 #include "tests/unit/devices/block/virtio_blk_fixture.h"
 
-#include "devices/block/block_thread.h"
-
 #define FLUSH (1ULL << VIRTIO_BLK_F_FLUSH)
 
 static unsigned swapped; /* how often the device has let go of a disk */
