@@ -15,9 +15,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/balloon_stats.h"
 #include "devices/virtio/virtio_device.h"
 

@@ -5,9 +5,6 @@
  */
 #pragma once
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/virtio/virtio_device.h"
 
 /* mem and loop outlive the device. NULL with err set without memory. */

@@ -14,7 +14,6 @@
 #include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/iov.h"
-#include "base/log.h"
 #include "base/wake.h"
 #include "devices/block/block_engine.h"
 

@@ -9,9 +9,6 @@
  */
 #pragma once
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "base/rate_limiter.h"
 #include "devices/block/block_engine.h"
 #include "devices/block/disk_file.h"

@@ -9,9 +9,6 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/block/block_engine.h"
 #include "devices/virtio/virtio_device.h"
 

@@ -18,9 +18,6 @@
  */
 #pragma once
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/console/console_port.h"
 #include "devices/virtio/virtio_device.h"
 
