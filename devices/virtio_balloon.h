@@ -3,9 +3,9 @@
  *
  * The guest reports memory that it has freed (free page reporting), and fills
  * the balloon with pages of its own up to a target that may change at any
- * time. Both end in discard(). A page that was discarded reads as zeros, or as
- * it was; it is there again when the guest touches it, so that the driver need
- * not tell before it takes pages out of the balloon.
+ * time. The device discards both. A discarded page reads as zeros, or as it
+ * was. It is back as soon as the guest touches it, so that the driver may take
+ * pages out of the balloon without a word.
  *
  * Pages are served in the event loop, in bounded turns: giving back much
  * memory takes long.

@@ -41,13 +41,13 @@ enum block_op {
 
 struct block_request {
 	enum block_op op;
-	struct iovec *iov; /* changed as the transfer advances */
 	unsigned iov_count;
-	uint64_t offset; /* bytes; advances with the transfer */
-	size_t left;	 /* bytes to go */
-	int result;	 /* 0 or -errno; valid when reaped */
-	bool cut;	 /* ended early because the owner was draining the
-			  * engine; queued again, it goes on where it was */
+	struct iovec *iov; /* changed as the transfer advances */
+	uint64_t offset;   /* bytes; advances with the transfer */
+	size_t left;	   /* bytes to go */
+	int result;	   /* 0 or -errno; valid when reaped */
+	bool cut;	   /* ended early because the owner was draining the
+			    * engine; queued again, it goes on where it was */
 
 	/* For buffers that O_DIRECT cannot take: an aligned buffer, through
 	 * which the data goes piece by piece. NULL if not needed. The owner

@@ -64,8 +64,8 @@ static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 		req = blk_slots_get(&blk->slots);
 	if (!req) {
 		blk->waiting |= 1u << queue;
-		/* the queue is served again anyhow: no batch, and no timer that
-		 * would end one */
+		/* the device comes back to the queue by itself, without a kick
+		 * or a batch's timer */
 		blk->dev.queues[queue].batch = 1;
 	}
 	return req;
@@ -93,7 +93,7 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 	req->data_written = 0;
 	blk->now_bytes = 0;
 	blk_charge(blk, 0, 1);
-	/* without room for a status, no outcome can be told */
+	/* without room for a status, the driver cannot learn the outcome */
 	if (!blk_request_take_status(req)) {
 		virtqueue_push(vq, req->chain.head, 0);
 		blk_slots_put(&blk->slots, req);
@@ -131,8 +131,8 @@ static void serve_waiting(struct virtio_blk *blk)
 	uint32_t waiting = blk->waiting;
 
 	blk->waiting = 0;
-	for (unsigned i = 1; i <= blk->queues; i++) {
-		unsigned queue = (blk->served + i) % blk->queues;
+	for (unsigned i = 1; i <= blk->dev.queue_count; i++) {
+		unsigned queue = (blk->served + i) % blk->dev.queue_count;
 
 		if (waiting >> queue & 1)
 			virtio_device_again(&blk->dev, queue);
@@ -175,7 +175,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	blk_drain(blk, queue);
 	blk->pushed &= ~(1u << queue);
 	go_on(blk);
-	/* the event loop may have an exchange to go on with */
+	/* the event loop takes the next step of an exchange */
 	if (blk->swap.pending)
 		wake(blk->completions.fd);
 }
@@ -246,7 +246,6 @@ static int init(struct virtio_blk *blk,
 	int ret;
 
 	blk->disk = *options->disk;
-	blk->queues = options->queues;
 	blk->unsafe = options->unsafe;
 	blk->stopping = NO_QUEUE;
 	blk->completions = (struct event_source){

@@ -81,7 +81,7 @@ void blk_config_fill(struct virtio_blk *blk)
 	blk_config_set_capacity(blk);
 	config->seg_max = htole32(CHAIN_IOV_MAX - 2); /* header and status */
 	config->blk_size = htole32(blk->disk.block_size);
-	config->num_queues = htole16((uint16_t)blk->queues);
+	config->num_queues = htole16((uint16_t)blk->dev.queue_count);
 	fill_topology(blk);
 	if (!blk->disk.readonly)
 		fill_zeroing(blk);

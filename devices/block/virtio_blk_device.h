@@ -40,7 +40,6 @@ struct virtio_blk {
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct blk_slots slots;
 	bool unsafe; /* nothing is ever flushed */
-	unsigned queues;
 	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX]; /* with the engine */
 	unsigned stopping; /* the queue whose requests are being cut short */
 	/* Bits of queues: those with used buffers that the driver was not told

@@ -44,7 +44,7 @@ void virtio_device_write_features(struct virtio_device *dev, uint32_t word,
  * resets the device. */
 void virtio_device_write_status(struct virtio_device *dev, uint32_t value);
 
-/* Whether the driver may have taken these features. */
+/* Whether a driver may take these features and no others. */
 bool virtio_device_features_ok(const struct virtio_device *dev,
 			       uint64_t features);
 

@@ -125,10 +125,7 @@ static int create(struct machine_device *device,
 
 static void destroy(struct machine_device *device)
 {
-	if (device->server)
-		virtio_device_destroy(device->dev);
-	else
-		virtio_device_destroy(device->dev);
+	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind disk_kind = {

@@ -204,12 +204,7 @@ static void destroy(struct machine_device *device)
 
 	if (host && host->passt)
 		passt_unwatch(host->passt);
-	if (device->shares_memory)
-		virtio_device_destroy(device->dev);
-	else if (host->kernel.control)
-		virtio_device_destroy(device->dev);
-	else
-		virtio_device_destroy(device->dev);
+	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind net_kind = {
