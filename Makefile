@@ -177,11 +177,14 @@ bench-compare: $(BUILD)/onggi load
 bench_program = @mkdir -p $(@D); $(if $(V),,echo "  LINK    $@";) \
 	$(CC) $(ALL_CFLAGS) $(LINK_MODE_$(1)) $(ALL_LDFLAGS) -o $@ $<
 
-$(BUILD)/bench/floor: bench/$(ARCH)/floor.c $(BUILD)/flags-compile $(BUILD)/flags-link
-	$(call bench_program,$(LINK))
+FLOOR := $(BUILD)/bench/floor.o $(BUILD)/bench/$(ARCH)/floor.o
+$(BUILD)/bench/floor: $(FLOOR) $(BUILD)/flags-link
+	$(if $(V),,@echo "  LINK    $@")
+	$(Q)$(CC) $(LINK_MODE_$(LINK)) $(ALL_LDFLAGS) -o $@ $(LINKED)
 
 # It runs in guests, too, whose initramfs has no libraries.
-$(BUILD)/bench/netload: bench/netload.c $(BUILD)/flags-compile $(BUILD)/flags-link
+$(BUILD)/bench/netload: bench/netload.c bench/load/load.h \
+		$(BUILD)/flags-compile $(BUILD)/flags-link
 	$(call bench_program,static)
 
 # What bench-compare runs in its subjects and, launch, beside them.
@@ -218,7 +221,8 @@ list-fuzzers:
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(TEST_SUPPORT:.o=.d) \
+	$(FLOOR:.o=.d)
 
 .PHONY: all static install run images unit fuzzers check test-one format lint \
 	bench-start bench-boot bench-io bench-compare load \

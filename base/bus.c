@@ -11,19 +11,16 @@ int bus_add(struct bus *bus, const struct bus_range *range, struct error *err)
 
 	if (!range->size ||
 	    __builtin_add_overflow(range->base, range->size - 1, &last))
-		return error_set(err, ERROR_USAGE, 0, "%s: bad bus range",
-				 range->name);
+		return error_usage(err, "%s: bad bus range", range->name);
 	if (bus->count == BUS_RANGES_MAX)
-		return error_set(err, ERROR_USAGE, 0, "%s: bus is full",
-				 range->name);
+		return error_usage(err, "%s: bus is full", range->name);
 	for (unsigned i = 0; i < bus->count; i++) {
 		const struct bus_range *other = &bus->ranges[i];
 
 		if (range->base <= other->base + (other->size - 1) &&
 		    other->base <= last)
-			return error_set(err, ERROR_USAGE, 0,
-					 "%s: overlaps %s on the bus",
-					 range->name, other->name);
+			return error_usage(err, "%s: overlaps %s on the bus",
+					   range->name, other->name);
 	}
 	while (at > 0 && bus->ranges[at - 1].base > range->base) {
 		bus->ranges[at] = bus->ranges[at - 1];

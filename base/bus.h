@@ -1,10 +1,10 @@
 /* Address decoding: a bus maps ranges of guest addresses to devices.
  *
- * Port I/O and MMIO are two buses of this one type. Ranges are added before
- * vCPUs run; lookups come from every vCPU thread. The bus takes the range's
- * mutex around each access, so a device's bus_ops take none. What else calls
- * into a device from another thread takes that mutex: the event loop, or a
- * function that says so, as power_press_button() does.
+ * Port I/O and MMIO are two buses of this type. Ranges are added before vCPUs
+ * run, and then every vCPU thread looks them up. The bus holds the mutex of the
+ * range during each access, so bus_ops need not lock. Whoever else calls a
+ * device takes the same mutex: the event loop, or functions whose comment says
+ * so, such as power_press_button().
  */
 #pragma once
 
@@ -13,9 +13,9 @@
 
 #include "base/error.h"
 
-/* What a device answers to. offset is relative to the range; size is 1, 2, 4
- * or 8 bytes and never reaches past the range's end; values are in host byte
- * order, zero-extended. */
+/* Accesses to a device. offset counts from the start of the range. size is 1,
+ * 2, 4 or 8 bytes, and does not reach past the end of the range. Values are in
+ * host byte order, zero-extended. */
 struct bus_ops {
 	uint64_t (*read)(void *dev, uint64_t offset, unsigned size);
 	void (*write)(void *dev, uint64_t offset, unsigned size,
@@ -28,7 +28,7 @@ struct bus_range {
 	uint64_t size;
 	const struct bus_ops *ops;
 	void *dev;
-	pthread_mutex_t *lock; /* NULL when the device needs none */
+	pthread_mutex_t *lock; /* NULL: the device needs none */
 };
 
 #define BUS_RANGES_MAX 48
@@ -38,12 +38,12 @@ struct bus {
 	struct bus_range ranges[BUS_RANGES_MAX]; /* sorted by base */
 };
 
-/* Copies the range in. -1 with err set when it is empty, wraps around,
- * overlaps another or the table is full. */
+/* Copies the range. 0, or -1 with ERROR_USAGE if it is empty, wraps around or
+ * overlaps another, or if there are BUS_RANGES_MAX already. */
 int bus_add(struct bus *bus, const struct bus_range *range, struct error *err);
 
-/* One access as it comes from the vCPU: size bytes in guest (little-endian)
- * order. A read that no range holds gives all-ones; such a write is dropped.
- * Sizes other than 1, 2, 4 and 8 are held by none. */
+/* One access of a vCPU: size bytes in guest (little-endian) order. If no range
+ * holds all of them, or size is not 1, 2, 4 or 8, a read gives all-ones and a
+ * write is dropped. */
 void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned size);
 void bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned size);

@@ -1,9 +1,9 @@
-/* Scope-bound cleanup for locals of set-up code.
+/* Cleanup of local variables at the end of their scope, for set-up code.
  *
- * `autoclose int fd = open(...)` closes on every way out of the scope;
- * `autofree char *s = ...` frees. take_fd() and take_ptr() hand the resource
- * on and disarm the local. Never used on members of long-lived structs, whose
- * owner has a destroy function. Any thread.
+ * `autoclose int fd = open(...)` closes fd on every way out of the scope, and
+ * `autofree char *s = ...` frees s. take_fd() and take_ptr() return the value
+ * and make the variable empty, so that it is not closed or freed. Members of
+ * structs are cleaned up by a destroy function instead. Any thread.
  */
 #pragma once
 

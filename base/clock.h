@@ -1,5 +1,5 @@
-/* The time since some moment before the process began. It never goes back and
- * does not follow changes of the wall clock. Any thread.
+/* The time since some moment before the process began. It never goes back, and
+ * changes of the wall clock do not matter to it. Any thread.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
-/* From a member to the struct that it is embedded in.
+/* The struct in which a member is embedded.
  *
  * container_of(source, struct vm, signals) is the struct vm whose member
- * `signals` is *source; the compiler checks that the types fit.
+ * `signals` is *source. The compiler checks the type of source.
  */
 #pragma once
 

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Room for what does not fit yet. */
+/* Room for a text before its middle is cut out. */
 #define LONG_TEXT (2 * sizeof(((struct error *)0)->text))
 
-/* Keeps both ends of a text that is too long: what it is about stands in
- * front, the reason at the end, a long name between them. */
+/* Keeps both ends of a text that is too long. The subject is in front, the
+ * reason at the end, and a long name between them. */
 static void keep_text(struct error *err, const char *text)
 {
 	static const char gap[] = "...";
@@ -25,45 +25,42 @@ static void keep_text(struct error *err, const char *text)
 	memcpy(err->text + head + strlen(gap), text + len - tail, tail + 1);
 }
 
-/* Ends the text of at most LONG_TEXT bytes, used of which are written, with
- * ": TAIL". */
-static void append(char *text, int used, const char *tail)
+/* Formats the text, and appends ": TAIL" unless tail is empty. tail may be
+ * err->text itself. */
+__attribute__((format(printf, 2, 0))) static void
+build_text(struct error *err, const char *fmt, va_list args, const char *tail)
 {
-	size_t room = LONG_TEXT - strlen(tail) - sizeof(": ");
-	size_t at = used < 0 ? 0 : (size_t)used;
+	char text[LONG_TEXT];
+	int used = vsnprintf(text, sizeof(text), fmt, args);
+	size_t at = used < 0 ? 0 : (size_t)used, room;
 
-	if (at > room)
-		at = room;
-	snprintf(text + at, LONG_TEXT - at, ": %s", tail);
+	if (*tail) {
+		room = sizeof(text) - strlen(tail) - sizeof(": ");
+		if (at > room)
+			at = room;
+		snprintf(text + at, sizeof(text) - at, ": %s", tail);
+	}
+	keep_text(err, text);
 }
 
 int error_set(struct error *err, enum error_class class, int errnum,
 	      const char *fmt, ...)
 {
-	char text[LONG_TEXT];
 	va_list args;
-	int used;
 
 	err->class = class;
 	va_start(args, fmt);
-	used = vsnprintf(text, sizeof(text), fmt, args);
+	build_text(err, fmt, args, errnum ? strerror(errnum) : "");
 	va_end(args);
-	if (errnum)
-		append(text, used, strerror(errnum));
-	keep_text(err, text);
 	return -1;
 }
 
 int error_wrap(struct error *err, const char *fmt, ...)
 {
-	char text[LONG_TEXT];
 	va_list args;
-	int used;
 
 	va_start(args, fmt);
-	used = vsnprintf(text, sizeof(text), fmt, args);
+	build_text(err, fmt, args, err->text);
 	va_end(args);
-	append(text, used, err->text);
-	keep_text(err, text);
 	return -1;
 }

@@ -1,21 +1,21 @@
-/* Errors of set-up code: one line of text and the exit status it leads to.
+/* Errors of set-up code: one line of text and an exit status.
  *
- * A function that can fail takes a `struct error *err` last, fills it once and
- * returns -1; each caller on the way up may put its own context in front
- * ("disk0: open root.ext4: Permission denied"). Only the command prints it. No
- * memory is allocated; a text that does not fit loses its middle. Any thread,
- * one struct per call chain.
+ * A function that can fail takes a `struct error *err` as its last argument. It
+ * fills err once and returns -1. Each caller on the way up may put its context
+ * in front ("disk0: open root.ext4: Permission denied"), and only the command
+ * prints the text. No memory is allocated. A text that is too long loses its
+ * middle. Any thread, with a struct of its own.
  */
 #pragma once
 
 #include <limits.h>
 
-/* What went wrong, as the process's exit status. The values follow
- * sysexits.h where it has a fitting one; README.md documents them. */
+/* The exit status of the process. Values are those of sysexits.h where it has a
+ * fitting one. README.md documents them. */
 enum error_class {
 	ERROR_USAGE = 64,	 /* command line or configuration */
-	ERROR_IMAGE = 65,	 /* kernel, initrd: not what it must be */
-	ERROR_KVM = 69,		 /* no /dev/kvm, or one that lacks something */
+	ERROR_IMAGE = 65,	 /* content of a kernel or an initrd */
+	ERROR_KVM = 69,		 /* no /dev/kvm, or it lacks something */
 	ERROR_KVM_INTERNAL = 70, /* KVM gave up on an instruction or entry */
 	ERROR_IO = 74,		 /* a host file, device or resource failed */
 	ERROR_GUEST_PANIC = 80,
@@ -31,6 +31,9 @@ struct error {
  * Always returns -1. */
 int error_set(struct error *err, enum error_class class, int errnum,
 	      const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+#define error_usage(err, ...) error_set(err, ERROR_USAGE, 0, __VA_ARGS__)
+#define error_image(err, ...) error_set(err, ERROR_IMAGE, 0, __VA_ARGS__)
 
 /* Puts "PREFIX: " in front of the text. Always returns -1. */
 int error_wrap(struct error *err, const char *fmt, ...)

@@ -12,11 +12,11 @@
 struct event_loop {
 	int epoll_fd;
 	int stop_fd;
-	/* The batch that event_loop_run() is working through, so that a
-	 * removal from within a callback can strike out what is still to
-	 * come. Only the loop's thread touches it. */
-	pthread_t thread;
+	pthread_t thread; /* that runs the loop, if running */
 	atomic_bool running;
+	/* The events that event_loop_run() is handling. A callback that removes
+	 * a source strikes out its events that are still to come. Only the
+	 * loop's thread uses this. */
 	struct epoll_event batch[BATCH];
 	int batch_next;
 	int batch_count;
@@ -25,7 +25,7 @@ struct event_loop {
 struct event_loop *event_loop_create(struct error *err)
 {
 	struct event_loop *loop = calloc(1, sizeof(*loop));
-	struct epoll_event stop = { .events = EPOLLIN, .data.ptr = NULL };
+	struct epoll_event stop = { .events = EPOLLIN }; /* of no source */
 
 	if (!loop) {
 		error_set(err, ERROR_IO, ENOMEM, "event loop");
@@ -99,7 +99,7 @@ static void dispatch(struct event_source *source, uint32_t events)
 {
 	if (source->lock)
 		pthread_mutex_lock(source->lock);
-	/* another thread may have removed it since epoll_wait() returned */
+	/* Another thread may have removed it after epoll_wait() returned. */
 	if (source->active)
 		source->ready(source, events);
 	if (source->lock)

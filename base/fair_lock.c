@@ -1,8 +1,8 @@
 #include "base/fair_lock.h"
 
-/* What inherits priorities is not freed while somebody waits: the kernel makes
- * the first waiter its owner (futex(2), FUTEX_UNLOCK_PI). Where it cannot, an
- * ordinary mutex has to do. */
+/* When a mutex with priority inheritance is unlocked, the kernel makes the
+ * first waiter its owner (futex(2), FUTEX_UNLOCK_PI). An ordinary mutex takes
+ * its place in kernels that have no such mutexes. */
 void fair_lock_init(pthread_mutex_t *lock)
 {
 	pthread_mutexattr_t attr;

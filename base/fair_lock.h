@@ -1,9 +1,10 @@
-/* A mutex that is handed over in the order in which threads came for it.
+/* A mutex that threads get in the order in which they asked for it.
  *
- * An ordinary mutex is free for a moment when it is unlocked, and whoever is
- * awake takes it: a vCPU that calls its device again and again would keep the
- * event loop out of it, and with that out of everything. Locked, unlocked and
- * destroyed as any pthread mutex.
+ * An ordinary mutex is free when it is unlocked, and a thread that is awake
+ * takes it before the waiters wake up. So a vCPU that calls its device again
+ * and again could keep the event loop from that device, and from all others
+ * meanwhile. It is locked, unlocked and destroyed like any pthread mutex. Any
+ * thread.
  */
 #pragma once
 

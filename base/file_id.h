@@ -1,8 +1,8 @@
-/* Which file something is, whatever its path and descriptors.
+/* The identity of a file, independent of its paths and descriptors.
  *
- * A block device may have several nodes, each with an inode of its own: it is
- * told by its device number. Valid while the file is open or bound somewhere.
- * Plain data, any thread.
+ * A block device may have several nodes, each with its own inode, so its device
+ * number identifies it. An identity is valid while the file is open or a socket
+ * is bound to it. Plain data, any thread.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ static inline bool file_id_equal(struct file_id a, struct file_id b)
 	return a.is_device == b.is_device && a.dev == b.dev && a.ino == b.ino;
 }
 
-/* Whether the file is what the path leads to now. */
+/* Whether the path leads to the file now. */
 static inline bool file_id_is_at(struct file_id id, const char *path)
 {
 	struct stat st;

@@ -42,17 +42,26 @@ uint64_t guest_mem_size(const struct guest_mem *mem)
 	return total;
 }
 
-void *guest_range(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+const struct guest_region *guest_mem_find(const struct guest_mem *mem,
+					  uint64_t gpa)
 {
 	for (unsigned i = 0; i < mem->count; i++) {
 		const struct guest_region *r = &mem->regions[i];
-		uint64_t offset = gpa - r->gpa;
 
-		/* gpa below the region makes offset huge: one test for both */
-		if (offset < r->size && len <= r->size - offset)
-			return r->host + offset;
+		/* A gpa below the region gives a huge difference. */
+		if (gpa - r->gpa < r->size)
+			return r;
 	}
 	return NULL;
+}
+
+void *guest_range(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+{
+	const struct guest_region *r = guest_mem_find(mem, gpa);
+
+	if (!r || len > r->size - (gpa - r->gpa))
+		return NULL;
+	return r->host + (gpa - r->gpa);
 }
 
 int guest_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len)

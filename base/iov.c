@@ -32,7 +32,10 @@ struct iovec iov_next(struct iov_cursor *cursor, size_t len)
 	return piece;
 }
 
-size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len)
+/* Moves over len bytes, and copies them to `to` or from `from`, unless that is
+ * NULL. */
+static size_t move(struct iov_cursor *cursor, char *to, const char *from,
+		   size_t len)
 {
 	size_t done = 0;
 
@@ -41,39 +44,28 @@ size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len)
 
 		if (!piece.iov_len)
 			break;
-		memcpy((char *)buf + done, piece.iov_base, piece.iov_len);
+		if (to)
+			memcpy(to + done, piece.iov_base, piece.iov_len);
+		if (from)
+			memcpy(piece.iov_base, from + done, piece.iov_len);
 		done += piece.iov_len;
 	}
 	return done;
+}
+
+size_t iov_read(struct iov_cursor *cursor, void *buf, size_t len)
+{
+	return move(cursor, buf, NULL, len);
 }
 
 size_t iov_write(struct iov_cursor *cursor, const void *buf, size_t len)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		struct iovec piece = iov_next(cursor, len - done);
-
-		if (!piece.iov_len)
-			break;
-		memcpy(piece.iov_base, (const char *)buf + done, piece.iov_len);
-		done += piece.iov_len;
-	}
-	return done;
+	return move(cursor, NULL, buf, len);
 }
 
 size_t iov_skip(struct iov_cursor *cursor, size_t len)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		struct iovec piece = iov_next(cursor, len - done);
-
-		if (!piece.iov_len)
-			break;
-		done += piece.iov_len;
-	}
-	return done;
+	return move(cursor, NULL, NULL, len);
 }
 
 unsigned iov_take(struct iov_cursor *cursor, size_t len, struct iovec *out)

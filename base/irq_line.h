@@ -1,7 +1,7 @@
 /* An edge-triggered interrupt line, as devices see it.
  *
- * In a VM the other end is KVM's interrupt controller; in a unit test it is the
- * test itself, which counts edges by reading an eventfd. The line owns no
+ * In a VM, the other end is KVM's interrupt controller. In a unit test, it is
+ * the test, which counts edges by reading an eventfd. The line owns no
  * descriptor. Any thread, but one at a time.
  */
 #pragma once
@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 struct irq_line {
-	int fd;	      /* an eventfd, or what raise() makes of it */
-	uint32_t gsi; /* for raise() */
-	void (*raise)(int fd, uint32_t gsi); /* NULL for an eventfd */
+	int fd;	      /* an eventfd, or the first argument of raise() */
+	uint32_t gsi; /* the second argument of raise() */
+	void (*raise)(int fd, uint32_t gsi); /* NULL: fd is an eventfd */
 };
 
 static inline void irq_line_raise(struct irq_line line)
@@ -21,7 +21,7 @@ static inline void irq_line_raise(struct irq_line line)
 
 	if (line.raise)
 		line.raise(line.fd, line.gsi);
-	/* fails only when 2^64 - 2 edges wait, and then one is as good */
+	/* A full eventfd has edges enough. */
 	else if (write(line.fd, &one, sizeof(one)) < 0)
 		return;
 }

@@ -1,9 +1,8 @@
-/* Little-endian integers as they lie in guest memory and in file headers.
+/* Little-endian integers in guest memory and in file headers.
  *
- * Each is a struct, so that the compiler refuses arithmetic on raw bytes: a
- * value has to pass through a getter or a setter, which are free on
- * little-endian hosts. All of them have alignment 1 and may be laid over any
- * byte buffer. Any thread.
+ * Each is a struct, so that the compiler refuses arithmetic on the raw bytes.
+ * The functions that convert them cost nothing on little-endian hosts. Their
+ * alignment is 1, so that they may be at any address. Any thread.
  */
 #pragma once
 

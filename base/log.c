@@ -17,8 +17,10 @@ void log_set_level(enum log_level level)
 	log_threshold = level;
 }
 
-/* Appends text to line[used]. Control characters, which may come from a file
- * name, become visible: a message is one line and steers no terminal. */
+/* Appends text to line[used]. Control characters, which file names may have,
+ * become visible, so that a message stays one line and cannot control a
+ * terminal.
+ */
 static size_t append_escaped(char *line, size_t used, size_t size,
 			     const char *text)
 {
@@ -41,11 +43,11 @@ static size_t append_escaped(char *line, size_t used, size_t size,
 	return used;
 }
 
-/* A line that nobody takes for so long is lost: neither the guest nor the
- * signals that end it wait for a reader of stderr. */
+/* The longest time that a line waits for the reader of stderr, because the
+ * guest and the signals that end it must not wait. */
 #define WAIT_MS 200
 
-/* One write per line, so that lines of several threads do not mix. */
+/* Writes a line at once, so that lines of several threads do not mix. */
 __attribute__((format(printf, 2, 0))) static void
 write_line(enum log_level level, const char *fmt, va_list args)
 {
@@ -59,7 +61,7 @@ write_line(enum log_level level, const char *fmt, va_list args)
 	used = append_escaped(line, used, sizeof(line) - 1, text);
 	line[used++] = '\n';
 	if (poll(&out, 1, WAIT_MS) == 1 && write(STDERR_FILENO, line, used) < 0)
-		return; /* nowhere left to say it */
+		return; /* There is no other place to report it. */
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

@@ -1,12 +1,11 @@
-/* Log lines on stderr: "onggi: LEVEL: text". Control characters in the text
- * are printed as \n or \xNN. A line that stderr does not take within 200 ms is
+/* Log lines on stderr: "onggi: LEVEL: text". Control characters in the text are
+ * printed as \n or \xNN. A line that stderr does not take within 200 ms is
  * dropped.
  *
- * The level is a global that is set once, before any thread starts. What a
- * guest can trigger again and again goes through log_guest(), which lets a
- * burst of LOG_BURST lines through per call site and LOG_INTERVAL_S seconds
- * and then counts what it drops; the counts are static, under one lock. Any
- * thread.
+ * The level is a global variable that is set once, before any thread starts. A
+ * line that a guest can cause again and again is printed by log_guest(). In
+ * LOG_INTERVAL_S seconds, it prints at most LOG_BURST lines for each place in
+ * the code, and counts those that it drops. Any thread.
  */
 #pragma once
 

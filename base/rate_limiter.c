@@ -6,18 +6,18 @@
 #define SECOND 1000000000LL
 #define DEFAULT_BURST (SECOND / 10)
 
-/* Who waits does so until there is this much in the bucket, or all it holds,
- * lest the timer comes for every single request. */
+/* Requests that wait do so until the bucket holds so much, or is full.
+ * Otherwise the timer would have to ring for every single request. */
 #define SLICE (SECOND / 200)
 
-/* The longest way to full: keeps sums of times in range, and a limit that was
- * set by mistake from stopping a guest for good. */
+/* The longest time until a bucket is full. It keeps sums of times in range, and
+ * lets a guest go on even if a limit was set far too low by mistake. */
 #define LONGEST (3600 * SECOND)
 
 /* --- buckets --- */
 
-/* How long `amount` takes to flow in; what is below a nanosecond counts next
- * time. */
+/* The time in which `amount` flows in. The rest, below a nanosecond, is added
+ * next time. */
 static int64_t time_for(struct rate_bucket *bucket, uint64_t amount)
 {
 	unsigned __int128 scaled =
@@ -52,7 +52,7 @@ static void bucket_take(struct rate_bucket *bucket, uint64_t amount,
 		bucket->full_at = now + LONGEST;
 }
 
-/* How long until there is anything in it; 0 or less: there is. */
+/* The time until the bucket holds anything. 0 or less: it does. */
 static int64_t bucket_wait(const struct rate_bucket *bucket, int64_t now)
 {
 	if (!bucket->rate)
@@ -111,11 +111,9 @@ bool rate_limiter_may(struct rate_limiter *limiter)
 		return true;
 	if (limiter->waiting)
 		return false;
-	if (bytes > ops)
-		timer_set_ns(&limiter->timer,
-			     bytes + slice_of(&limiter->bytes));
-	else
-		timer_set_ns(&limiter->timer, ops + slice_of(&limiter->ops));
+	timer_set_ns(&limiter->timer,
+		     bytes > ops ? bytes + slice_of(&limiter->bytes)
+				 : ops + slice_of(&limiter->ops));
 	limiter->waiting = true;
 	return false;
 }

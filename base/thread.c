@@ -8,10 +8,14 @@
 
 #include "base/cleanup.h"
 
+/* Enough bytes for the deepest path of a device model: a block request that a
+ * vCPU serves itself, or an error message and a log line. */
+#define THREAD_STACK (128 * 1024)
+
 static const int faults[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL,
 			      SIGSEGV, SIGSYS, SIGTRAP };
 
-/* What a thread needs to begin; it frees this. */
+/* What a new thread needs. The thread frees it. */
 struct start {
 	char name[16];
 	void *(*run)(void *);
@@ -27,13 +31,18 @@ static void *thread_main(void *arg)
 	return start.run(start.arg);
 }
 
-/* 0 or an error number. */
-static int create(pthread_t *thread, struct start *start)
+int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+		 void *arg)
 {
+	struct start *start = malloc(sizeof(*start));
 	pthread_attr_t attr;
 	sigset_t blocked, old;
 	int ret;
 
+	if (!start)
+		return ENOMEM;
+	*start = (struct start){ .run = run, .arg = arg };
+	snprintf(start->name, sizeof(start->name), "%s", name);
 	sigfillset(&blocked);
 	for (unsigned i = 0; i < ARRAY_SIZE(faults); i++)
 		sigdelset(&blocked, faults[i]);
@@ -43,20 +52,6 @@ static int create(pthread_t *thread, struct start *start)
 	ret = pthread_create(thread, &attr, thread_main, start);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
-	return ret;
-}
-
-int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
-		 void *arg)
-{
-	struct start *start = malloc(sizeof(*start));
-	int ret = ENOMEM;
-
-	if (start) {
-		*start = (struct start){ .run = run, .arg = arg };
-		snprintf(start->name, sizeof(start->name), "%s", name);
-		ret = create(thread, start);
-	}
 	if (ret)
 		free(start);
 	return ret;

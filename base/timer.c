@@ -14,7 +14,7 @@ static void timer_ready(struct event_source *source, uint32_t events)
 	uint64_t count;
 
 	(void)events;
-	/* it may have been stopped or set again since it rang */
+	/* It may have been stopped or set again after it rang. */
 	if (read(source->fd, &count, sizeof(count)) == sizeof(count))
 		timer->ready(timer);
 }
@@ -39,7 +39,7 @@ int timer_open(struct timer *timer, struct event_loop *loop,
 	return ret;
 }
 
-/* With valid times and an open descriptor, this cannot fail. */
+/* This cannot fail, because the times are valid and the descriptor is open. */
 static void set(struct timer *timer, int64_t ns, unsigned interval_s)
 {
 	struct itimerspec when = {

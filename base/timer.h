@@ -1,9 +1,9 @@
 /* A timer that calls back from an event loop.
  *
- * It is embedded in its owner. Its descriptor is opened when the timer is
- * created, so that no later call can fail for want of one. As for any event
- * source, the loop holds `lock` while it calls ready(), and the other functions
- * are called with that lock held, or before the loop runs.
+ * It is embedded in its owner. timer_open() opens its descriptor, so that no
+ * later call can fail. As with any event source, the loop holds `lock` while it
+ * calls ready(). The other functions are called with that lock held, or before
+ * the loop runs.
  */
 #pragma once
 
@@ -18,19 +18,19 @@ struct timer {
 	void (*ready)(struct timer *timer);
 };
 
-/* What a timer is before timer_open(): timer_close() may be called on it. */
+/* The value of a timer before timer_open(). timer_close() accepts it. */
 #define TIMER_CLOSED            \
 	(struct timer)          \
 	{                       \
 		.source.fd = -1 \
 	}
 
-/* 0 or -errno, with nothing left open. */
+/* 0 or -errno. After an error, nothing is open. */
 int timer_open(struct timer *timer, struct event_loop *loop,
 	       pthread_mutex_t *lock, void (*ready)(struct timer *timer));
 
-/* Calls ready() once after so many nanoseconds (0: at once), or every so many
- * seconds, instead of what was set before. */
+/* ready() is called once after so many nanoseconds (0: at once), or every so
+ * many seconds. This replaces what was set before. */
 void timer_set_ns(struct timer *timer, int64_t ns);
 void timer_set_interval_s(struct timer *timer, unsigned seconds);
 

@@ -1,6 +1,6 @@
-/* eventfds that wake somebody: counters whose number means nothing.
+/* eventfds that wake whoever polls them. The number in them means nothing.
  *
- * Non-blocking, closed on exec. Any thread.
+ * They are non-blocking and closed on exec. Any thread.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* A descriptor, the caller's; or -1 with errno set. */
+/* Returns a descriptor that the caller closes, or -1 with errno set. */
 static inline int wake_open(void)
 {
 	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -19,7 +19,7 @@ static inline void wake(int fd)
 {
 	uint64_t one = 1;
 
-	/* full, it wakes just as well */
+	/* A full eventfd is readable, too, and wakes as well. */
 	if (write(fd, &one, sizeof(one)) < 0)
 		return;
 }

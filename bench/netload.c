@@ -1,43 +1,38 @@
 /*
- * Both ends of the network benchmarks: small packets, where what a monitor
- * spends on each is what counts.
+ * Both ends of the network benchmarks. Packets are small, so that the time
+ * which a monitor spends on each packet counts.
  *
  *	netload serve			the far end of all others but ping
  *	netload ping ADDRESS COUNT	ICMP echo, one every 10 ms
  *	netload rr ADDRESS MS		one byte to and fro over TCP
- *	netload udp-to ADDRESS MS	datagrams of 64 bytes, there
- *	netload udp-from ADDRESS MS	and back
+ *	netload udp-to ADDRESS MS	datagrams of 64 bytes to the server
+ *	netload udp-from ADDRESS MS	datagrams of 64 bytes from the server
  *
- * Each but the server prints two numbers: the result (ping: the median in
- * microseconds; else per second, without the first 50 ms) and how many packets
- * or transactions there were in all.
+ * Each client prints two numbers: the result and the number of all packets or
+ * transactions. The result of ping is the median in microseconds. The others'
+ * is a number per second, without the first 50 ms.
  */
 #include <arpa/inet.h>
-#include <err.h>
-#include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/load/load.h"
 
 #define PORT 7100
 #define DATAGRAM 64
 #define WARM_UP (50 * 1000000ULL)
-#define SILENCE_MS 200 /* after so long no more datagrams come */
+#define SILENCE_MS 200 /* no more datagrams come after such a gap */
 #define PATIENCE_MS 10000
 #define PING_GAP_US 10000
 
-/* What a client asks of the server, and the answer to UDP_TO. */
+/* What a client sends to the server, and the answer to UDP_TO. */
 enum { RR, UDP_TO, UDP_FROM };
 struct request {
 	uint32_t what;
@@ -47,14 +42,6 @@ struct tally {
 	uint64_t per_second;
 	uint64_t total;
 };
-
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 static void set_patience(int fd, unsigned ms)
 {
@@ -71,7 +58,7 @@ static void set_no_delay(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
-/* A socket that is bound to PORT where local is wanted. */
+/* local: the socket is bound to PORT. */
 static int open_socket(int type, int protocol, bool local)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET,
@@ -105,16 +92,16 @@ static void send_datagrams(int fd, unsigned ms)
 	uint64_t end = now() + ms * 1000000ULL + 2 * WARM_UP;
 	char data[DATAGRAM] = { 0 };
 
-	/* a full queue or nobody listening yet: not the sender's concern */
+	/* A full queue, or a peer that does not listen yet, is no error. */
 	while (now() < end)
 		if (send(fd, data, sizeof(data), 0) < 0 && errno != ENOBUFS &&
 		    errno != ECONNREFUSED)
 			err(1, "send");
 }
 
-/* Takes all that come, until there is silence. The rate is that of the ms
- * after warming up: neither the start nor the emptying of queues at the end
- * belongs to it. */
+/* Takes datagrams until no more come. The rate counts those that come within ms
+ * milliseconds after warming up, and so neither the start nor what waits in
+ * queues at the end. */
 static struct tally receive_datagrams(int fd, unsigned ms)
 {
 	uint64_t begin = 0, end = 0, last = 0, first = 0, counted = 0;
@@ -159,7 +146,7 @@ static void serve_udp_to(int control, unsigned ms)
 	int fd = open_socket(SOCK_DGRAM, 0, true);
 	struct tally tally = { 0 };
 
-	/* tells that the socket is there */
+	/* One byte tells the client that the socket is there. */
 	if (send(control, &tally, 1, MSG_NOSIGNAL) == 1) {
 		tally = receive_datagrams(fd, ms);
 		send(control, &tally, sizeof(tally), MSG_NOSIGNAL);
@@ -340,30 +327,22 @@ static uint64_t ping_once(int fd, unsigned sequence)
 	return now() - begin;
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static double ping(struct in_addr host, unsigned count)
 {
 	int fd = open_socket(SOCK_RAW, IPPROTO_ICMP, false);
-	uint64_t *times = calloc(count, sizeof(*times));
-	double median;
+	double *times = calloc(count, sizeof(*times)); /* microseconds */
+	double result;
 
 	if (!times)
 		err(1, "memory");
 	connect_to(fd, host);
 	for (unsigned i = 0; i < count; i++) {
 		usleep(PING_GAP_US);
-		times[i] = ping_once(fd, i);
+		times[i] = (double)ping_once(fd, i) / 1000;
 	}
-	qsort(times, count, sizeof(*times), compare);
-	median = (double)(times[(count - 1) / 2] + times[count / 2]) / 2000;
+	result = median(times, count);
 	free(times);
-	return median;
+	return result;
 }
 
 int main(int argc, char **argv)
@@ -388,7 +367,7 @@ int main(int argc, char **argv)
 		printf("%.3f %u\n", ping(host, number), number);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++) {
 		struct tally tally;
 
 		if (strcmp(argv[1], loads[i].name) != 0)

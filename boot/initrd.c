@@ -2,18 +2,13 @@
 
 #include <inttypes.h>
 
-/* One past the last byte the initrd may use. */
+/* The address after the last byte that the initrd may use. */
 static uint64_t initrd_limit(const struct guest_mem *mem,
 			     const struct kernel_image *kernel)
 {
-	uint64_t limit = 0;
+	const struct guest_region *r = guest_mem_find(mem, kernel->start);
+	uint64_t limit = r ? r->gpa + r->size : 0;
 
-	for (unsigned i = 0; i < mem->count; i++) {
-		const struct guest_region *r = &mem->regions[i];
-
-		if (kernel->start - r->gpa < r->size)
-			limit = r->gpa + r->size;
-	}
 	if (limit > 0 && limit - 1 > kernel->initrd_max)
 		limit = kernel->initrd_max + 1;
 	return limit;
@@ -28,17 +23,18 @@ int initrd_load(const struct boot_file *file, const struct guest_mem *mem,
 	uint64_t limit = initrd_limit(mem, kernel);
 
 	if (file->size == 0)
-		return error_set(err, ERROR_IMAGE, 0, "%s: the file is empty",
-				 file->name);
+		return error_image(err, "%s: the file is empty", file->name);
 	if (limit < lowest || file->size > limit - lowest ||
 	    ((limit - file->size) & ~mask) < lowest)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s (%" PRIu64
-				 " MiB) does not fit into "
-				 "%" PRIu64 " MiB of guest memory",
-				 file->name, (file->size + 0xfffff) >> 20,
-				 guest_mem_size(mem) >> 20);
+		return error_image(err,
+				   "%s (%" PRIu64
+				   " MiB) does not fit into %" PRIu64
+				   " MiB of guest memory",
+				   file->name, (file->size + 0xfffff) >> 20,
+				   guest_mem_size(mem) >> 20);
 	out->gpa = (limit - file->size) & ~mask;
 	out->size = file->size;
-	return load_range(mem, out->gpa, file, 0, file->size, err);
+	if (load_range(mem, out->gpa, file, 0, file->size, err) < 0)
+		return error_wrap(err, "%s", file->name);
+	return 0;
 }

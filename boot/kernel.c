@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "boot/kernel_format.h"
 
-/* Files that people pass by mistake, told by bytes at a fixed offset. */
+/* Files that users pass by mistake, recognised by bytes at a fixed offset. */
 struct foreign_format {
 	size_t offset;
 	const char *magic;
@@ -57,7 +57,7 @@ static const char *foreign_name(const uint8_t *head, size_t len)
 	return is_text(head, len) ? "a text file" : "of an unknown format";
 }
 
-/* The format that the file's first bytes are of; NULL for none of ours. */
+/* The format of a file that starts with these bytes, or NULL. */
 static const struct kernel_format *find_format(const uint8_t *head, size_t len)
 {
 	for (unsigned i = 0; i < kernel_format_count; i++)
@@ -73,8 +73,7 @@ static int read_head(const struct boot_file *file,
 	*len = file->size < KERNEL_HEAD_SIZE ? (size_t)file->size
 					     : KERNEL_HEAD_SIZE;
 	if (*len == 0)
-		return error_set(err, ERROR_IMAGE, 0, "%s: the file is empty",
-				 file->name);
+		return error_image(err, "the file is empty");
 	return boot_file_read(file, 0, head, *len, err);
 }
 
@@ -88,14 +87,17 @@ int kernel_load(const struct boot_file *file, const struct guest_mem *mem,
 
 	*out = (struct kernel_image){ 0 };
 	if (read_head(file, head, &len, err) < 0)
-		return -1;
+		return error_wrap(err, "%s", file->name);
 	format = find_format(head, len);
-	if (format)
-		return format->load(file, mem, want, out, err);
-	return error_set(err, ERROR_IMAGE, 0,
-			 "%s: not a kernel image (it is %s); wanted: %s",
-			 file->name, foreign_name(head, len),
-			 kernel_formats_wanted);
+	if (!format)
+		return error_image(err,
+				   "%s: not a kernel image (it is %s); "
+				   "wanted: %s",
+				   file->name, foreign_name(head, len),
+				   kernel_formats_wanted);
+	if (format->load(file, mem, want, out, err) < 0)
+		return error_wrap(err, "%s", file->name);
+	return 0;
 }
 
 void kernel_read_build(const struct boot_file *file, char *text, size_t size)

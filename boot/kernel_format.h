@@ -1,7 +1,7 @@
-/* The kernel image formats of one architecture: internal to boot/.
+/* The kernel image formats of one architecture. Internal to boot/.
  *
- * kernel.c asks each format in turn; which ones there are is said by the
- * architecture's file (ARCH/kernel.c).
+ * boot/kernel.c tries each format in turn. ARCH/kernel.c lists them. Texts of
+ * errors do not name the file, which kernel_load() does for all formats.
  */
 #pragma once
 
@@ -10,18 +10,18 @@
 
 #include "boot/kernel.h"
 
-/* As many bytes as any probe wants to see. */
+/* The most bytes that any probe looks at. */
 #define KERNEL_HEAD_SIZE 0x210
 
 struct kernel_format {
-	/* Looks at the first len bytes of the file: is it this format, be it
-	 * well formed or not? */
+	/* Says from the first len bytes of a file whether it has this format.
+	 * The file may still be malformed. */
 	bool (*probe)(const uint8_t *head, size_t len);
 	int (*load)(const struct boot_file *file, const struct guest_mem *mem,
 		    enum kernel_protocol want, struct kernel_image *out,
 		    struct error *err);
-	/* kernel_read_build() for a file that probe has accepted, or NULL.
-	 * Leaves text alone when there is nothing to read. */
+	/* kernel_read_build() for a file that probe has accepted. Leaves text
+	 * as it is if there is nothing to read. NULL: there never is. */
 	void (*read_build)(const struct boot_file *file, char *text,
 			   size_t size);
 };
@@ -29,5 +29,5 @@ struct kernel_format {
 extern const struct kernel_format kernel_formats[];
 extern const unsigned kernel_format_count;
 
-/* What the architecture calls its kernels, for messages: "an a.out". */
+/* The formats by name, for messages: "an a.out". */
 extern const char kernel_formats_wanted[];

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define HUGE_PAGE (2ULL << 20)
-/* Shorter ranges do not get huge pages: they would fill less than half. */
+/* Shorter ranges get no huge pages, of which they would fill less than half. */
 #define HUGE_PAGES_MIN (1ULL << 20)
 
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf,
@@ -16,23 +16,21 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf,
 	uint8_t *to = buf;
 
 	if (offset > file->size || len > file->size - offset)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: truncated: %zu bytes at offset %" PRIu64
-				 " reach past the end of the file (%" PRIu64
-				 " bytes)",
-				 file->name, len, offset, file->size);
+		return error_image(err,
+				   "truncated: %zu bytes at offset %" PRIu64
+				   " reach past the end of the file (%" PRIu64
+				   " bytes)",
+				   len, offset, file->size);
 	while (len > 0) {
 		ssize_t n = pread(file->fd, to, len, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return error_set(err, ERROR_IO, errno, "%s: read",
-					 file->name);
+			return error_set(err, ERROR_IO, errno, "read");
 		if (n == 0)
 			return error_set(err, ERROR_IO, 0,
-					 "%s: shrank while it was read",
-					 file->name);
+					 "shrank while it was read");
 		to += n;
 		offset += (uint64_t)n;
 		len -= (size_t)n;
@@ -40,21 +38,9 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf,
 	return 0;
 }
 
-static const struct guest_region *region_find(const struct guest_mem *mem,
-					      uint64_t gpa)
-{
-	for (unsigned i = 0; i < mem->count; i++) {
-		const struct guest_region *r = &mem->regions[i];
-
-		if (gpa - r->gpa < r->size)
-			return r;
-	}
-	return NULL;
-}
-
-/* Asks for huge pages where the range will lie, and for no part of another
- * region. A fault per 4 KiB page, in the host and again under the guest, costs
- * more than copying the page, where nearly all of them are written. */
+/* Asks for huge pages for the range and for no part of another region. Nearly
+ * all of the range will be written. A page fault for every 4 KiB, in the host
+ * and again under the guest, would cost more than the copying. */
 static void ask_huge_pages(const struct guest_region *region,
 			   const uint8_t *host, uint64_t len)
 {
@@ -69,7 +55,7 @@ static void ask_huge_pages(const struct guest_region *region,
 		start = lowest;
 	if (end > highest)
 		end = highest;
-	/* It only saves time: fails for hugetlb memory and without THP. */
+	/* It only saves time, and fails for hugetlb memory or without THP. */
 	if (start < end)
 		(void)madvise(region->host + (start - base), end - start,
 			      MADV_HUGEPAGE);
@@ -77,7 +63,7 @@ static void ask_huge_pages(const struct guest_region *region,
 
 uint8_t *load_place(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 {
-	const struct guest_region *region = region_find(mem, gpa);
+	const struct guest_region *region = guest_mem_find(mem, gpa);
 	uint8_t *host = guest_range(mem, gpa, len);
 
 	if (!region || !host)
@@ -94,10 +80,10 @@ int load_range(const struct guest_mem *mem, uint64_t gpa,
 	uint8_t *host = load_place(mem, gpa, len);
 
 	if (!host)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: %" PRIu64 " bytes at %#" PRIx64
-				 " lie outside guest memory",
-				 file->name, len, gpa);
+		return error_image(err,
+				   "%" PRIu64 " bytes at %#" PRIx64
+				   " lie outside guest memory",
+				   len, gpa);
 	return boot_file_read(file, offset, host, len, err);
 }
 
@@ -128,8 +114,8 @@ int load_mapped(const struct guest_mem *mem, uint64_t gpa,
 			  err);
 }
 
-/* Private copies of single pages would not do: truncating a file takes them
- * away, too. */
+/* To write to the private pages, so that the kernel copies them, would not be
+ * enough: truncating the file removes such copies as well. */
 int load_detach(const struct load_mapping *mapping, struct error *err)
 {
 	void *copy;

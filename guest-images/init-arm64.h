@@ -1,19 +1,18 @@
 /*
- * What init needs to know about arm64: how to enter, how to make a system call,
- * and the registers of onggi.
+ * The part of init that differs on arm64: its entry, system calls, and the
+ * registers of onggi.
  */
-#ifndef INIT_ARM64_H
-#define INIT_ARM64_H
+#pragma once
+
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "abi/power.h"
 
-enum { REGISTERS_SIZE = 4096 };		/* what is mapped of them: a page */
+enum { REGISTERS_SIZE = 4096 };		/* bytes that are mapped: a page */
+enum { DEVICE_MEM = 1 << 8 | 1 };	/* major and minor number */
 
-/* From headers that want a C library: <sys/mman.h>, <sys/stat.h>. */
-enum { MAP_PROT_WRITE = 2, MAP_SHARED_ = 1, CHARACTER_DEVICE = 0020600 };
-enum { DEVICE_MEM = 1 << 8 | 1 };
-
-/* The kernel starts us with argc at the stack pointer, argv right after it. */
+/* At entry, argc is at the stack pointer, and argv follows it. */
 __asm__(".globl _start\n"
 	"_start:\n"
 	"	mov x0, sp\n"
@@ -49,7 +48,7 @@ static long open_dev_mem(void)
 			   O_RDWR | O_SYNC | O_CLOEXEC, 0, 0);
 }
 
-/* The registers, mapped at the first call; NULL where that is refused. */
+/* The registers, which the first call maps; NULL if the kernel refuses. */
 static unsigned char *registers(void)
 {
 	static unsigned char *mapped;
@@ -59,26 +58,24 @@ static unsigned char *registers(void)
 		return mapped;
 	fd = open_dev_mem();
 	if (fd < 0) {
-		/* Early in an initramfs, where /dev is an empty folder. */
+		/* Early in an initramfs, /dev is an empty folder. */
 		system_call(SYS_mknodat, AT_FDCWD, (long)"/dev/mem",
-			    CHARACTER_DEVICE, DEVICE_MEM, 0);
+			    S_IFCHR | 0600, DEVICE_MEM, 0);
 		fd = open_dev_mem();
 	}
 	if (fd < 0)
 		return NULL;
-	address = system_call6(SYS_mmap, 0, REGISTERS_SIZE, MAP_PROT_WRITE,
-			       MAP_SHARED_, fd, POWER_ADDRESS);
+	address = system_call6(SYS_mmap, 0, REGISTERS_SIZE, PROT_WRITE,
+			       MAP_SHARED, fd, POWER_ADDRESS);
 	system_call(SYS_close, fd, 0, 0, 0, 0);
-	/* An error is one of the last 4095 numbers. */
+	/* The last 4095 numbers are errors. */
 	if ((unsigned long)address < -4095UL)
 		mapped = (unsigned char *)address;
 	return mapped;
 }
 
-/*
- * One plain store: of any that changes its address register as well, KVM could
- * not tell what was stored where.
- */
+/* A plain store, because KVM cannot decode one that also changes its address
+ * register. */
 static void write_register(unsigned offset, unsigned char value)
 {
 	unsigned char *base = registers();
@@ -89,10 +86,8 @@ static void write_register(unsigned offset, unsigned char value)
 				 : "memory");
 }
 
-/* Whether reboot() can, on any monitor: PSCI always does. */
+/* Whether reboot() can power off, on any monitor. PSCI always can. */
 static int machine_can_power_off(void)
 {
 	return 1;
 }
-
-#endif

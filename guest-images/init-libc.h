@@ -1,9 +1,8 @@
 /*
- * What init and its compiler would have of a C library: system calls, text and
- * base64.
+ * What init and its compiler would otherwise take from a C library: system
+ * calls, text and base64.
  */
-#ifndef INIT_LIBC_H
-#define INIT_LIBC_H
+#pragma once
 
 #include <linux/fcntl.h>
 #include <stddef.h>
@@ -24,7 +23,7 @@
 #define call5(n, a, b, c, d, e) \
 	system_call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
 
-/* The compiler calls it by itself. */
+/* The compiler makes calls of it. */
 void *memset(void *to, int byte, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -87,7 +86,7 @@ static int base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Decodes in place, which always fits; -1 if it is not base64. */
+/* Decodes in place, which always fits. 0, or -1 if it is not base64. */
 static int decode_base64(char *text)
 {
 	unsigned bits = 0, count = 0;
@@ -108,5 +107,3 @@ static int decode_base64(char *text)
 	*out = '\0';
 	return 0;
 }
-
-#endif

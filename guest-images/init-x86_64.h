@@ -1,13 +1,12 @@
 /*
- * What init needs to know about x86-64: how to enter, how to make a system
- * call, and the registers of onggi.
+ * The part of init that differs on x86-64: its entry, system calls, and the
+ * registers of onggi.
  */
-#ifndef INIT_X86_64_H
-#define INIT_X86_64_H
+#pragma once
 
 #include "abi/power.h"
 
-/* The kernel starts us with argc at the stack pointer, argv right after it. */
+/* At entry, argc is at the stack pointer, and argv follows it. */
 __asm__(".globl _start\n"
 	"_start:\n"
 	"	mov %rsp, %rdi\n"
@@ -44,10 +43,8 @@ static void write_register(unsigned offset, unsigned char value)
 {
 	unsigned port = POWER_PORT + offset;
 
-	/*
-	 * The permission is given back at once: it would be inherited, and
-	 * makes every task switch dearer.
-	 */
+	/* The permission is given back at once. Children would inherit it, and
+	 * it makes every switch between tasks slower. */
 	if (system_call(SYS_ioperm, port, 1, 1, 0, 0) != 0) {
 		write_dev_port(port, value);
 		return;
@@ -56,14 +53,10 @@ static void write_register(unsigned offset, unsigned char value)
 	system_call(SYS_ioperm, port, 1, 0, 0, 0);
 }
 
-/*
- * Whether reboot() can, on any monitor. Without ACPI, x86 would only halt: a
- * restart ends most monitors as well.
- */
+/* Whether reboot() can power off, on any monitor. Without ACPI, x86 would only
+ * halt, so init restarts instead, which ends most monitors as well. */
 static int machine_can_power_off(void)
 {
 	return system_call(SYS_faccessat, AT_FDCWD, (long)"/sys/firmware/acpi",
 			   0, 0, 0) == 0;
 }
-
-#endif

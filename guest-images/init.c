@@ -1,44 +1,38 @@
 /*
  * onggi's init: the first process of a guest that runs one command.
  *
- * Mounts what a program expects, runs the command or a shell on the console,
- * reaps orphans, tells the virtual machine monitor the exit code and powers
- * off. What follows " -- " on the kernel command line comes as arguments:
+ * It mounts the file systems that programs expect, runs the command or a shell
+ * on the console, reaps orphans, tells the virtual machine monitor the exit
+ * code and powers off. The kernel passes on what follows " -- " on its command
+ * line:
  *
  *	init COMMAND [ARG]...
  *	init --sh64=BASE64	run the decoded text by sh -c
  *	init --quick-exit	say that user space is up, and restart at once
  *	init			a login shell
  *
- * Without a C library: there is nothing to set up, and every CPUID that a C
- * library asks at its start is an exit from an x86 guest.
+ * It uses the headers of a C library but not the library, which would execute
+ * CPUID at its start: each time, an x86 guest exits to the monitor.
  */
 #include <asm/ioctls.h>
+#include <errno.h>
 #include <linux/fcntl.h>
 #include <linux/if.h>
 #include <linux/in.h>
 #include <linux/mount.h>
 #include <linux/reboot.h>
 #include <linux/sockios.h>
+#include <signal.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "init-libc.h"
 
-enum { ENOENT = 2, EACCES = 13 };
-enum {
-	SIGKILL = 9, SIGUSR1 = 10, SIGUSR2 = 12, SIGTERM = 15, SIGCHLD = 17,
-	SIGTTOU = 22,
-};
-enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1 };
-enum { WNOHANG = 1 };
-enum { AF_INET_ = 2, SOCK_DGRAM_ = 2 };
-
 /* -- Surroundings --------------------------------------------------------- */
 
-/*
- * What is mounted already, or what the kernel was built without, is refused,
- * and that is fine.
- */
+/* Fails if it is mounted already or the kernel was built without it, and that
+ * is fine. */
 static void mount_on(const char *where, const char *type, unsigned long flags,
 		     const char *options)
 {
@@ -64,7 +58,7 @@ static void mount_all(void)
 static void loopback_up(void)
 {
 	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	long fd = call3(SYS_socket, AF_INET_, SOCK_DGRAM_, 0);
+	long fd = call3(SYS_socket, AF_INET, SOCK_DGRAM, 0);
 
 	if (fd < 0)
 		return;
@@ -72,7 +66,7 @@ static void loopback_up(void)
 	call1(SYS_close, fd);
 }
 
-/* The name that the root file system gives the machine, for prompts and logs. */
+/* Takes the machine's name, for prompts and logs, from the root file system. */
 static void set_hostname(void)
 {
 	char name[64];
@@ -91,7 +85,8 @@ static void set_hostname(void)
 
 /* -- The command ---------------------------------------------------------- */
 
-/* execve() along PATH. Returns the reason of the failure, as errno. */
+/* Executes the program from the first folder that has it. Returns only on
+ * failure: the error number. */
 static long execute(const char *name, char **arguments, char **environment)
 {
 	static const char *const folders[] = {
@@ -119,7 +114,7 @@ static long execute(const char *name, char **arguments, char **environment)
 		if (failed != -ENOENT)
 			result = failed;
 	}
-	/* An initramfs may hold busybox without a link for each of its tools. */
+	/* An initramfs may have busybox, but no links for its tools. */
 	if (result == -ENOENT)
 		call3(SYS_execve, "/bin/busybox", arguments, environment);
 	return -result;
@@ -127,18 +122,17 @@ static long execute(const char *name, char **arguments, char **environment)
 
 #define BIT(signal) (1UL << ((signal) - 1))
 
-/* What busybox's halt, poweroff and reboot send, and the end of a child. */
+/* The signals of busybox's halt, poweroff and reboot, and of a child's end. */
 #define AWAITED (BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGTERM) | BIT(SIGCHLD))
 static const unsigned long awaited = AWAITED;
 
-/* Blocked in init alone. SIGTTOU is, so that init may use a terminal whose
- * foreground process group is the command's. */
+/* These are blocked in init, but not in the command. SIGTTOU is among them so
+ * that init may use the terminal while the command's process group is in the
+ * foreground. */
 static const unsigned long blocked = AWAITED | BIT(SIGTTOU);
 
-/*
- * The console that the kernel gave us was opened before /dev was mounted:
- * nobody would find its name.
- */
+/* The kernel opened the console before /dev was mounted, so that programs could
+ * not find its name. */
 static void reopen_console(void)
 {
 	long fd = call3(SYS_openat, AT_FDCWD, "/dev/console", O_RDWR);
@@ -151,10 +145,9 @@ static void reopen_console(void)
 		call1(SYS_close, fd);
 }
 
-/*
- * The console's session is init's own. If it were the command's, the command's
- * end would hang up the console, and Linux would drop what waits in its buffer.
- */
+/* The console belongs to init's own session. If it belonged to the command's,
+ * the end of the command would hang up the console, and Linux would drop what
+ * waits in its buffer. */
 static void take_console(void)
 {
 	call1(SYS_setsid, 0);
@@ -164,14 +157,14 @@ static void take_console(void)
 	      sizeof(blocked), 0);
 }
 
-/* In the child: never returns. */
+/* Runs in the child. Never returns. */
 static void run(char **arguments, char **environment)
 {
 	static char *login_bash[] = { "-bash", NULL };
 	static char *login_sh[] = { "-sh", NULL };
 	long reason;
 
-	/* In the foreground of the console: job control and ^C work. */
+	/* In the foreground of the console, job control and ^C work. */
 	call2(SYS_setpgid, 0, 0);
 	int group = (int)call1(SYS_getpid, 0);
 
@@ -199,10 +192,8 @@ static unsigned char exit_code(int status)
 	return (unsigned char)(128 + (status & 0x7f));
 }
 
-/*
- * Waits for the child and reaps whoever else was left to us, until the child
- * ends or somebody asks for another end. Returns whether that is a restart.
- */
+/* Reaps children until `child` ends or a signal asks for the end of the
+ * machine. Returns whether the machine is to start again. */
 static int wait_for(long child, unsigned char *code)
 {
 	int status = 0;
@@ -227,10 +218,8 @@ static int wait_for(long child, unsigned char *code)
 	}
 }
 
-/*
- * What the command runs with: the kernel's environment (HOME=/, TERM=linux and
- * each NAME=VALUE of the command line), put right.
- */
+/* The command's environment, made from the kernel's: HOME=/, TERM=linux and
+ * each NAME=VALUE of the kernel's command line. */
 static char **complete_environment(char **environment, int has_home)
 {
 	static char *result[80] = {
@@ -242,7 +231,7 @@ static char **complete_environment(char **environment, int has_home)
 	if (has_home)
 		result[1] = "HOME=/root";
 	for (; *environment && count < 79; environment++)
-		/* PATH is an initrd's, whose programs are gone */
+		/* PATH came from an initrd, whose programs are gone. */
 		if (!after(*environment, "HOME=") &&
 		    !after(*environment, "ONGGI=") &&
 		    !after(*environment, "PATH="))
@@ -290,14 +279,14 @@ static void reboot(unsigned command)
 		    command, 0, 0);
 }
 
-/* What was printed may still wait in the terminal's buffer, and would be lost
- * with the machine. */
+/* Waits until the terminal's buffer is empty. What is in it when the machine
+ * ends would be lost. */
 static void drain_console(void)
 {
 	call3(SYS_ioctl, 0, TCSBRK, 1);
 }
 
-/* A root disk is left clean: nobody writes any more, and nothing is pending. */
+/* Leaves a root disk clean: no process writes to it, and nothing is pending. */
 static void settle_disks(void)
 {
 	call2(SYS_kill, -1, SIGKILL);
@@ -333,7 +322,7 @@ __attribute__((noreturn, used)) void start(long *stack)
 	settle_disks();
 	drain_console();
 	if (under_onggi && !restart) {
-		/* without ACPI, too, where reboot() would only halt */
+		/* This also works without ACPI, where reboot() would halt. */
 		write_register(POWER_EXIT_CODE, code);
 		write_register(POWER_SLEEP_CONTROL, POWER_OFF_VALUE);
 	}

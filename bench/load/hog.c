@@ -1,16 +1,16 @@
 /*
- * Bad neighbours, each for MS milliseconds or until SIGTERM or SIGINT, which
- * clean up after themselves:
+ * Bad neighbours. Each runs for MS milliseconds or until SIGTERM, SIGINT or
+ * SIGHUP, and cleans up after itself:
  *
- *	hog fork MAX MS		processes that fork until they are MAX (at most
- *				100000) or refused, and go on trying
- *	hog memory MAX_MB MS	touches memory until it has MAX_MB or is
- *				refused or killed, and goes on touching it
+ *	hog fork MAX MS		processes fork until there are MAX of them (at
+ *				most 100000) or fork fails, and go on trying
+ *	hog memory MAX_MB MS	touches memory until it has MAX_MB, or is
+ *				refused more or killed; goes on touching it
  *	hog disk FILE MB MS	writes MB into FILE over and over, with a fsync
  *				after each MB; FILE must not exist and loses its
  *				name at once
  *
- * At its end each prints what it came to:
+ * At its end, each prints how far it came:
  *	fork:   "processes N count", "refused N count"
  *	memory: "touched N MB" (the most), "killed N count", "refused N count"
  *	disk:   "written N MB", "fsyncs N count", "refused N count" (no space)
@@ -20,7 +20,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,7 +31,7 @@
 
 /* Shared with the children. */
 static struct {
-	uint64_t processes; /* the reserved ones: never more than asked for */
+	uint64_t processes; /* there are, or are about to be, so many */
 	uint64_t reached;
 	uint64_t refused;
 } * shared;
@@ -45,7 +44,9 @@ static void add(uint64_t *value, uint64_t by)
 	__atomic_fetch_add(value, by, __ATOMIC_RELAXED);
 }
 
-/* Until the end, a signal that asks for it, or a child's death if awaited. */
+/* Waits until the deadline, for a signal that asks for the end, or for the
+ * death of a child if `child` is set. Returns the signal, SIGALRM for the
+ * deadline. */
 static int wait_for_end(bool child)
 {
 	sigset_t set = ends;
@@ -70,14 +71,15 @@ static bool asked_to_end(void)
 	return now() >= deadline || sigtimedwait(&ends, NULL, &none) > 0;
 }
 
-/* In its own process group, by which all its descendants can be killed. */
+/* The child has its own process group, so that end_group() can kill it with all
+ * of its descendants. */
 static pid_t start_group(void)
 {
 	pid_t child = fork();
 
 	if (child < 0)
 		err(1, "fork");
-	setpgid(child, child); /* here and there: whoever comes first */
+	setpgid(child, child); /* both do it, because either may be first */
 	return child;
 }
 
@@ -95,7 +97,7 @@ static void print_count(const char *name, uint64_t value, const char *unit)
 
 /* -- Processes ------------------------------------------------------------ */
 
-/* Each ends by itself should nobody be left to kill it. */
+/* Each process ends by itself, in case nobody is left to kill it. */
 static void multiply(uint64_t max)
 {
 	while (now() < deadline) {
@@ -140,7 +142,7 @@ static void touch(char *chunk)
 		((volatile char *)chunk)[i]++;
 }
 
-/* This one is to be killed where memory is short, and nobody else. */
+/* Asks the kernel to kill this process first when memory is short. */
 static void be_first_victim(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -179,7 +181,7 @@ static void eat(uint64_t max)
 	_exit(0);
 }
 
-/* A child does it, for it may be killed; then another one begins again. */
+/* A child eats, because it may be killed. Then another child begins again. */
 static void hog_memory(uint64_t max)
 {
 	uint64_t killed = 0;
@@ -244,12 +246,8 @@ static void hog_disk(const char *path, uint64_t max)
 static void prepare(const char *ms)
 {
 	deadline = now() + number("MS", ms, MAX_MS) * 1000000;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		err(1, "mmap");
-	/* Blocked, they wait for sigtimedwait(). */
-	sigset_t blocked;
+	shared = allocate(sizeof(*shared), MAP_SHARED);
+	sigset_t blocked; /* so that they wait for sigtimedwait() */
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);

@@ -5,9 +5,9 @@
  *
  *	syscall	getppid(), by syscall()
  *	switch	half a round trip of one byte through two pipes, between two
- *		processes on one processor: a write, a read and a switch; nothing
- *		is subtracted
- *	pipe	the same where the scheduler puts the two
+ *		processes on one processor: a write, a read and a switch;
+ *		nothing is subtracted
+ *	pipe	the same, with processes where the scheduler puts them
  *	fork	fork, _exit and wait
  *	exec	fork, execve of this program, which exits at once, and wait
  *	fault	the first write to a page of fresh anonymous memory
@@ -20,7 +20,6 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,7 +144,7 @@ static uint64_t forks(uint64_t count)
 
 static uint64_t execs(uint64_t count)
 {
-	/* The path it was started by: /proc may not be there. */
+	/* The path of this program; /proc/self/exe would need /proc. */
 	char *path = (char *)getauxval(AT_EXECFN); // NOLINT
 	char *arguments[] = { path, (char[]){ "exit" }, NULL };
 	uint64_t begin = now();
@@ -167,17 +166,7 @@ static uint64_t execs(uint64_t count)
 static char *fresh;
 static size_t page_size;
 
-static void *map(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		err(1, "mmap");
-	return memory;
-}
-
-/* Giving the pages back is not counted. */
+/* The time to give the pages back is not counted. */
 static uint64_t faults(uint64_t count)
 {
 	uint64_t time = 0;
@@ -197,14 +186,13 @@ static uint64_t faults(uint64_t count)
 
 static double page_faults(uint64_t ms)
 {
-	void *memory = map(PAGES * page_size);
 	double result;
 
-	/* fails where the kernel has no huge pages, which is as well */
-	madvise(memory, PAGES * page_size, MADV_NOHUGEPAGE);
-	fresh = memory;
+	fresh = allocate(PAGES * page_size, MAP_PRIVATE);
+	/* This fails in kernels without huge pages, which is fine. */
+	madvise(fresh, PAGES * page_size, MADV_NOHUGEPAGE);
 	result = median_of_batches(faults, ms);
-	munmap(memory, PAGES * page_size);
+	munmap(fresh, PAGES * page_size);
 	return result;
 }
 
@@ -213,7 +201,7 @@ static uint64_t maps(uint64_t count)
 	uint64_t begin = now();
 
 	for (uint64_t i = 0; i < count; i++)
-		munmap(map(page_size), page_size);
+		munmap(allocate(page_size, MAP_PRIVATE), page_size);
 	return now() - begin;
 }
 
@@ -222,7 +210,7 @@ static uint64_t maps(uint64_t count)
 static const struct test {
 	const char *name;
 	batch_fn *batch;
-	double (*measure)(uint64_t ms); /* for those that prepare something */
+	double (*measure)(uint64_t ms); /* instead, with preparations */
 } tests[] = {
 	{ "syscall", system_calls, NULL },
 	{ "switch", NULL, ping_pong_on_one },
@@ -233,11 +221,9 @@ static const struct test {
 	{ "mmap", maps, NULL },
 };
 
-#define TESTS (sizeof(tests) / sizeof(tests[0]))
-
 static const struct test *find_test(const char *name)
 {
-	for (size_t i = 0; i < TESTS; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
 		if (!strcmp(tests[i].name, name))
 			return &tests[i];
 	errx(2,
@@ -268,7 +254,7 @@ int main(int argc, char **argv)
 		find_test(argv[i]);
 	for (int i = 2; i < argc; i++)
 		run(find_test(argv[i]), ms);
-	for (size_t i = 0; argc == 2 && i < TESTS; i++)
+	for (size_t i = 0; argc == 2 && i < ARRAY_SIZE(tests); i++)
 		run(&tests[i], ms);
 	return 0;
 }

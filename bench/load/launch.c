@@ -1,20 +1,20 @@
 /*
- * Starts instances at once and says when each came how far:
+ * Starts instances at the same time and reports when each reached what:
  *
  *	launch TIMEOUT_MS CGROUP COMMAND [ARGUMENT]... [::: CGROUP COMMAND...]...
  *
- * CGROUP is a cgroup's folder, which the instance joins first, or "-". Each
- * instance has /dev/null as standard input, and a pipe as output and error
+ * CGROUP is the folder of a cgroup, which the instance joins first, or "-".
+ * Each instance has /dev/null as standard input, and a pipe as output and error
  * output. When all of them have joined, all execute their commands. Two lines
- * of their output are marks: "<init>" and, after it or without it, "<app>";
- * carriage returns and terminals' escape sequences do not matter.
+ * of their output are marks: "<init>" and, after it or without it, "<app>".
+ * Carriage returns and escape sequences of terminals are ignored.
  *
  * Prints a line of JSON for each instance, in the order given:
  *	{"instance": 0, "start": NS, "init": NS, "app": NS, "reaped": NS,
  *	 "status": N, "timed_out": false, "error": null, "output": "..."}
- * start is CLOCK_MONOTONIC just before execve(), in nanoseconds; the three
- * others count from it, and are null for what did not happen in time. status
- * is the exit code, or 128 and the signal's number. error says why the instance
+ * start is CLOCK_MONOTONIC just before execve(), in nanoseconds. init, app and
+ * reaped count from it, and are null for what did not happen in time. status is
+ * the exit code, or 128 and the signal's number. error says why the instance
  * was not started, e.g. "execute nothing: No such file or directory" (its start
  * and the others are null then). output is the last 300 bytes, in Latin-1.
  *
@@ -27,7 +27,6 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -37,13 +36,13 @@
 
 #define KEPT 300
 #define LONGEST_MARK 16
-#define SIGNALS UINT64_MAX /* in epoll, where others are indices */
+#define SIGNALS UINT64_MAX /* epoll data, which else is an instance's index */
 
-/* What an instance's process tells, in shared memory. */
+/* What an instance's process reports, in shared memory. */
 struct told {
 	uint64_t start;
-	int error; /* errno, with the step that failed */
-	const char *step;
+	int error;	  /* errno of the step that failed */
+	const char *step; /* NULL: none has failed */
 };
 
 struct instance {
@@ -54,8 +53,7 @@ struct instance {
 	int status;
 	uint64_t init, app, reaped;
 	bool timed_out;
-	/* the line so far, without what is no part of it */
-	char line[LONGEST_MARK];
+	char line[LONGEST_MARK]; /* so far, without escape sequences */
 	size_t line_length;
 	enum { TEXT, ESCAPE, SEQUENCE } state;
 	char kept[KEPT]; /* a ring */
@@ -89,8 +87,8 @@ static bool join_cgroup(const char *folder)
 	return fd >= 0 && write(fd, "0", 1) == 1 && !close(fd);
 }
 
-/* The instance's process. Its end of ready closes when it is; then it waits for
- * its byte from the gate. */
+/* Runs in the instance's process. When that is ready, it closes its end of the
+ * ready pipe, and waits for its byte from the gate. */
 static __attribute__((noreturn)) void become(struct instance *instance,
 					     struct told *t, int output,
 					     int ready, int gate)
@@ -192,21 +190,21 @@ static void take_byte(struct instance *instance, char c, uint64_t time)
 	}
 }
 
-/* Returns whether there may be more later. */
+/* Returns whether there may be more output later. */
 static bool take_output(struct instance *instance)
 {
 	char data[65536];
 	ssize_t n;
 
 	while ((n = read(instance->output, data, sizeof(data))) > 0) {
-		/* what is read after the end came before it */
+		/* What is read after the process ended was written before. */
 		uint64_t time = instance->reaped ? instance->reaped : now();
 
 		for (ssize_t i = 0; i < n; i++) {
 			take_byte(instance, data[i], time);
 			instance->kept[instance->received++ % KEPT] = data[i];
 		}
-		/* one that floods does not keep the others waiting */
+		/* An instance that floods must not keep others waiting. */
 		if (n < (ssize_t)sizeof(data))
 			return true;
 	}
@@ -237,9 +235,9 @@ static void reap(void)
 	}
 }
 
-/* All descendants become children of this process when their parents die, so
- * killing children until there are none gets them all, whatever group or
- * session they are in. */
+/* When its parent dies, a descendant becomes a child of this process. So it is
+ * enough to kill children until there are none, whatever their groups and
+ * sessions. */
 static void kill_all(void)
 {
 	char path[80];
@@ -249,7 +247,7 @@ static void kill_all(void)
 		FILE *file = fopen(path, "re");
 		int pid;
 
-		/* without that file of the kernel's, the groups at least */
+		/* In a kernel without that file, at least kill the groups. */
 		for (size_t i = 0; !file && i < count; i++)
 			if (instances[i].pid)
 				kill(-instances[i].pid, SIGKILL);
@@ -316,7 +314,8 @@ static int handle(int epoll, int signals, const struct epoll_event *event)
 	return 0;
 }
 
-/* Until all have ended. Returns the signal that ended it earlier, or 0. */
+/* Returns 0 when all instances have ended or time is over, or the signal that
+ * asks for an end. */
 static int watch(int epoll, int signals, uint64_t deadline)
 {
 	while (alive) {
@@ -441,10 +440,7 @@ static void read_instances(char **arguments)
 				errx(2, "instance %zu: no command", count);
 		}
 	}
-	told = mmap(NULL, count * sizeof(*told), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (told == MAP_FAILED)
-		err(1, "memory");
+	told = allocate(count * sizeof(*told), MAP_SHARED);
 }
 
 static int open_signals(void)
@@ -485,7 +481,7 @@ int main(int argc, char **argv)
 	if (ended)
 		return 128 + ended;
 	for (size_t i = 0; i < count; i++) {
-		/* what was written but not yet read */
+		/* Some may be written but not read yet. */
 		take_output(&instances[i]);
 		print_instance(i);
 	}

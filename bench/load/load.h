@@ -1,14 +1,14 @@
 /*
  * What the load programs share: the clock, the median of batches, numbers on
- * the command line.
+ * the command line, and memory.
  *
- * A result is one line, "NAME VALUE UNIT". They measure by batches: their size
- * doubles until one takes a sixteenth of the time asked for, which warms up,
- * too; then batches run until the time is over, five at least. The figure is
- * the median of the batches, for one operation.
+ * A result is one line, "NAME VALUE UNIT". A measurement runs batches of one
+ * operation. First, the size of a batch doubles until one takes a sixteenth of
+ * the time asked for, which also warms up. Then batches run until the time is
+ * over, but at least five. The figure is the median of the batches, for one
+ * operation.
  */
-#ifndef BENCH_LOAD_LOAD_H
-#define BENCH_LOAD_LOAD_H
+#pragma once
 
 #include <err.h>
 #include <errno.h>
@@ -16,13 +16,16 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define MAX_MS 3600000
 #define BATCHES 256
 #define FEWEST_BATCHES 5
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define KEEP_IN_MEMORY() __asm__ volatile("" ::: "memory")
 
+/* Nanoseconds since some moment. */
 static inline uint64_t now(void)
 {
 	struct timespec time;
@@ -51,6 +54,17 @@ static inline void report(const char *name, double value, const char *unit)
 	fflush(stdout);
 }
 
+/* Fresh memory, zeroed; sharing is MAP_PRIVATE or, with children, MAP_SHARED. */
+static inline void *allocate(size_t size, int sharing)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    sharing | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		err(1, "%zu bytes", size);
+	return memory;
+}
+
 static inline int by_size(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -58,7 +72,14 @@ static inline int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Does something so many times, and returns what that took in ns. */
+/* Sorts the samples. */
+static inline double median(double *samples, size_t n)
+{
+	qsort(samples, n, sizeof(*samples), by_size);
+	return (samples[(n - 1) / 2] + samples[n / 2]) / 2;
+}
+
+/* Does something count times, and returns how many ns that took. */
 typedef uint64_t batch_fn(uint64_t count);
 
 /* The ns of one. */
@@ -73,9 +94,5 @@ static inline double median_of_batches(batch_fn *batch, uint64_t ms)
 	end = now() + all;
 	while (n < BATCHES && (n < FEWEST_BATCHES || now() < end))
 		samples[n++] = (double)batch(count) / (double)count;
-	qsort(samples, n, sizeof(*samples), by_size);
-	return n % 2 ? samples[n / 2]
-		     : (samples[n / 2 - 1] + samples[n / 2]) / 2;
+	return median(samples, n);
 }
-
-#endif

@@ -16,8 +16,6 @@
  * of batches (load.h).
  */
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "bench/load/load.h"
 
@@ -25,22 +23,13 @@
 #define UNKNOWN_CACHE (32 << 20)
 #define LEAST_PASSES 3
 
-/* One cache line: whatever the compiler does with loops, a step is the same. */
+/* One cache line, so that every step has the same size, whatever the compiler
+ * does with loops. */
 typedef double pair __attribute__((vector_size(16)));
 #define PAIRS (LINE / sizeof(pair))
 struct line {
 	pair p[PAIRS];
 };
-
-static void *allocate(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		err(1, "%zu bytes", size);
-	return memory;
-}
 
 /* -- Bandwidth ------------------------------------------------------------ */
 
@@ -73,43 +62,21 @@ static size_t cache_size(void)
 	return largest ? largest : UNKNOWN_CACHE;
 }
 
-/* The barriers keep a compiler from making a memcpy of the copy, which would
- * go past the cache where the others go through it. */
-static void copy(size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < PAIRS; j++)
-			c[i].p[j] = a[i].p[j];
-		KEEP_IN_MEMORY();
+/* A pass over the arrays. The barrier keeps the compiler from making a memcpy
+ * of the copy, which would go past the cache where the others go through it. */
+#define DEFINE_PASS(name, to, value)                       \
+	static void name(size_t n)                         \
+	{                                                  \
+		for (size_t i = 0; i < n; i++) {           \
+			for (size_t j = 0; j < PAIRS; j++) \
+				(to)[i].p[j] = (value);    \
+			KEEP_IN_MEMORY();                  \
+		}                                          \
 	}
-}
-
-static void scale(size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < PAIRS; j++)
-			b[i].p[j] = k * c[i].p[j];
-		KEEP_IN_MEMORY();
-	}
-}
-
-static void add(size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < PAIRS; j++)
-			c[i].p[j] = a[i].p[j] + b[i].p[j];
-		KEEP_IN_MEMORY();
-	}
-}
-
-static void triad(size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < PAIRS; j++)
-			a[i].p[j] = b[i].p[j] + k * c[i].p[j];
-		KEEP_IN_MEMORY();
-	}
-}
+DEFINE_PASS(copy, c, a[i].p[j])
+DEFINE_PASS(scale, b, c[i].p[j] * k)
+DEFINE_PASS(add, c, a[i].p[j] + b[i].p[j])
+DEFINE_PASS(triad, a, b[i].p[j] + k * c[i].p[j])
 
 static const struct {
 	const char *name;
@@ -147,17 +114,17 @@ static void stream(uint64_t ms, uint64_t max)
 		size = max * 1000000 / 3;
 	lines = size / LINE;
 	size = lines * LINE;
-	a = allocate(size);
-	b = allocate(size);
-	c = allocate(size);
-	/* what is never written is one page of zeros */
+	a = allocate(size, MAP_PRIVATE);
+	b = allocate(size, MAP_PRIVATE);
+	c = allocate(size, MAP_PRIVATE);
+	/* Memory that was never written would all be one page of zeros. */
 	for (size_t i = 0; i < lines; i++) {
 		for (size_t j = 0; j < PAIRS; j++)
 			a[i].p[j] = b[i].p[j] = c[i].p[j] = k;
 		KEEP_IN_MEMORY();
 	}
 	report("array", (double)size / 1e6, "MB");
-	for (size_t i = 0; i < sizeof(passes) / sizeof(passes[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(passes); i++)
 		report(passes[i].name,
 		       (double)size * passes[i].arrays * 1000 /
 			       (double)best_pass(passes[i].pass, lines, ms),
@@ -214,7 +181,7 @@ static void make_cycle(struct link *links, size_t n)
 static void measure_latency(uint64_t ms, uint64_t kib)
 {
 	size_t size = kib << 10;
-	struct link *links = allocate(size);
+	struct link *links = allocate(size, MAP_PRIVATE);
 	char name[40];
 
 	make_cycle(links, size / LINE);

@@ -1,10 +1,10 @@
 /*
- * A line on standard output the moment this runs:
+ * Prints a line on standard output at once, and then executes PROGRAM:
  *
  *	stamp TEXT [PROGRAM [ARGUMENT]...]
  *
- * and then PROGRAM in its place. As a subject's first process with "<init>",
- * and as its application with "<app>", it gives launch its marks.
+ * With "<init>" as the first process of a subject, and with "<app>" as its
+ * application, it prints the marks that launch waits for.
  */
 #include <err.h>
 #include <string.h>
@@ -17,7 +17,7 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		errx(2, "usage: stamp TEXT [PROGRAM [ARGUMENT]...]");
 	length = strlen(argv[1]);
-	argv[1][length] = '\n'; /* in one write, without a copy */
+	argv[1][length] = '\n'; /* so that one write is enough */
 	if (write(STDOUT_FILENO, argv[1], length + 1) != (ssize_t)length + 1)
 		err(1, "standard output");
 	if (argc == 2)

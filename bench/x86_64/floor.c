@@ -1,20 +1,13 @@
 /*
- * The floor under every virtual machine monitor: the ioctls that cannot be
- * left out, around a guest that ends at once by writing to port 0x64.
- *
- *	floor ELF MIB
- *
- * Loads the program segments, enters the ELF's entry point in 32-bit protected
- * mode as the PVH protocol does, and exits with 0 after the write.
+ * The floor of x86-64: IMAGE is an ELF, entered in 32-bit protected mode as the
+ * PVH protocol does. The guest ends by a write to port 0x64.
  */
+#include "bench/floor.h"
+
 #include <elf.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define TSS_ADDRESS 0xfffbd000UL
@@ -22,17 +15,23 @@
 #define RESET_PORT 0x64
 #define CPUID_ENTRIES 128
 
-static void need(int condition, const char *what)
+const uint64_t floor_memory_base = 0;
+
+void floor_prepare_vm(const struct floor *floor)
 {
-	if (condition)
-		return;
-	perror(what);
-	exit(1);
+	uint64_t identity_map = IDENTITY_MAP_ADDRESS;
+
+	need(!ioctl(floor->vm, KVM_SET_TSS_ADDR, TSS_ADDRESS),
+	     "KVM_SET_TSS_ADDR");
+	need(!ioctl(floor->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map),
+	     "KVM_SET_IDENTITY_MAP_ADDR");
+	need(!ioctl(floor->vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 }
 
 /* Returns the entry point. */
-static uint64_t load_elf(const char *path, uint8_t *memory, uint64_t size)
+static uint64_t load_elf(const struct floor *floor)
 {
+	const char *path = floor->image;
 	Elf64_Phdr segments[8];
 	Elf64_Ehdr header;
 	int fd = open(path, O_RDONLY);
@@ -47,33 +46,15 @@ static uint64_t load_elf(const char *path, uint8_t *memory, uint64_t size)
 
 		if (s->p_type != PT_LOAD)
 			continue;
-		need(s->p_paddr <= size && s->p_filesz <= size - s->p_paddr,
+		need(s->p_paddr <= floor->size &&
+			     s->p_filesz <= floor->size - s->p_paddr,
 		     "segment address");
-		need(pread(fd, memory + s->p_paddr, s->p_filesz,
+		need(pread(fd, floor->memory + s->p_paddr, s->p_filesz,
 			   (off_t)s->p_offset) == (ssize_t)s->p_filesz,
 		     path);
 	}
 	close(fd);
 	return header.e_entry;
-}
-
-static int create_vm(int kvm, uint8_t *memory, uint64_t size)
-{
-	uint64_t identity_map = IDENTITY_MAP_ADDRESS;
-	struct kvm_userspace_memory_region slot = {
-		.memory_size = size,
-		.userspace_addr = (uintptr_t)memory,
-	};
-	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
-
-	need(vm >= 0, "KVM_CREATE_VM");
-	need(!ioctl(vm, KVM_SET_TSS_ADDR, TSS_ADDRESS), "KVM_SET_TSS_ADDR");
-	need(!ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map),
-	     "KVM_SET_IDENTITY_MAP_ADDR");
-	need(!ioctl(vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
-	need(!ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot),
-	     "KVM_SET_USER_MEMORY_REGION");
-	return vm;
 }
 
 static void pass_cpuid_through(int kvm, int vcpu)
@@ -115,34 +96,13 @@ static void set_registers(int vcpu, uint64_t entry)
 	need(!ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
 
-int main(int argc, char **argv)
+void floor_prepare_vcpu(const struct floor *floor)
 {
-	uint64_t size = argc == 3 ? strtoull(argv[2], NULL, 10) << 20 : 0;
-	struct kvm_run *run;
-	uint8_t *memory;
-	int kvm, vm, vcpu, run_size;
+	pass_cpuid_through(floor->kvm, floor->vcpu);
+	set_registers(floor->vcpu, load_elf(floor));
+}
 
-	if (!size) {
-		fputs("usage: floor ELF MIB\n", stderr);
-		return 64;
-	}
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	need(memory != MAP_FAILED, "guest memory");
-	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	need(kvm >= 0, "/dev/kvm");
-	vm = create_vm(kvm, memory, size);
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	need(vcpu >= 0, "KVM_CREATE_VCPU");
-	run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	run = mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   vcpu, 0);
-	need(run != MAP_FAILED, "kvm_run");
-	pass_cpuid_through(kvm, vcpu);
-	set_registers(vcpu, load_elf(argv[1], memory, size));
-	need(!ioctl(vcpu, KVM_RUN, 0), "KVM_RUN");
-	if (run->exit_reason == KVM_EXIT_IO && run->io.port == RESET_PORT)
-		return 0;
-	fprintf(stderr, "floor: KVM exit %u\n", run->exit_reason);
-	return 1;
+bool floor_guest_ended(const struct kvm_run *run)
+{
+	return run->exit_reason == KVM_EXIT_IO && run->io.port == RESET_PORT;
 }

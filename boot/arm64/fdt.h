@@ -1,9 +1,9 @@
-/* The flattened device tree that tells an arm64 guest of its machine.
+/* The flattened device tree that describes its machine to an arm64 guest.
  *
  * Devicetree Specification 0.4; booting.rst, "Setup the device tree"; the
- * bindings of Linux, Documentation/devicetree/bindings. Interrupts are given
- * as the GIC's binding counts them: an SPI of 0 is INTID 32. All SPIs are
- * rising edges, as all lines of onggi are. Set-up thread, before any vCPU.
+ * bindings of Linux, Documentation/devicetree/bindings. SPIs are counted as in
+ * the GIC's binding, from INTID 32 on. All of them are edge-triggered, because
+ * all interrupt lines of onggi are. Set-up thread, before any vCPU.
  */
 #pragma once
 
@@ -20,13 +20,13 @@
 #define FDT_ALIGN 8
 #define FDT_SIZE_MAX (2 << 20)
 
-struct fdt_virtio {
-	uint64_t gpa, size;
+struct fdt_device {
+	uint64_t gpa, size; /* of its registers */
 	uint32_t spi;
 };
 
-/* A cache of CPU 0, as the host has it; all CPUs are alike. Caches of level 3
- * and above are shared by all. */
+/* A cache of the host's CPU 0. All CPUs of the guest get the same caches, and
+ * share those of level 3 and above. */
 struct fdt_cache {
 	unsigned level; /* 1 to 7 */
 	enum {
@@ -36,42 +36,37 @@ struct fdt_cache {
 	} kind;
 	uint32_t size;	    /* bytes */
 	uint32_t line_size; /* bytes */
-	uint32_t sets;	    /* 0: not known, as any of the three */
+	uint32_t sets;	    /* any of the three is 0 if it is not known */
 };
 
 struct fdt_config {
 	const char *cmdline;  /* at most KERNEL_CMDLINE_MAX bytes */
 	struct initrd initrd; /* size 0: none */
 	const struct guest_mem *mem;
-	unsigned ram_count;	/* its first regions, as many, are RAM */
+	unsigned ram_count;	/* how many of its first regions are RAM */
 	unsigned cpu_count;	/* 1 or more */
-	const uint64_t *mpidrs; /* of each CPU, MPIDR_EL1's affinity fields */
+	const uint64_t *mpidrs; /* each CPU's affinity fields of MPIDR_EL1 */
 	unsigned cache_count;
 	const struct fdt_cache *caches; /* by level, lowest first */
-	bool psci_1_0;			/* else 0.2; called by hvc */
+	bool psci_1_0;			/* else PSCI 0.2; called by hvc */
 	unsigned gic_version;		/* 2 or 3 */
 	uint64_t gicd_base, gicd_size;
 	uint64_t gicr_base, gicr_size; /* GICv3: all CPUs' redistributors */
 	uint64_t gicc_base, gicc_size; /* GICv2: the CPU interface */
-	bool has_serial;	       /* a 16550A */
-	struct {
-		uint64_t gpa, size;
-		uint32_t spi;
-	} serial;
-	struct { /* a PL061; size 0: none */
-		uint64_t gpa, size;
-		uint32_t spi;
-	} gpio;
+	bool has_serial;
+	struct fdt_device serial;  /* a 16550A */
+	struct fdt_device gpio;	   /* a PL061; size 0: none */
 	unsigned gpio_button_line; /* 0 to 7: the power button */
 	unsigned virtio_count;
-	const struct fdt_virtio *virtio;
+	const struct fdt_device *virtio;
 	bool pmu;	      /* PMUv3, on PPI 7 */
-	uint8_t rng_seed[32]; /* all zero: none, as below */
-	uint64_t kaslr_seed;
+	uint8_t rng_seed[32]; /* all zero: none */
+	uint64_t kaslr_seed;  /* 0: none */
 };
 
-/* Builds the whole tree in buf, which nothing of the config overlaps. Returns
- * its size, at most FDT_SIZE_MAX, or -1 with ERROR_USAGE for a command line
- * that is too long and ERROR_IMAGE for a tree that is longer than size. */
+/* Builds the whole tree in buf, which must not overlap anything in the config.
+ * Returns the size of the tree, at most FDT_SIZE_MAX, or -1 with ERROR_USAGE
+ * for a command line that is too long and ERROR_IMAGE for a tree that is longer
+ * than size. */
 int fdt_build(const struct fdt_config *config, void *buf, size_t size,
 	      struct error *err);

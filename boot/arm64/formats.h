@@ -1,8 +1,8 @@
 /* The formats of arm64 kernels: an Image (Linux
- * Documentation/arch/arm64/booting.rst, "Call the kernel image"), and the same
- * compressed: within an EFI zboot program (Linux
- * drivers/firmware/efi/libstub/zboot-header.S) or alone, Image.gz. Internal to
- * boot/; contracts as in kernel_format.h.
+ * Documentation/arch/arm64/booting.rst, "Call the kernel image"), a compressed
+ * Image within an EFI zboot program (Linux
+ * drivers/firmware/efi/libstub/zboot-header.S), and Image.gz. Internal to
+ * boot/. kernel_format.h has the contracts.
  */
 #pragma once
 
@@ -15,12 +15,12 @@ int image_load(const struct boot_file *file, const struct guest_mem *mem,
 	       enum kernel_protocol want, struct kernel_image *out,
 	       struct error *err);
 
-/* Reads an Image's header and fills in out: where the kernel goes, in memory
- * that is there. It is out->end - out->start bytes, .bss included. name is the
- * file's, for messages. 0, or -1 with ERROR_IMAGE. */
+/* Reads an Image's header and fills in out. Guest memory covers the whole range
+ * from out->start to out->end, which includes .bss. 0, or -1 with ERROR_IMAGE.
+ */
 int image_place(const uint8_t header[static IMAGE_HEADER_SIZE],
-		const char *name, const struct guest_mem *mem,
-		struct kernel_image *out, struct error *err);
+		const struct guest_mem *mem, struct kernel_image *out,
+		struct error *err);
 
 bool zboot_probe(const uint8_t *head, size_t len);
 int zboot_load(const struct boot_file *file, const struct guest_mem *mem,

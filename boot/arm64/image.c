@@ -1,5 +1,4 @@
-/* Image: the plain arm64 kernel. Names are those of the kernel's booting.rst.
- */
+/* Image: the plain arm64 kernel. Fields are named as in Linux' booting.rst. */
 #include "boot/arm64/formats.h"
 
 #include <assert.h>
@@ -13,8 +12,8 @@
 
 #define FLAG_BIG_ENDIAN 1
 
-/* An initrd lies "within a 1 GB aligned physical memory window of up to 32 GB
- * in size that fully covers the kernel Image as well". */
+/* An initrd must lie "within a 1 GB aligned physical memory window of up to 32
+ * GB in size that fully covers the kernel Image as well". */
 #define WINDOW_ALIGN (1ULL << 30)
 #define WINDOW_SIZE (32ULL << 30)
 
@@ -37,7 +36,7 @@ struct pe_header {
 	le16_t machine;
 	le16_t section_count;
 	uint8_t symbols[12];
-	le16_t optional_size; /* of a header between this and the sections */
+	le16_t optional_size; /* bytes between this header and the sections */
 	le16_t characteristics;
 };
 
@@ -53,7 +52,7 @@ struct pe_section {
 static_assert(sizeof(struct pe_header) == 24, "PE/COFF 3.3");
 static_assert(sizeof(struct pe_section) == 40, "PE/COFF 4");
 
-/* Linux has two. */
+/* Linux' Images have two. */
 #define PE_SECTIONS_MAX 16
 
 static const uint8_t magic[4] = { 'A', 'R', 'M', 0x64 };
@@ -66,51 +65,48 @@ bool image_probe(const uint8_t *head, size_t len)
 	       memcmp(head + at, magic, sizeof(magic)) == 0;
 }
 
-static int image_check_header(const struct image_header *h, const char *name,
-			      struct error *err)
+static int image_check_header(const struct image_header *h, struct error *err)
 {
 	if (memcmp(h->magic, magic, sizeof(magic)) != 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: what it unpacks to is not an arm64 Image",
-				 name);
+		return error_image(err,
+				   "the unpacked data is not an arm64 Image");
 	if (le64_get(h->image_size) == 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: Image too old: no image_size; wanted: "
-				 "Linux 3.17 or later",
-				 name);
+		return error_image(err,
+				   "Image too old: no image_size; wanted: "
+				   "Linux 3.17 or later");
 	if (le64_get(h->flags) & FLAG_BIG_ENDIAN)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: Image of a big-endian kernel", name);
+		return error_image(err, "Image of a big-endian kernel");
 	if (le64_get(h->text_offset) >= IMAGE_ALIGN ||
 	    le64_get(h->text_offset) % 4096)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: Image with text_offset %#" PRIx64
-				 "; wanted: whole pages, less than 2 MiB",
-				 name, le64_get(h->text_offset));
+		return error_image(err,
+				   "Image with text_offset %#" PRIx64
+				   "; wanted: whole pages, less than 2 MiB",
+				   le64_get(h->text_offset));
 	return 0;
 }
 
 int image_place(const uint8_t header[static IMAGE_HEADER_SIZE],
-		const char *name, const struct guest_mem *mem,
-		struct kernel_image *out, struct error *err)
+		const struct guest_mem *mem, struct kernel_image *out,
+		struct error *err)
 {
 	struct image_header h;
 	uint64_t base, size;
 
 	memcpy(&h, header, sizeof(h));
-	if (image_check_header(&h, name, err) < 0)
+	if (image_check_header(&h, err) < 0)
 		return -1;
-	/* As low as can be, since older kernels use no memory below. */
+	/* As low as possible, because older kernels do not use the memory below
+	 * themselves. */
 	base = (mem->regions[0].gpa + (IMAGE_ALIGN - 1)) & ~(IMAGE_ALIGN - 1);
 	out->start = base + le64_get(h.text_offset);
 	size = le64_get(h.image_size);
 	if (size < IMAGE_HEADER_SIZE || !guest_range(mem, out->start, size))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: Image needs %" PRIu64 " KiB at %#" PRIx64
-				 " and does not fit into %" PRIu64
-				 " MiB of guest memory",
-				 name, size >> 10, out->start,
-				 guest_mem_size(mem) >> 20);
+		return error_image(err,
+				   "Image needs %" PRIu64 " KiB at %#" PRIx64
+				   " and does not fit into %" PRIu64
+				   " MiB of guest memory",
+				   size >> 10, out->start,
+				   guest_mem_size(mem) >> 20);
 	out->entry = out->start;
 	out->end = out->start + size;
 	out->initrd_max =
@@ -119,8 +115,10 @@ int image_place(const uint8_t header[static IMAGE_HEADER_SIZE],
 	return 0;
 }
 
-/* An Image says nowhere how long its file is, and a part of one would start and
- * fall silent; but most are EFI programs too, and these do say. */
+/* Finds out whether the file is truncated, because the first part of a kernel
+ * would start and then say nothing. The header of an Image does not give the
+ * length of the file; the header of an EFI program does, and most Images are
+ * EFI programs, too. */
 static int image_check_length(const struct boot_file *file, uint64_t pe_offset,
 			      struct error *err)
 {
@@ -144,10 +142,10 @@ static int image_check_length(const struct boot_file *file, uint64_t pe_offset,
 		end = (uint64_t)le32_get(section.raw_offset) +
 		      le32_get(section.raw_size);
 		if (end > file->size)
-			return error_set(err, ERROR_IMAGE, 0,
-					 "%s: truncated Image: %" PRIu64
-					 " bytes of at least %" PRIu64,
-					 file->name, file->size, end);
+			return error_image(err,
+					   "truncated Image: %" PRIu64
+					   " bytes of at least %" PRIu64,
+					   file->size, end);
 	}
 	return 0;
 }
@@ -156,22 +154,19 @@ int image_load(const struct boot_file *file, const struct guest_mem *mem,
 	       enum kernel_protocol want, struct kernel_image *out,
 	       struct error *err)
 {
-	uint8_t header[IMAGE_HEADER_SIZE];
 	struct image_header h;
 	uint64_t size;
 
 	(void)want;
-	if (boot_file_read(file, 0, header, sizeof(header), err) < 0 ||
-	    image_place(header, file->name, mem, out, err) < 0)
-		return -1;
-	memcpy(&h, header, sizeof(h));
-	if (image_check_length(file, le32_get(h.pe_offset), err) < 0)
+	if (boot_file_read(file, 0, &h, sizeof(h), err) < 0 ||
+	    image_place((const uint8_t *)&h, mem, out, err) < 0 ||
+	    image_check_length(file, le32_get(h.pe_offset), err) < 0)
 		return -1;
 	size = out->end - out->start;
 	if (file->size > size)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: Image of %" PRIu64
-				 " bytes; its header promises %" PRIu64,
-				 file->name, file->size, size);
+		return error_image(err,
+				   "Image of %" PRIu64
+				   " bytes; its header promises %" PRIu64,
+				   file->size, size);
 	return load_range(mem, out->start, file, 0, file->size, err);
 }

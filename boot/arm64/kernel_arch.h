@@ -1,8 +1,8 @@
-/* What an arm64 kernel image has beyond any other's: nothing yet. */
+/* What only an arm64 kernel image has: nothing yet. */
 #pragma once
 
 enum kernel_protocol {
-	KERNEL_AUTO, /* booting.rst knows one way in, x0 the device tree */
+	KERNEL_AUTO, /* the only one: booting.rst, x0 has the device tree */
 };
 
 struct kernel_arch {
@@ -11,6 +11,6 @@ struct kernel_arch {
 /* COMMAND_LINE_SIZE of all arm64 kernels, less the NUL. */
 #define KERNEL_CMDLINE_MAX 2047
 
-/* The largest pages that its kernels have: what a kernel gives back, as it
- * does the initrd's memory, it gives back in these. */
+/* The largest page size, in bytes, of arm64 kernels. A kernel can reuse the
+ * initrd's memory only in whole pages. */
 #define KERNEL_PAGE_MAX 0x10000

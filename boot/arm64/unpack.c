@@ -1,9 +1,8 @@
-/* zlib's next_in points to const then */
+/* Makes zlib's next_in a pointer to const. */
 #define ZLIB_CONST
 
 #include "boot/arm64/unpack.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,22 +14,14 @@
 
 #define INPUT_SIZE (128 << 10)
 
-/* inflateInit2(): the largest window, in a gzip wrapper. */
+/* For inflateInit2(): the largest window (15), and a gzip header (16). */
 #define GZIP_WINDOW (15 + 16)
 
-/* zlib counts in 32 bits. */
+/* zlib counts bytes in 32 bits. */
 #define STEP_MAX (1U << 30)
 
-/* Bytes that were read and not taken yet, room that is not filled yet. */
-struct step {
-	const uint8_t *in;
-	size_t in_len;
-	uint8_t *out;
-	size_t out_len;
-};
-
 enum step_result {
-	STEP_MORE, /* wants more input, or more room */
+	STEP_MORE, /* the codec needs more input or more room */
 	STEP_END,
 	STEP_BAD,
 };
@@ -38,20 +29,21 @@ enum step_result {
 struct unpack_codec {
 	const char *name;
 	int (*open)(struct unpack *u);
-	/* Goes as far as step allows and moves its pointers on. *why says
-	 * what is bad. */
-	enum step_result (*run)(struct unpack *u, struct step *step,
-				const char **why);
+	/* Unpacks as much as `in` and `out` allow, and moves them on. For
+	 * STEP_BAD, *why is the reason. */
+	enum step_result (*run)(struct unpack *u, const char **why);
 	void (*close)(struct unpack *u);
 };
 
 struct unpack {
 	const struct unpack_codec *codec;
 	const struct boot_file *file;
-	uint64_t offset; /* of the file: not read yet... */
-	uint64_t left;	 /* ...and how much of that */
-	const uint8_t *in;
+	uint64_t offset;   /* in the file, of the next byte to read */
+	uint64_t left;	   /* bytes to read from there */
+	const uint8_t *in; /* read but not unpacked yet */
 	size_t in_len;
+	uint8_t *out; /* not filled yet */
+	size_t out_len;
 	bool ended;
 	union {
 		z_stream gzip;
@@ -65,25 +57,24 @@ static int gzip_open(struct unpack *u)
 	return inflateInit2(&u->gzip, GZIP_WINDOW) == Z_OK ? 0 : -1;
 }
 
-static enum step_result gzip_run(struct unpack *u, struct step *step,
-				 const char **why)
+static enum step_result gzip_run(struct unpack *u, const char **why)
 {
-	size_t room = step->out_len < STEP_MAX ? step->out_len : STEP_MAX;
+	size_t room = u->out_len < STEP_MAX ? u->out_len : STEP_MAX;
 	z_stream *z = &u->gzip;
 	int rc;
 
-	z->next_in = step->in;
-	z->avail_in = (unsigned)step->in_len;
-	z->next_out = step->out;
+	z->next_in = u->in;
+	z->avail_in = (unsigned)u->in_len;
+	z->next_out = u->out;
 	z->avail_out = (unsigned)room;
 	rc = inflate(z, Z_NO_FLUSH);
-	step->in = z->next_in;
-	step->in_len = z->avail_in;
-	step->out = z->next_out;
-	step->out_len -= room - z->avail_out;
+	u->in = z->next_in;
+	u->in_len = z->avail_in;
+	u->out = z->next_out;
+	u->out_len -= room - z->avail_out;
 	if (rc == Z_STREAM_END)
 		return STEP_END;
-	/* no progress: not an error when there was nothing to work on */
+	/* Z_BUF_ERROR: there was no input or no room, which is no fault. */
 	if (rc == Z_OK || rc == Z_BUF_ERROR)
 		return STEP_MORE;
 	*why = z->msg ? z->msg : zError(rc);
@@ -101,17 +92,16 @@ static int zstd_open(struct unpack *u)
 	return u->zstd ? 0 : -1;
 }
 
-static enum step_result zstd_run(struct unpack *u, struct step *step,
-				 const char **why)
+static enum step_result zstd_run(struct unpack *u, const char **why)
 {
-	ZSTD_inBuffer in = { step->in, step->in_len, 0 };
-	ZSTD_outBuffer out = { step->out, step->out_len, 0 };
+	ZSTD_inBuffer in = { u->in, u->in_len, 0 };
+	ZSTD_outBuffer out = { u->out, u->out_len, 0 };
 	size_t rc = ZSTD_decompressStream(u->zstd, &out, &in);
 
-	step->in += in.pos;
-	step->in_len -= in.pos;
-	step->out += out.pos;
-	step->out_len -= out.pos;
+	u->in += in.pos;
+	u->in_len -= in.pos;
+	u->out += out.pos;
+	u->out_len -= out.pos;
 	if (ZSTD_isError(rc)) {
 		*why = ZSTD_getErrorName(rc);
 		return STEP_BAD;
@@ -144,11 +134,12 @@ struct unpack *unpack_open(const struct unpack_codec *codec,
 	struct unpack *u;
 
 	if (offset > file->size || size > file->size - offset) {
-		error_set(err, ERROR_IMAGE, 0,
-			  "%s: truncated: %" PRIu64
-			  " bytes of %s data at offset %" PRIu64
-			  " reach past the end of the file (%" PRIu64 " bytes)",
-			  file->name, size, codec->name, offset, file->size);
+		error_image(err,
+			    "truncated: %" PRIu64
+			    " bytes of %s data at offset %" PRIu64
+			    " reach past the end of the file (%" PRIu64
+			    " bytes)",
+			    size, codec->name, offset, file->size);
 		return NULL;
 	}
 	u = malloc(sizeof(*u));
@@ -163,7 +154,7 @@ struct unpack *unpack_open(const struct unpack_codec *codec,
 			return u;
 	}
 	free(u);
-	error_set(err, ERROR_IO, ENOMEM, "%s", file->name);
+	error_set(err, ERROR_IO, 0, "out of memory");
 	return NULL;
 }
 
@@ -172,9 +163,7 @@ static int unpack_refill(struct unpack *u, struct error *err)
 	size_t len = u->left < INPUT_SIZE ? (size_t)u->left : INPUT_SIZE;
 
 	if (len == 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: truncated %s data in it", u->file->name,
-				 u->codec->name);
+		return error_image(err, "truncated %s data", u->codec->name);
 	if (boot_file_read(u->file, u->offset, u->input, len, err) < 0)
 		return -1;
 	u->offset += len;
@@ -187,33 +176,29 @@ static int unpack_refill(struct unpack *u, struct error *err)
 int unpack_read(struct unpack *u, void *buf, size_t len, size_t *got,
 		struct error *err)
 {
-	struct step step = { .out = buf, .out_len = len };
 	const char *why = NULL;
 
-	while (step.out_len > 0 && !u->ended) {
-		size_t room = step.out_len;
+	u->out = buf;
+	u->out_len = len;
+	while (u->out_len > 0 && !u->ended) {
+		size_t room = u->out_len;
 
-		step.in = u->in;
-		step.in_len = u->in_len;
-		switch (u->codec->run(u, &step, &why)) {
+		switch (u->codec->run(u, &why)) {
 		case STEP_BAD:
-			return error_set(err, ERROR_IMAGE, 0,
-					 "%s: corrupt %s data in it: %s",
-					 u->file->name, u->codec->name, why);
+			return error_image(err, "corrupt %s data: %s",
+					   u->codec->name, why);
 		case STEP_END:
 			u->ended = true;
 			break;
 		case STEP_MORE:
 			break;
 		}
-		u->in = step.in;
-		u->in_len = step.in_len;
-		/* What was held back may fill the room without any input. */
-		if (!u->ended && step.out_len == room && u->in_len == 0 &&
+		/* A codec may have output left although its input is used up. */
+		if (!u->ended && u->out_len == room && u->in_len == 0 &&
 		    unpack_refill(u, err) < 0)
 			return -1;
 	}
-	*got = len - step.out_len;
+	*got = len - u->out_len;
 	return 0;
 }
 

@@ -1,5 +1,5 @@
-/* Compressed Images: unpacked straight into guest memory, to which an EFI
- * program would unpack itself. */
+/* Compressed Images. They are unpacked straight into guest memory, without the
+ * EFI firmware that would run the unpacking program of a zboot image. */
 #include "boot/arm64/formats.h"
 
 #include <assert.h>
@@ -33,11 +33,10 @@ bool image_gz_probe(const uint8_t *head, size_t len)
 	return len >= 2 && head[0] == 0x1f && head[1] == 0x8b;
 }
 
-/* The stream is an Image. Its header comes first and says where it goes; zero
- * bytes of .bss may be missing at its end. */
-static int unpack_image(struct unpack *u, const char *name,
-			const struct guest_mem *mem, struct kernel_image *out,
-			struct error *err)
+/* Unpacks an Image. Its header comes first and says where it goes. The stream
+ * may be shorter than the header says, because .bss is zero anyway. */
+static int unpack_image(struct unpack *u, const struct guest_mem *mem,
+			struct kernel_image *out, struct error *err)
 {
 	uint8_t header[IMAGE_HEADER_SIZE], *host;
 	uint64_t size;
@@ -46,11 +45,9 @@ static int unpack_image(struct unpack *u, const char *name,
 	if (unpack_read(u, header, sizeof(header), &got, err) < 0)
 		return -1;
 	if (got < sizeof(header))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: unpacks to %zu bytes, too few for a "
-				 "kernel",
-				 name, got);
-	if (image_place(header, name, mem, out, err) < 0)
+		return error_image(
+			err, "unpacks to %zu bytes, too few for a kernel", got);
+	if (image_place(header, mem, out, err) < 0)
 		return -1;
 	size = out->end - out->start;
 	host = load_place(mem, out->start, size);
@@ -58,15 +55,14 @@ static int unpack_image(struct unpack *u, const char *name,
 	if (unpack_read(u, host + sizeof(header), size - sizeof(header), &got,
 			err) < 0)
 		return -1;
-	/* The end of the stream, where its checksum is, is beyond the last
-	 * byte. */
+	/* One more read reaches the end of the stream and so its checksum. */
 	if (unpack_read(u, header, 1, &got, err) < 0)
 		return -1;
 	if (got > 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: unpacks to more than the %" PRIu64
-				 " bytes that the Image's header promises",
-				 name, size);
+		return error_image(err,
+				   "unpacks to more than the %" PRIu64
+				   " bytes that the Image's header promises",
+				   size);
 	return 0;
 }
 
@@ -80,7 +76,7 @@ static int load_packed(const struct unpack_codec *codec,
 
 	if (!u)
 		return -1;
-	rc = unpack_image(u, file->name, mem, out, err);
+	rc = unpack_image(u, mem, out, err);
 	unpack_close(u);
 	return rc;
 }
@@ -94,7 +90,7 @@ int image_gz_load(const struct boot_file *file, const struct guest_mem *mem,
 			   out, err);
 }
 
-/* Makes the name printable and terminated. */
+/* Cuts the name off at the first character that may not be printable. */
 static void clean_name(char name[static 32])
 {
 	unsigned i = 0;
@@ -117,10 +113,10 @@ int zboot_load(const struct boot_file *file, const struct guest_mem *mem,
 	clean_name(h.compression);
 	codec = unpack_codec_find(h.compression);
 	if (!codec)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "%s: EFI zboot image compressed by \"%s\"; "
-				 "wanted: gzip or zstd",
-				 file->name, h.compression);
+		return error_image(err,
+				   "EFI zboot image compressed by \"%s\"; "
+				   "wanted: gzip or zstd",
+				   h.compression);
 	return load_packed(codec, file, le32_get(h.payload_offset),
 			   le32_get(h.payload_size), mem, out, err);
 }

@@ -14,14 +14,14 @@
 #define OEM_TABLE_ID "ONGGIVM "
 #define CREATOR_ID "ONGG"
 
-/* The range reserved for the tables, and how far it is filled. */
+/* The range for the tables, and the bytes of it that are taken. */
 struct acpi_area {
 	uint8_t *host;
 	size_t used;
 	size_t size;
 };
 
-/* Fixed fields of a header; the checksum comes last, by table_finish(). */
+/* Fills in the fixed fields of a header. table_finish() does the others. */
 static void table_start(struct acpi_header *h, const char *signature,
 			uint8_t revision)
 {
@@ -42,8 +42,8 @@ static void table_finish(struct acpi_header *h, size_t length)
 	h->checksum = table_checksum(h, length);
 }
 
-/* Takes len bytes of the area, 16-byte aligned. All tables but the DSDT have
- * a size bounded well below the area's, see the static_assert. */
+/* Takes len bytes of the area, aligned to 16 bytes. The area has enough of them
+ * for all tables but the DSDT, see the static_assert. */
 static void *area_take(struct acpi_area *area, size_t len, uint64_t *gpa)
 {
 	void *host = area->host + area->used;
@@ -53,7 +53,7 @@ static void *area_take(struct acpi_area *area, size_t len, uint64_t *gpa)
 	return host;
 }
 
-/* What the MADT may take at most. */
+/* The most bytes that the MADT may take. */
 #define MADT_SIZE_MAX                                                  \
 	(sizeof(struct acpi_madt) + sizeof(struct acpi_madt_io_apic) + \
 	 ACPI_CPUS_MAX * sizeof(struct acpi_madt_local_apic))
@@ -61,27 +61,25 @@ static void *area_take(struct acpi_area *area, size_t len, uint64_t *gpa)
 static_assert(sizeof(struct acpi_rsdp) + sizeof(struct acpi_xsdt) +
 			      sizeof(struct acpi_fadt) + MADT_SIZE_MAX + 64 <
 		      4096,
-	      "tables of fixed size leave the area to the DSDT");
+	      "all tables but the DSDT fit into a part of the area");
 
 static int config_check(const struct acpi_config *config, struct error *err)
 {
 	if (config->cpu_count < 1 || config->cpu_count > ACPI_CPUS_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "ACPI: %u CPUs; wanted: 1 to %u",
-				 config->cpu_count, ACPI_CPUS_MAX);
+		return error_usage(err, "ACPI: %u CPUs; wanted: 1 to %u",
+				   config->cpu_count, ACPI_CPUS_MAX);
 	if (config->virtio_count > ACPI_VIRTIO_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "ACPI: %u virtio devices; at most %u",
-				 config->virtio_count, ACPI_VIRTIO_MAX);
+		return error_usage(err, "ACPI: %u virtio devices; at most %u",
+				   config->virtio_count, ACPI_VIRTIO_MAX);
 	for (unsigned i = 0; i < config->virtio_count; i++) {
 		const struct acpi_virtio *v = &config->virtio[i];
 
 		if (v->gpa > UINT32_MAX || v->size == 0 ||
 		    v->size > UINT32_MAX - v->gpa)
-			return error_set(err, ERROR_USAGE, 0,
-					 "ACPI: virtio device %u at %#" PRIx64
-					 " is not below 4 GiB",
-					 i, v->gpa);
+			return error_usage(err,
+					   "ACPI: virtio device %u at %#" PRIx64
+					   " is not below 4 GiB",
+					   i, v->gpa);
 	}
 	return 0;
 }
@@ -117,8 +115,8 @@ static void fadt_fill(struct acpi_fadt *fadt, uint64_t dsdt)
 	table_finish(&fadt->header, sizeof(*fadt));
 }
 
-/* No 8259s, no interrupt source overrides: every GSI is the I/O APIC's pin
- * of that number, and each device says how it triggers. */
+/* There are no 8259s and no interrupt source overrides: every GSI is the I/O
+ * APIC's pin of that number, and each device says how its interrupt triggers. */
 static uint64_t madt_build(struct acpi_area *area,
 			   const struct acpi_config *config)
 {
@@ -142,8 +140,8 @@ static uint64_t madt_build(struct acpi_area *area,
 			.flags = le32(1),
 		};
 	}
-	/* id 0, as KVM's I/O APIC says of itself: on the system bus its ids
-	 * and those of local APICs are apart */
+	/* Its id is 0, as in the register of KVM's I/O APIC. A local APIC may
+	 * have the same id. */
 	io_apic = (struct acpi_madt_io_apic *)cpu;
 	*io_apic = (struct acpi_madt_io_apic){
 		.type = 1,
@@ -154,7 +152,7 @@ static uint64_t madt_build(struct acpi_area *area,
 	return gpa;
 }
 
-/* Last of all: takes what is left of the area. */
+/* Comes last, because the DSDT may take all that is left of the area. */
 static int dsdt_build(struct acpi_area *area, const struct acpi_config *config,
 		      uint64_t *gpa, struct error *err)
 {
@@ -168,9 +166,9 @@ static int dsdt_build(struct acpi_area *area, const struct acpi_config *config,
 	aml_init(&aml, body, room);
 	acpi_dsdt_write(&aml, config);
 	if (aml.overflow)
-		return error_set(err, ERROR_USAGE, 0,
-				 "ACPI: the DSDT does not fit into %zu bytes",
-				 room);
+		return error_usage(err,
+				   "ACPI: the DSDT does not fit into %zu bytes",
+				   room);
 	table_finish(header, sizeof(*header) + aml.len);
 	return 0;
 }
@@ -188,9 +186,9 @@ int acpi_build(const struct guest_mem *mem, const struct acpi_config *config,
 		return -1;
 	area.host = guest_range(mem, X86_64_ACPI, area.size);
 	if (!area.host)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "no guest memory at %#x for ACPI tables",
-				 X86_64_ACPI);
+		return error_image(err,
+				   "no guest memory at %#x for ACPI tables",
+				   X86_64_ACPI);
 
 	rsdp = area_take(&area, sizeof(*rsdp), rsdp_gpa);
 	xsdt = area_take(&area, sizeof(*xsdt), &xsdt_gpa);

@@ -4,9 +4,8 @@
  * no PM timer. There is no PCI host; devices are named in the DSDT. Tables:
  * RSDP, XSDT, FADT, MADT, DSDT, in the range 0xe0000-0xfffff.
  *
- * The interrupt of each device is edge-triggered, active high: a pulse per
- * event, no acknowledgement.
- * Set-up thread, before any vCPU.
+ * The interrupt of each device is edge-triggered and active high: one pulse for
+ * each event, without acknowledgement. Set-up thread, before any vCPU.
  */
 #pragma once
 
@@ -37,8 +36,8 @@ struct acpi_config {
 	uint32_t event_gsi; /* of the generic event device */
 };
 
-/* Writes the tables and returns the RSDP's gpa. 0, or -1 with ERROR_USAGE for
- * a config outside the limits above and ERROR_IMAGE where guest memory does
- * not cover the range. */
+/* Writes the tables. *rsdp is the guest physical address of the RSDP. 0, or -1
+ * with ERROR_USAGE for a config outside the limits above and ERROR_IMAGE if
+ * guest memory does not cover the range. */
 int acpi_build(const struct guest_mem *mem, const struct acpi_config *config,
 	       uint64_t *rsdp, struct error *err);

@@ -1,5 +1,5 @@
-/* ACPI 6.5 tables as they lie in memory, section 5.2. All are packed by
- * nature: their fields are little-endian types of alignment 1. */
+/* ACPI 6.5 tables in memory, section 5.2. The structs have no padding, because
+ * the little-endian types have an alignment of 1. */
 #pragma once
 
 #include <assert.h>
@@ -16,7 +16,7 @@ struct acpi_rsdp {
 	le32_t rsdt;
 	le32_t length;
 	le64_t xsdt;
-	uint8_t extended_checksum; /* of all */
+	uint8_t extended_checksum; /* of the whole struct */
 	uint8_t reserved[3];
 };
 
@@ -65,8 +65,8 @@ enum {
 	ACPI_ACCESS_BYTE = 1,
 };
 
-/* 5.2.9 Fixed ACPI Description Table. What hardware-reduced systems must
- * leave zero is not named. */
+/* 5.2.9 Fixed ACPI Description Table. The fields that a hardware-reduced system
+ * must leave zero have no names of their own. */
 struct acpi_fadt {
 	struct acpi_header header;
 	le32_t firmware_ctrl;
@@ -101,7 +101,7 @@ static_assert(sizeof(struct acpi_fadt) == 276, "ACPI 6.5, 5.2.9");
 enum acpi_fadt_flag {
 	ACPI_FADT_WBINVD = 1 << 0,
 	ACPI_FADT_PROC_C1 = 1 << 2,
-	/* no fixed-hardware buttons: they are devices, if any */
+	/* these two: buttons are devices, not fixed hardware */
 	ACPI_FADT_PWR_BUTTON = 1 << 4,
 	ACPI_FADT_SLP_BUTTON = 1 << 5,
 	ACPI_FADT_RESET_REG_SUP = 1 << 10,
@@ -109,18 +109,18 @@ enum acpi_fadt_flag {
 	ACPI_FADT_HW_REDUCED_ACPI = 1 << 20,
 };
 
-/* 5.2.9.3 IA-PC Boot Architecture Flags. Not set: LEGACY_DEVICES and 8042,
- * so that nobody probes for a keyboard controller. */
+/* 5.2.9.3 IA-PC Boot Architecture Flags. LEGACY_DEVICES and 8042 are not set,
+ * so that no guest looks for a keyboard controller. */
 enum acpi_boot_arch_flag {
 	ACPI_BOOT_VGA_NOT_PRESENT = 1 << 2,
 	ACPI_BOOT_CMOS_RTC_NOT_PRESENT = 1 << 5,
 };
 
-/* 5.2.12 Multiple APIC Description Table, its entries follow */
+/* 5.2.12 Multiple APIC Description Table. Its entries follow it. */
 struct acpi_madt {
 	struct acpi_header header;
 	le32_t local_apic_address;
-	le32_t flags; /* bit 0: has a dual 8259 to switch off */
+	le32_t flags; /* bit 0: there is a dual 8259 to switch off */
 };
 
 static_assert(sizeof(struct acpi_madt) == 44, "ACPI 6.5, 5.2.12");

@@ -4,7 +4,7 @@
 
 #include "abi/power.h"
 
-/* "V003": names of four characters, from a letter and a number. */
+/* Names have four characters, here a letter and a number: "V003". */
 static void device_open(struct aml *aml, char letter, unsigned number)
 {
 	char name[5];
@@ -13,7 +13,7 @@ static void device_open(struct aml *aml, char letter, unsigned number)
 	aml_device(aml, name);
 }
 
-/* 8.4: processor devices; _UID is the one of the MADT's entry. */
+/* 8.4: processor devices. _UID is that of the processor's MADT entry. */
 static void dsdt_cpus(struct aml *aml, const struct acpi_config *config)
 {
 	for (unsigned i = 0; i < config->cpu_count; i++) {
@@ -39,7 +39,7 @@ static void dsdt_serial(struct aml *aml, const struct acpi_config *config)
 	aml_end(aml);
 }
 
-/* LNRO0005 is the id that Linux' virtio_mmio driver listens to. */
+/* LNRO0005 is the id for which Linux has its virtio_mmio driver. */
 static void dsdt_virtio(struct aml *aml, const struct acpi_config *config)
 {
 	for (unsigned i = 0; i < config->virtio_count; i++) {
@@ -58,8 +58,9 @@ static void dsdt_virtio(struct aml *aml, const struct acpi_config *config)
 	}
 }
 
-/* 5.6.9, Interrupt-signaled ACPI Events: a device in place of the SCI. Its
- * interrupt runs _EVT, which asks the event register what happened. */
+/* 5.6.9, Interrupt-signaled ACPI Events: a device takes the place of the SCI.
+ * Its interrupt runs _EVT, which reads from the event register what happened.
+ */
 static void dsdt_power_button(struct aml *aml, const struct acpi_config *config)
 {
 	aml_device(aml, "PWRB");

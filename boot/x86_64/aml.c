@@ -19,13 +19,12 @@ enum aml_op {
 	AML_METHOD = 0x14,
 	AML_DUAL_NAME = 0x2e,
 	AML_MULTI_NAME = 0x2f,
-	AML_EXT = 0x5b,
 	AML_AND = 0x7b,
 	AML_NOTIFY = 0x86,
 	AML_IF = 0xa0,
-	AML_EXT_REGION = 0x80,
-	AML_EXT_FIELD = 0x81,
-	AML_EXT_DEVICE = 0x82,
+	AML_REGION = 0x805b, /* two bytes: ExtOpPrefix comes first */
+	AML_FIELD = 0x815b,
+	AML_DEVICE = 0x825b,
 };
 
 void aml_init(struct aml *aml, void *buf, size_t size)
@@ -33,14 +32,22 @@ void aml_init(struct aml *aml, void *buf, size_t size)
 	*aml = (struct aml){ .buf = buf, .size = size };
 }
 
-static void put_bytes(struct aml *aml, const void *bytes, size_t n)
+/* Makes room for n bytes at offset `at` and fills them in. */
+static void insert_bytes(struct aml *aml, size_t at, const void *bytes,
+			 size_t n)
 {
 	if (aml->overflow || n > aml->size - aml->len) {
 		aml->overflow = true;
 		return;
 	}
-	memcpy(aml->buf + aml->len, bytes, n);
+	memmove(aml->buf + at + n, aml->buf + at, aml->len - at);
+	memcpy(aml->buf + at, bytes, n);
 	aml->len += n;
+}
+
+static void put_bytes(struct aml *aml, const void *bytes, size_t n)
+{
+	insert_bytes(aml, aml->len, bytes, n);
 }
 
 static void put_byte(struct aml *aml, unsigned value)
@@ -56,47 +63,28 @@ static void put_le(struct aml *aml, uint64_t value, unsigned bytes)
 		put_byte(aml, (unsigned)(value >> (8 * i)) & 0xff);
 }
 
-/* ComputationalData, 20.2.3, as short as it gets. Returns the bytes of out. */
+/* ComputationalData, 20.2.3, in the shortest form. Returns the bytes of out. */
 static unsigned encode_integer(uint64_t value, uint8_t out[9])
 {
-	unsigned bytes;
+	static const struct {
+		uint64_t max;
+		uint8_t op, bytes; /* bytes that follow the op */
+	} forms[] = {
+		{ 0, AML_ZERO, 0 },	      { 1, AML_ONE, 0 },
+		{ UINT8_MAX, AML_BYTE, 1 },   { UINT16_MAX, AML_WORD, 2 },
+		{ UINT32_MAX, AML_DWORD, 4 }, { UINT64_MAX, AML_QWORD, 8 },
+	};
+	unsigned form = 0;
 
-	if (value <= 1) {
-		out[0] = value ? AML_ONE : AML_ZERO;
-		return 1;
-	}
-	if (value <= UINT8_MAX) {
-		out[0] = AML_BYTE;
-		bytes = 1;
-	} else if (value <= UINT16_MAX) {
-		out[0] = AML_WORD;
-		bytes = 2;
-	} else if (value <= UINT32_MAX) {
-		out[0] = AML_DWORD;
-		bytes = 4;
-	} else {
-		out[0] = AML_QWORD;
-		bytes = 8;
-	}
-	for (unsigned i = 0; i < bytes; i++)
+	while (value > forms[form].max)
+		form++;
+	out[0] = forms[form].op;
+	for (unsigned i = 0; i < forms[form].bytes; i++)
 		out[1 + i] = (uint8_t)(value >> (8 * i));
-	return 1 + bytes;
+	return 1U + forms[form].bytes;
 }
 
-/* Makes room for n bytes at offset at and fills them in. */
-static void insert_bytes(struct aml *aml, size_t at, const void *bytes,
-			 size_t n)
-{
-	if (aml->overflow || n > aml->size - aml->len) {
-		aml->overflow = true;
-		return;
-	}
-	memmove(aml->buf + at + n, aml->buf + at, aml->len - at);
-	memcpy(aml->buf + at, bytes, n);
-	aml->len += n;
-}
-
-/* PkgLength, 20.2.4: counts its own bytes too. Returns the bytes of out. */
+/* PkgLength, 20.2.4, which includes its own bytes. Returns the bytes of out. */
 static unsigned encode_pkg_length(size_t content, uint8_t out[4])
 {
 	unsigned more = 0; /* bytes that follow the first */
@@ -131,7 +119,7 @@ void aml_end(struct aml *aml)
 	aml->depth--;
 	start = aml->open[aml->depth].start;
 	if (aml->open[aml->depth].resources) {
-		/* End Tag, 6.4.2.9; checksum 0: treat as correct */
+		/* End Tag, 6.4.2.9; a checksum of 0 counts as correct */
 		put_le(aml, 0x79, 2);
 		/* the BufferSize of a DefBuffer */
 		n = encode_integer(aml->len - start, encoded);
@@ -182,8 +170,7 @@ void aml_scope(struct aml *aml, const char *path)
 
 void aml_device(struct aml *aml, const char *name)
 {
-	put_byte(aml, AML_EXT);
-	put_byte(aml, AML_EXT_DEVICE);
+	put_le(aml, AML_DEVICE, 2);
 	open_package(aml, false);
 	put_path(aml, name);
 }
@@ -220,12 +207,6 @@ void aml_integer(struct aml *aml, uint64_t value)
 	put_bytes(aml, encoded, n);
 }
 
-static void put_string(struct aml *aml, const char *text)
-{
-	put_byte(aml, AML_STRING);
-	put_bytes(aml, text, strlen(text) + 1);
-}
-
 void aml_name(struct aml *aml, const char *name)
 {
 	put_byte(aml, AML_NAME);
@@ -241,7 +222,8 @@ void aml_name_integer(struct aml *aml, const char *name, uint64_t value)
 void aml_name_string(struct aml *aml, const char *name, const char *text)
 {
 	aml_name(aml, name);
-	put_string(aml, text);
+	put_byte(aml, AML_STRING);
+	put_bytes(aml, text, strlen(text) + 1);
 }
 
 static unsigned hex_digit(char c)
@@ -315,8 +297,7 @@ void aml_io_region(struct aml *aml, const char *name, uint16_t port,
 {
 	const unsigned system_io = 1;
 
-	put_byte(aml, AML_EXT);
-	put_byte(aml, AML_EXT_REGION);
+	put_le(aml, AML_REGION, 2);
 	put_path(aml, name);
 	put_byte(aml, system_io);
 	aml_integer(aml, port);
@@ -327,8 +308,7 @@ void aml_byte_field(struct aml *aml, const char *region, const char *field)
 {
 	const unsigned byte_access = 1, write_as_zeros = 2 << 5;
 
-	put_byte(aml, AML_EXT);
-	put_byte(aml, AML_EXT_FIELD);
+	put_le(aml, AML_FIELD, 2);
 	open_package(aml, false);
 	put_path(aml, region);
 	put_byte(aml, byte_access | write_as_zeros);

@@ -7,12 +7,12 @@
  *	aml_name_eisa_id(&aml, "_HID", "PNP0501");
  *	aml_end(&aml);
  *
- * What opens a package (scope, device, method, if, package, resources) is
- * closed by aml_end(); its length is filled in then. A buffer that is too
- * small only sets `overflow`, to be checked once at the end. Names are paths
- * as in ASL ("\\_SB", "PWRB", "\\_SB.GED_"); names, strings and nesting come
- * from our own code and are asserted. One thread at a time; the writer owns
- * nothing.
+ * Calls that open a package (scope, device, method, if, package, resources)
+ * are followed by aml_end(), which fills in the length of the package. A
+ * buffer that is too small only sets `overflow`, to be checked once at the
+ * end. Names are paths as in ASL ("\\_SB", "PWRB", "\\_SB.GED_"). Names,
+ * strings and nesting come from our own code and are asserted. One thread at a
+ * time. The writer owns nothing.
  */
 #pragma once
 
@@ -25,7 +25,7 @@
 struct aml {
 	uint8_t *buf;
 	size_t size; /* bytes of buf */
-	size_t len;  /* bytes written; more than size never */
+	size_t len;  /* bytes written, at most size */
 	bool overflow;
 	unsigned depth; /* packages open now */
 	struct {
@@ -54,7 +54,7 @@ void aml_name_string(struct aml *aml, const char *name, const char *text);
 /* id: three capitals and four hexadecimal digits, "PNP0501" */
 void aml_name_eisa_id(struct aml *aml, const char *name, const char *id);
 
-/* A ResourceTemplate() buffer and what may stand in it, 6.4. */
+/* A ResourceTemplate() buffer and the resources that it may hold, 6.4. */
 void aml_resources(struct aml *aml);
 void aml_memory32_fixed(struct aml *aml, uint32_t base, uint32_t size);
 void aml_io_port(struct aml *aml, uint16_t port, uint8_t count);

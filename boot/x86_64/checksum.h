@@ -1,10 +1,10 @@
-/* The checksum that ACPI and MP tables share: all bytes add up to 0. */
+/* The checksum of ACPI and MP tables, which makes all bytes add up to 0. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the checksum byte must become, when it is 0 now. */
+/* The value of the checksum byte, which is 0 in the table now. */
 static inline uint8_t table_checksum(const void *table, size_t len)
 {
 	const uint8_t *bytes = table;

@@ -1,10 +1,10 @@
-/* What an x86-64 kernel image has beyond any other's. */
+/* What only an x86-64 kernel image has. */
 #pragma once
 
 #include <stdint.h>
 
 enum kernel_protocol {
-	KERNEL_AUTO,	/* as the image offers: PVH before LINUX64 */
+	KERNEL_AUTO,	/* PVH if the image offers it, else LINUX64 */
 	KERNEL_PVH,	/* 32-bit protected mode, hvm_start_info */
 	KERNEL_LINUX64, /* Linux 64-bit boot protocol: long mode, zero page */
 };
@@ -16,13 +16,14 @@ enum kernel_protocol {
 
 struct kernel_arch {
 	enum kernel_protocol protocol; /* never KERNEL_AUTO */
-	/* bzImage only, else size 0: header to copy into the zero page */
+	/* bytes to copy into the zero page; 0 unless it is a bzImage */
 	uint32_t setup_header_size;
 	uint8_t setup_header[SETUP_HEADER_MAX];
 };
 
-/* Boot structures live below this address (layout.h): no kernel may. */
+/* No kernel may be loaded below this address, where layout.h places boot
+ * structures. */
 #define KERNEL_LOWEST 0x100000
 
-/* The largest pages of which its kernels make the rest: huge ones aside. */
+/* The largest page size, in bytes, that x86-64 kernels manage memory in. */
 #define KERNEL_PAGE_MAX 4096

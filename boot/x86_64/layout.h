@@ -1,5 +1,5 @@
-/* Where things lie in the first MiB of an x86-64 guest: the one table of
- * fixed addresses. Kernels start at 1 MiB (KERNEL_LOWEST) or above.
+/* The fixed addresses in the first MiB of an x86-64 guest. Kernels start at 1
+ * MiB (KERNEL_LOWEST) or above.
  *
  *   0x00500  GDT
  *   0x06000  PVH start info, its module list and memory map
@@ -8,14 +8,14 @@
  *   0x09000  page tables: PML4, PDPT, then one directory per GiB mapped
  *   0x20000  command line, up to 64 KiB with its NUL
  *   0x9f000  MP configuration table
- *   0x9fc00  MP floating pointer: base memory's last KiB is one of the places
- *            that MP specification 1.4, section 4 has kernels search
- *   0xa0000  no RAM in the memory map: VGA and option ROMs, of old
- *   0xe0000  ACPI: RSDP first, found there without help (ACPI 6.5, 5.2.5.1)
+ *   0x9fc00  MP floating pointer, in the last KiB of base memory, where kernels
+ *            look for it (MP specification 1.4, section 4)
+ *   0xa0000  no RAM in the memory map: once VGA and option ROMs
+ *   0xe0000  ACPI tables, the RSDP first, where kernels look for it (ACPI 6.5,
+ *            5.2.5.1)
  *
- * The guest may take back all below 0x9f000 as soon as it has read it; the
- * memory map tells it so. It says the same of the ACPI tables, but not of the
- * MP table.
+ * The memory map lets the guest reuse everything below 0x9f000, and the ACPI
+ * tables, as soon as it has read them. The MP table stays reserved.
  */
 #pragma once
 
@@ -34,6 +34,6 @@
 #define X86_64_ACPI_END 0x100000
 #define X86_64_HIGH_MEMORY 0x100000
 
-/* Interrupt controllers, where every PC has them. */
+/* Interrupt controllers, at the addresses of every PC. */
 #define X86_64_IO_APIC 0xfec00000
 #define X86_64_LOCAL_APIC 0xfee00000

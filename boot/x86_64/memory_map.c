@@ -2,9 +2,9 @@
 
 #include "boot/x86_64/layout.h"
 
-/* Appends the part of region that lies in low to high, both inclusive, as
- * RAM. */
-static unsigned add_ram(struct x86_64_memory_range *map, unsigned count,
+/* Appends, as RAM, the part of region from address low to address high, both
+ * included. */
+static unsigned add_ram(struct boot_e820_entry *map, unsigned count,
 			const struct guest_region *region, uint64_t low,
 			uint64_t high)
 {
@@ -15,8 +15,8 @@ static unsigned add_ram(struct x86_64_memory_range *map, unsigned count,
 		last = high;
 	if (start > last)
 		return count;
-	map[count] = (struct x86_64_memory_range){
-		.gpa = start,
+	map[count] = (struct boot_e820_entry){
+		.addr = start,
 		.size = last - start + 1,
 		.type = E820_RAM,
 	};
@@ -25,20 +25,20 @@ static unsigned add_ram(struct x86_64_memory_range *map, unsigned count,
 
 unsigned
 x86_64_memory_map_build(const struct guest_mem *mem,
-			struct x86_64_memory_range map[X86_64_MEMORY_MAP_MAX])
+			struct boot_e820_entry map[X86_64_MEMORY_MAP_MAX])
 {
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < mem->count; i++)
 		count = add_ram(map, count, &mem->regions[i], 0,
 				X86_64_MPTABLE - 1);
-	map[count++] = (struct x86_64_memory_range){
-		.gpa = X86_64_MPTABLE,
+	map[count++] = (struct boot_e820_entry){
+		.addr = X86_64_MPTABLE,
 		.size = X86_64_BASE_MEMORY_END - X86_64_MPTABLE,
 		.type = E820_RESERVED,
 	};
-	map[count++] = (struct x86_64_memory_range){
-		.gpa = X86_64_ACPI,
+	map[count++] = (struct boot_e820_entry){
+		.addr = X86_64_ACPI,
 		.size = X86_64_ACPI_END - X86_64_ACPI,
 		.type = E820_ACPI,
 	};

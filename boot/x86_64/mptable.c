@@ -11,17 +11,17 @@
 #define LOCAL_APIC_VERSION 0x14
 #define IO_APIC_VERSION 0x11
 #define IO_APIC_PINS 24
-#define IO_APIC_ID 0 /* what KVM's I/O APIC says of itself */
+#define IO_APIC_ID 0 /* as in the register of KVM's I/O APIC */
 #define ISA_BUS 0
 #define ALL_LOCAL_APICS 0xff
 
 #define PROCESSOR_ENABLED (1 << 0)
 #define PROCESSOR_BOOT (1 << 1)
-/* family 6; the real ones are in CPUID, where kernels look */
+/* Family 6. Kernels take the real signature and features from CPUID. */
 #define PROCESSOR_SIGNATURE 0x600
 #define PROCESSOR_FEATURES (1 << 9 | 1 << 0) /* APIC, FPU */
 
-/* What follows the header and the processors, one entry after the other. */
+/* The entries after those of the processors. */
 struct mp_rest {
 	struct mp_bus isa;
 	struct mp_io_apic io_apic;
@@ -68,7 +68,7 @@ static void fill_rest(struct mp_rest *rest)
 			.flags = 1, /* enabled */
 			.address = le32(X86_64_IO_APIC),
 		},
-		/* LINT0 of the boot CPU takes the 8259, LINT1 of all NMI */
+		/* LINT0 of the boot CPU is the 8259's, LINT1 of all the NMI */
 		.local = {
 			{
 				.type = MP_LOCAL_INTERRUPT,
@@ -130,16 +130,15 @@ int mptable_build(const struct guest_mem *mem, unsigned cpu_count,
 	uint8_t *table;
 
 	if (cpu_count < 1 || cpu_count > MPTABLE_CPUS_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "MP table: %u CPUs; wanted: 1 to %u",
-				 cpu_count, MPTABLE_CPUS_MAX);
+		return error_usage(err, "MP table: %u CPUs; wanted: 1 to %u",
+				   cpu_count, MPTABLE_CPUS_MAX);
 	pointer.checksum = table_checksum(&pointer, sizeof(pointer));
 	table = guest_range(mem, X86_64_MPTABLE, len);
 	if (!table ||
 	    guest_write(mem, X86_64_MP_POINTER, &pointer, sizeof(pointer)) < 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "no guest memory at %#x for the MP table",
-				 X86_64_MPTABLE);
+		return error_image(err,
+				   "no guest memory at %#x for the MP table",
+				   X86_64_MPTABLE);
 
 	fill_processors(
 		(struct mp_processor *)(table + sizeof(struct mp_header)),

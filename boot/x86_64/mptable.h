@@ -1,10 +1,10 @@
-/* The table that tells kernels without ACPI of CPUs and interrupts.
+/* The table from which kernels without ACPI learn about CPUs and interrupts.
  *
- * Intel MultiProcessor Specification 1.4, chapter 4. One I/O APIC, whose pins
- * 0-23 are the ISA bus's interrupts 0-23: ISA has 16 only, but the kernels
- * that read this table take the number as it stands, so that a device on
- * GSI n is found as interrupt n, edge-triggered and active high.
- * Set-up thread, before any vCPU.
+ * Intel MultiProcessor Specification 1.4, chapter 4. There is one I/O APIC,
+ * whose pins 0 to 23 are interrupts 0 to 23 of the ISA bus. A real ISA bus has
+ * only 16, but kernels accept the higher numbers, so that the device on GSI n
+ * has interrupt n, edge-triggered and active high. Set-up thread, before any
+ * vCPU.
  */
 #pragma once
 
@@ -13,8 +13,9 @@
 
 #define MPTABLE_CPUS_MAX 64
 
-/* Writes table and floating pointer for cpu_count CPUs, whose APIC ids are
- * 0, 1, ... 0, or -1 with ERROR_USAGE for a count outside 1-64 and
- * ERROR_IMAGE where guest memory does not cover the addresses. */
+/* Writes the table and its floating pointer. The APIC ids of the CPUs are 0, 1
+ * and so on. 0, or -1 with ERROR_USAGE for a cpu_count outside 1 to
+ * MPTABLE_CPUS_MAX and ERROR_IMAGE if guest memory does not cover the addresses.
+ */
 int mptable_build(const struct guest_mem *mem, unsigned cpu_count,
 		  struct error *err);

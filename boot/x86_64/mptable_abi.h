@@ -1,5 +1,4 @@
-/* MultiProcessor Specification 1.4, chapter 4: the table as it lies in
- * memory. */
+/* The MP table in memory: MultiProcessor Specification 1.4, chapter 4. */
 #pragma once
 
 #include <assert.h>

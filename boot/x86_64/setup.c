@@ -1,5 +1,6 @@
 #include "boot/x86_64/setup.h"
 
+#include <asm/bootparam.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
@@ -13,16 +14,16 @@
 #define PAGE 4096
 
 /* boot.rst, "64-bit Boot Protocol": __BOOT_CS is 0x10 and __BOOT_DS 0x18. PVH
- * leaves the selectors open. */
+ * prescribes no selectors. */
 enum gdt_index {
 	GDT_CODE = 2,
 	GDT_DATA = 3,
-	GDT_TASK = 4, /* and 5: 16 bytes in long mode */
+	GDT_TASK = 4, /* and 5, because it has 16 bytes in long mode */
 	GDT_ENTRIES = 6,
 };
 
-/* Segment descriptors, Intel SDM volume 3, 3.4.5 and 7.2: base 0 throughout,
- * accessed and busy bits set as a CPU would. */
+/* Segment descriptors, Intel SDM volume 3, 3.4.5 and 7.2. All have base 0, and
+ * the accessed and busy bits that a CPU would set. */
 #define DESCRIPTOR_CODE_64 0x00af9b000000ffffULL
 #define DESCRIPTOR_CODE_32 0x00cf9b000000ffffULL
 #define DESCRIPTOR_DATA 0x00cf93000000ffffULL
@@ -30,7 +31,7 @@ enum gdt_index {
 
 /* Page table entries, Intel SDM volume 3, 4.5.4. */
 #define PTE_TABLE 0x3ULL       /* present, writable */
-#define PTE_LARGE_PAGE 0x83ULL /* and a 2 MiB page */
+#define PTE_LARGE_PAGE 0x83ULL /* the same, and a 2 MiB page */
 #define PAGE_DIRECTORIES_MAX \
 	((X86_64_PAGE_TABLES_END - X86_64_PAGE_TABLES) / PAGE - 2)
 
@@ -38,10 +39,10 @@ static int setup_write(const struct guest_mem *mem, uint64_t gpa,
 		       const void *data, size_t len, struct error *err)
 {
 	if (guest_write(mem, gpa, data, len) < 0)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "no guest memory at %#" PRIx64
-				 " for the kernel's boot data",
-				 gpa);
+		return error_image(err,
+				   "no guest memory at %#" PRIx64
+				   " for the kernel's boot data",
+				   gpa);
 	return 0;
 }
 
@@ -54,10 +55,10 @@ static int setup_cmdline(const struct guest_mem *mem,
 	if (max > boot->kernel->cmdline_max)
 		max = boot->kernel->cmdline_max;
 	if (len > max)
-		return error_set(err, ERROR_USAGE, 0,
-				 "kernel command line of %zu bytes; this "
-				 "kernel takes at most %zu",
-				 len, max);
+		return error_usage(err,
+				   "kernel command line of %zu bytes; this "
+				   "kernel takes at most %zu",
+				   len, max);
 	return setup_write(mem, X86_64_CMDLINE, boot->cmdline, len + 1, err);
 }
 
@@ -92,9 +93,9 @@ static int setup_page_directory(const struct guest_mem *mem, unsigned gib,
 			   sizeof(entries), err);
 }
 
-/* Identity mapping, in 2 MiB pages since not every CPU has larger ones, of
- * as many whole GiB as the kernel lies in: one for nearly all. Boot data is
- * below 1 MiB, and the initrd need not be mapped. */
+/* Maps addresses to themselves, from 0 to the end of the GiB in which the
+ * kernel ends, so that boot data below 1 MiB is mapped, too. The initrd need
+ * not be. Pages have 2 MiB, because not every CPU has larger ones. */
 static int setup_page_tables(const struct guest_mem *mem,
 			     const struct kernel_image *kernel,
 			     struct error *err)
@@ -103,10 +104,10 @@ static int setup_page_tables(const struct guest_mem *mem,
 	le64_t entry = le64((X86_64_PAGE_TABLES + PAGE) | PTE_TABLE);
 
 	if (kernel->end == 0 || kernel->end > PAGE_DIRECTORIES_MAX * GIB)
-		return error_set(err, ERROR_IMAGE, 0,
-				 "kernel ends at %#" PRIx64
-				 "; wanted: below 4 GiB",
-				 kernel->end);
+		return error_image(err,
+				   "kernel ends at %#" PRIx64
+				   "; wanted: below 4 GiB",
+				   kernel->end);
 	if (setup_write(mem, X86_64_PAGE_TABLES, &entry, sizeof(entry), err) <
 	    0)
 		return -1;
@@ -120,54 +121,47 @@ static int setup_page_tables(const struct guest_mem *mem,
 	return 0;
 }
 
-/* An ELF brings no setup header; its kernel reads these fields only. */
-static void zero_page_fill_header(struct linux_zero_page *zero,
+/* An ELF has no setup header, and its kernel reads only the fields that are set
+ * here. */
+static void zero_page_fill_header(struct boot_params *zero,
 				  const struct kernel_image *kernel)
 {
-	struct linux_setup_header *hdr = &zero->hdr;
+	struct setup_header *hdr = &zero->hdr;
 
 	if (kernel->arch.setup_header_size > 0) {
 		memcpy((uint8_t *)zero + SETUP_HEADER_OFFSET,
 		       kernel->arch.setup_header,
 		       kernel->arch.setup_header_size);
-		hdr->code32_start = le32((uint32_t)kernel->start);
+		hdr->code32_start = (uint32_t)kernel->start;
 	} else {
-		hdr->boot_flag = le16(LINUX_BOOT_FLAG);
-		hdr->header = le32(LINUX_HEADER_MAGIC);
-		hdr->version = le16(LINUX_PROTOCOL_2_12);
-		hdr->cmdline_size = le32(kernel->cmdline_max);
+		hdr->boot_flag = LINUX_BOOT_FLAG;
+		hdr->header = LINUX_HEADER_MAGIC;
+		hdr->version = LINUX_PROTOCOL_2_12;
+		hdr->cmdline_size = kernel->cmdline_max;
 	}
-	hdr->type_of_loader = LOADER_TYPE_UNDEFINED;
-	hdr->loadflags |= LOADFLAG_LOADED_HIGH;
-	hdr->loadflags &= (uint8_t)~LOADFLAG_CAN_USE_HEAP;
+	hdr->type_of_loader = LINUX_LOADER_UNDEFINED;
+	hdr->loadflags |= LOADED_HIGH;
+	hdr->loadflags &= (uint8_t)~CAN_USE_HEAP;
 }
 
 static int setup_zero_page(const struct guest_mem *mem,
 			   const struct x86_64_boot *boot, struct error *err)
 {
-	struct x86_64_memory_range map[X86_64_MEMORY_MAP_MAX];
-	unsigned ranges = x86_64_memory_map_build(mem, map);
-	struct linux_zero_page zero = { 0 };
+	struct boot_params zero = { 0 };
 
 	zero_page_fill_header(&zero, boot->kernel);
-	zero.hdr.cmd_line_ptr = le32(X86_64_CMDLINE);
-	zero.hdr.ramdisk_image = le32((uint32_t)boot->initrd.gpa);
-	zero.hdr.ramdisk_size = le32((uint32_t)boot->initrd.size);
-	zero.ext_ramdisk_image = le32((uint32_t)(boot->initrd.gpa >> 32));
-	zero.ext_ramdisk_size = le32((uint32_t)(boot->initrd.size >> 32));
-	zero.acpi_rsdp_addr = le64(boot->rsdp);
-	zero.e820_entries = (uint8_t)ranges;
-	for (unsigned i = 0; i < ranges; i++) {
-		zero.e820_table[i] = (struct linux_e820_entry){
-			.addr = le64(map[i].gpa),
-			.size = le64(map[i].size),
-			.type = le32(map[i].type),
-		};
-	}
+	zero.hdr.cmd_line_ptr = X86_64_CMDLINE;
+	zero.hdr.ramdisk_image = (uint32_t)boot->initrd.gpa;
+	zero.hdr.ramdisk_size = (uint32_t)boot->initrd.size;
+	zero.ext_ramdisk_image = (uint32_t)(boot->initrd.gpa >> 32);
+	zero.ext_ramdisk_size = (uint32_t)(boot->initrd.size >> 32);
+	zero.acpi_rsdp_addr = boot->rsdp;
+	zero.e820_entries =
+		(uint8_t)x86_64_memory_map_build(mem, zero.e820_table);
 	return setup_write(mem, X86_64_ZERO_PAGE, &zero, sizeof(zero), err);
 }
 
-/* The start info and what it points at, as one block. */
+/* The start info and what it points at. */
 struct pvh_block {
 	struct pvh_start_info info;
 	struct pvh_module initrd;
@@ -180,7 +174,7 @@ static_assert(sizeof(struct pvh_block) <= X86_64_ZERO_PAGE - X86_64_PVH_INFO,
 static int setup_pvh_info(const struct guest_mem *mem,
 			  const struct x86_64_boot *boot, struct error *err)
 {
-	struct x86_64_memory_range map[X86_64_MEMORY_MAP_MAX];
+	struct boot_e820_entry map[X86_64_MEMORY_MAP_MAX];
 	unsigned ranges = x86_64_memory_map_build(mem, map);
 	const uint64_t base = X86_64_PVH_INFO;
 	struct pvh_block block = {
@@ -202,7 +196,7 @@ static int setup_pvh_info(const struct guest_mem *mem,
 	}
 	for (unsigned i = 0; i < ranges; i++) {
 		block.map[i] = (struct pvh_memmap_entry){
-			.addr = le64(map[i].gpa),
+			.addr = le64(map[i].addr),
 			.size = le64(map[i].size),
 			.type = le32(map[i].type),
 		};

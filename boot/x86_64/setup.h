@@ -1,5 +1,5 @@
-/* Writes what an x86-64 kernel expects in memory at entry, and says what its
- * registers must hold.
+/* Writes the structures that an x86-64 kernel expects in memory at entry, and
+ * says what the registers must hold then.
  *
  * Two protocols: Linux's 64-bit boot protocol (boot.rst: zero page, page
  * tables, GDT) and PVH (Xen docs/misc/pvh: hvm_start_info, GDT). Addresses
@@ -21,8 +21,8 @@ struct x86_64_boot {
 	uint64_t rsdp;	      /* gpa of the ACPI root pointer; 0: none */
 };
 
-/* Register state of the first vCPU, as numbers; for the rest the protocol's
- * reset-like state holds: rflags 2, all other general registers 0.
+/* Registers of the first vCPU. rflags is 2, and all general registers that are
+ * not listed are 0.
  *
  * LINUX64: long mode with paging: CR0.PE|PG, CR4.PAE, EFER.LME|LMA, CS a
  * 64-bit code segment.
@@ -43,8 +43,8 @@ struct x86_64_entry {
 	uint16_t task_selector; /* TR */
 };
 
-/* 0, or -1 with ERROR_USAGE for a command line that is too long and
- * ERROR_IMAGE for a kernel or memory that the protocol cannot serve. */
+/* 0, or -1 with ERROR_USAGE for a command line that is too long and ERROR_IMAGE
+ * for a kernel that ends above 4 GiB or for too little guest memory. */
 int x86_64_setup_boot(const struct guest_mem *mem,
 		      const struct x86_64_boot *boot, struct x86_64_entry *out,
 		      struct error *err);

@@ -1,10 +1,10 @@
 /* What stands behind one queue pair of virtio-net: the other end of the wire.
  *
- * To the device a frame always has the 12-byte header of virtio 1.2, 5.1.6, in
- * front; the back end makes of it what its descriptor wants. A back end is
- * embedded in its owner's struct, outlives the device and with it a reset or a
- * reboot of the guest, and keeps what is left of a frame until then. Nothing
- * here blocks. Under the device's mutex.
+ * The device gives and takes frames with the 12-byte header of virtio 1.2,
+ * 5.1.6, in front. The back end converts them to the format of its descriptor.
+ * It is embedded in its owner's struct and outlives the device, so that the
+ * rest of a frame survives a reset or reboot of the guest. No function waits.
+ * All are called under the device's mutex.
  */
 #pragma once
 
@@ -16,7 +16,8 @@
 
 #include "devices/virtio/virtqueue.h"
 
-/* Younger than some of the headers around: UDP segments (5.1.3). */
+/* Segmentation of UDP (5.1.3), which older versions of linux/virtio_net.h do
+ * not know. */
 #ifndef VIRTIO_NET_F_GUEST_USO4
 #define VIRTIO_NET_F_GUEST_USO4 54
 #define VIRTIO_NET_F_GUEST_USO6 55
@@ -37,33 +38,36 @@
 struct net_backend;
 
 struct net_backend_ops {
-	/* Waits for nothing, but reads ahead until `next` is known: false when
-	 * no whole frame is there. NULL where a length is known only once the
-	 * frame has been received. */
+	/* Reads ahead until `next` is known. False while no whole frame has
+	 * come. NULL for a back end that learns a frame's length only when it
+	 * receives the frame. */
 	bool (*fetch)(struct net_backend *backend);
 
 	/* Puts the next frame into iov[0 .. count), which have room for
-	 * capacity bytes; iov[count] is to spare, and as it was afterwards.
-	 * Returns the length with header, of which more than capacity is one
-	 * that did not fit and is lost; -1 when there is no frame. */
+	 * capacity bytes. It may use iov[count], but leaves it as it was.
+	 * Returns the frame's length with header, or -1 when there is no frame.
+	 * A frame that is longer than capacity is lost. */
 	ssize_t (*receive)(struct net_backend *backend, struct iovec *iov,
 			   unsigned count, size_t capacity);
 
-	/* Sends a frame of NET_HEADER + NET_FRAME_MIN to NET_FRAME_MAX bytes
-	 * out of at most CHAIN_IOV_MAX buffers. What is refused is lost, as on
-	 * a wire; false when it has to wait until fd is writable. */
+	/* Sends a frame of NET_FRAME_MIN to NET_FRAME_MAX bytes, and its
+	 * header, out of at most CHAIN_IOV_MAX buffers. A frame that the other
+	 * end refuses is lost, as on a wire. False when the frame has to wait
+	 * until fd is writable. */
 	bool (*send)(struct net_backend *backend, const struct iovec *iov,
 		     unsigned count);
 
-	/* Goes on with the `unsent` bytes of a frame. NULL: there are none. */
+	/* Sends more of the `unsent` bytes of a frame. NULL for a back end that
+	 * never sends a part of one. */
 	void (*flush)(struct net_backend *backend);
 
-	/* Whether frames shall come here, where several back ends are one wire.
-	 * What is sent while they do not is lost. 0 or -errno. NULL: always. */
+	/* Where several back ends are one wire: has frames come to this one, or
+	 * not. While they do not, frames that it sends are lost. 0 or -errno.
+	 * NULL: frames always come. */
 	int (*set_active)(struct net_backend *backend, bool active);
 
-	/* Which frames the driver takes: VIRTIO_NET_F_GUEST_* out of
-	 * `features`. 0 or -errno. NULL: plain ones only. */
+	/* Says which offloads the driver can receive: VIRTIO_NET_F_GUEST_* out
+	 * of `features`. 0 or -errno. NULL: frames never have any. */
 	int (*set_offloads)(struct net_backend *backend, uint64_t features);
 };
 
@@ -74,5 +78,5 @@ struct net_backend {
 	uint64_t features; /* offloads of virtio-net that it can do */
 	size_t next;   /* length of the next frame, with header; 0: unknown */
 	size_t unsent; /* bytes of a frame that fd has not taken yet */
-	bool gone;     /* the other end is; that does not heal */
+	bool gone;     /* the other end is gone, for good */
 };

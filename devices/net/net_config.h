@@ -12,7 +12,7 @@
 #include "base/le_types.h"
 #include "devices/net/net_backend.h"
 
-/* The features of these fields. */
+/* The features by which a driver knows that these fields are there. */
 static inline uint64_t net_config_features(uint16_t mtu)
 {
 	return 1ULL << VIRTIO_NET_F_MAC | 1ULL << VIRTIO_NET_F_STATUS |
@@ -30,7 +30,7 @@ static inline void net_config_set(struct virtio_net_config *config,
 	memcpy(&config->mtu, &field, sizeof(field));
 }
 
-/* Whether that is a change, which the driver has to be told. */
+/* Returns whether the link has changed. The driver has to be told then. */
 static inline bool net_config_set_link(struct virtio_net_config *config,
 				       bool up)
 {

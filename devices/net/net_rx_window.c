@@ -23,7 +23,7 @@ void net_rx_window_give_back(struct net_rx_window *window, struct virtqueue *vq)
 	net_rx_window_clear(window);
 }
 
-/* The chain is either in the window afterwards or put back. */
+/* Adds the chain to the window, or puts it back into the ring. */
 static int add_chain(struct net_rx_window *window, struct virtqueue *vq,
 		     const struct chain *chain)
 {
@@ -66,10 +66,9 @@ int net_rx_window_fill(struct net_rx_window *window, struct virtqueue *vq,
 		ret = virtqueue_pop(vq, &chain);
 		if (ret == 0 && virtqueue_kicks_enable(vq))
 			continue;
-		if (ret > 0)
-			ret = add_chain(window, vq, &chain);
-		else
+		if (ret <= 0)
 			return ret;
+		ret = add_chain(window, vq, &chain);
 		if (ret)
 			return ret;
 	}
@@ -82,7 +81,6 @@ void net_rx_window_use(struct net_rx_window *window, struct virtqueue *vq,
 	struct iov_cursor cursor = iov_cursor(window->iov, window->iov_count);
 	unsigned used = 0, iovs = 0;
 	size_t left = len;
-	uint8_t skip[offsetof(struct virtio_net_hdr_v1, num_buffers)];
 	le16_t num_buffers;
 
 	while (left) {
@@ -95,7 +93,7 @@ void net_rx_window_use(struct net_rx_window *window, struct virtqueue *vq,
 		left -= piece;
 	}
 	num_buffers = le16((uint16_t)used);
-	iov_read(&cursor, skip, sizeof(skip));
+	iov_skip(&cursor, offsetof(struct virtio_net_hdr_v1, num_buffers));
 	iov_write(&cursor, &num_buffers, sizeof(num_buffers));
 	virtqueue_publish(vq);
 

@@ -28,17 +28,18 @@ struct net_rx_window {
 	size_t capacity; /* bytes in all buffers */
 	bool full;	 /* the last pop found no room */
 	struct rx_buffer buffers[RX_BUFFERS_MAX];
-	struct iovec iov[RX_IOV_MAX + 1]; /* one to spare, for the reader */
+	struct iovec iov[RX_IOV_MAX + 1]; /* one more, for ops->receive() */
 };
 
-/* Empties the window. give_back also returns the buffers to the ring, which
- * they were the last to be popped from. */
+/* Empties the window. give_back also puts the buffers back into the ring, from
+ * which no other chain has been popped since. */
 void net_rx_window_clear(struct net_rx_window *window);
 void net_rx_window_give_back(struct net_rx_window *window,
 			     struct virtqueue *vq);
 
-/* Pops buffers until there are `bytes` (at least one buffer), no room or no
- * more. 0, or -EPROTO when the ring or a buffer is broken. */
+/* Pops buffers until the window holds one or more with room for `bytes`, until
+ * it is full, or until the ring is empty. 0, or -EPROTO when the ring or a
+ * buffer is broken. */
 int net_rx_window_fill(struct net_rx_window *window, struct virtqueue *vq,
 		       size_t bytes);
 

@@ -99,10 +99,8 @@ static bool fetch(struct net_backend *backend)
 	if (backend->gone || backend->next)
 		return backend->next;
 	make_room(stream);
-	do {
-		got = recv(backend->fd, stream->in + stream->in_end,
-			   IN_SIZE - stream->in_end, MSG_DONTWAIT);
-	} while (got < 0 && errno == EINTR);
+	got = recv(backend->fd, stream->in + stream->in_end,
+		   IN_SIZE - stream->in_end, MSG_DONTWAIT);
 	if (got == 0 || (got < 0 && errno != EAGAIN))
 		backend->gone = true;
 	if (got > 0)
@@ -141,12 +139,9 @@ static size_t send_some(struct net_stream *stream, struct iovec *iov,
 			unsigned count, size_t len)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };
-	ssize_t sent;
+	ssize_t sent =
+		sendmsg(stream->backend.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	do {
-		sent = sendmsg(stream->backend.fd, &msg,
-			       MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
 	if (sent >= 0)
 		return (size_t)sent;
 	if (errno == EAGAIN)
@@ -178,7 +173,7 @@ static void keep_rest(struct net_stream *stream, const struct iovec *iov,
 }
 
 /* Lists the frame's length and the frame in `to`, and leaves out the virtio-net
- * header, which may lie in several buffers. Returns how many entries that are. */
+ * header, which may lie in several buffers. Returns the number of entries. */
 static unsigned frame_iov(struct iovec *to, uint32_t *length,
 			  const struct iovec *iov, unsigned count)
 {

@@ -6,8 +6,8 @@
  * So the guest never sees a part of a frame, and a reset of the device does not
  * cut one in the stream. For the same reason, the stream keeps the bytes of a
  * frame that the socket did not take. Each buffer has room for the longest
- * frame. After a length that no frame can have, nothing in the stream can be
- * told apart any more: the back end is gone then.
+ * frame. A length that no frame can have shows that the two ends disagree where
+ * frames begin: the back end is gone then.
  */
 #pragma once
 

@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/container_of.h"
 
 #define BIT(feature) (1ULL << (feature))
@@ -40,9 +39,7 @@ static ssize_t receive(struct net_backend *backend, struct iovec *iov,
 	(void)capacity;
 	/* a frame that does not fit reaches the byte beyond the buffers */
 	iov[count] = (struct iovec){ .iov_base = &beyond, .iov_len = 1 };
-	do {
-		len = readv(backend->fd, iov, (int)count + 1);
-	} while (len < 0 && errno == EINTR);
+	len = readv(backend->fd, iov, (int)count + 1);
 	iov[count] = saved;
 	return len;
 }
@@ -50,12 +47,7 @@ static ssize_t receive(struct net_backend *backend, struct iovec *iov,
 static bool send_frame(struct net_backend *backend, const struct iovec *iov,
 		       unsigned count)
 {
-	ssize_t sent;
-
-	do {
-		sent = writev(backend->fd, iov, (int)count);
-	} while (sent < 0 && errno == EINTR);
-	return sent >= 0 || errno != EAGAIN;
+	return writev(backend->fd, iov, (int)count) >= 0 || errno != EAGAIN;
 }
 
 static int set_offloads(struct net_backend *backend, uint64_t features)
@@ -213,17 +205,6 @@ static int open_queues(struct net_tap *taps, unsigned count, const char *name,
 	return 0;
 }
 
-/* 0 or an error number. */
-static int set_header(int fd)
-{
-	int header = NET_HEADER, little_endian = 1;
-
-	if (ioctl(fd, TUNSETVNETHDRSZ, &header) ||
-	    ioctl(fd, TUNSETVNETLE, &little_endian))
-		return errno;
-	return 0;
-}
-
 /* Whether the kernel segments UDP in both directions: a kernel that gives us
  * such frames also takes them. */
 static bool has_uso(int fd)
@@ -239,10 +220,11 @@ static int prepare(struct net_tap *taps, unsigned count, const char *name,
 		   struct error *err)
 {
 	int fd = taps[0].backend.fd;
-	int errnum = set_header(fd);
+	int header = NET_HEADER, little_endian = 1;
 
-	if (errnum)
-		return error_set(err, ERROR_IO, errnum, "tap %s: header", name);
+	if (ioctl(fd, TUNSETVNETHDRSZ, &header) ||
+	    ioctl(fd, TUNSETVNETLE, &little_endian))
+		return error_set(err, ERROR_IO, errno, "tap %s: header", name);
 	if (has_uso(fd))
 		for (unsigned i = 0; i < count; i++)
 			taps[i].backend.features |= GUEST_USO |

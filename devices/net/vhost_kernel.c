@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -20,11 +19,6 @@ struct memory_table {
 static_assert(offsetof(struct memory_table, regions) ==
 		      offsetof(struct vhost_memory, regions),
 	      "linux/vhost.h, struct vhost_memory");
-
-struct step {
-	unsigned long request;
-	void *arg;
-};
 
 static int control_kernel(int fd, unsigned long request, void *arg)
 {
@@ -119,20 +113,24 @@ int vhost_kernel_set_memory(const struct vhost_kernel *kernel,
 }
 
 int vhost_kernel_set_ring(const struct vhost_kernel *kernel, unsigned index,
-			  const struct vhost_kernel_ring *ring)
+			  const struct virtqueue *vq,
+			  const struct vhost_kernel_eventfds *eventfds)
 {
-	struct vhost_vring_state size = { index, ring->size };
-	struct vhost_vring_state base = { index, ring->base };
+	struct vhost_vring_state size = { index, vq->state.size };
+	struct vhost_vring_state base = { index, vq->state.next_avail };
 	struct vhost_vring_addr addr = {
 		.index = index,
-		.desc_user_addr = address(ring->desc),
-		.avail_user_addr = address(ring->avail),
-		.used_user_addr = address(ring->used),
+		.desc_user_addr = address(vq->desc),
+		.avail_user_addr = address(vq->avail),
+		.used_user_addr = address(vq->used),
 	};
-	struct vhost_vring_file kick = { index, ring->kick };
-	struct vhost_vring_file call = { index, ring->call };
-	struct vhost_vring_file error = { index, ring->error };
-	const struct step steps[] = {
+	struct vhost_vring_file kick = { index, eventfds->kick };
+	struct vhost_vring_file call = { index, eventfds->call };
+	struct vhost_vring_file error = { index, eventfds->error };
+	const struct {
+		unsigned long request;
+		void *arg;
+	} steps[] = {
 		{ VHOST_SET_VRING_NUM, &size },
 		{ VHOST_SET_VRING_BASE, &base },
 		{ VHOST_SET_VRING_ADDR, &addr },
@@ -140,15 +138,12 @@ int vhost_kernel_set_ring(const struct vhost_kernel *kernel, unsigned index,
 		{ VHOST_SET_VRING_CALL, &call },
 		{ VHOST_SET_VRING_ERR, &error },
 	};
+	int ret = 0;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
-		int ret = kernel->control(kernel->fd, steps[i].request,
-					  steps[i].arg);
-
-		if (ret)
-			return ret;
-	}
-	return 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(steps) && ret == 0; i++)
+		ret = kernel->control(kernel->fd, steps[i].request,
+				      steps[i].arg);
+	return ret;
 }
 
 int vhost_kernel_get_base(const struct vhost_kernel *kernel, unsigned index,

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/guest_mem.h"
+#include "devices/virtio/virtqueue.h"
 
 struct vhost_kernel {
 	int fd;		   /* -1: closed */
@@ -39,24 +40,24 @@ int vhost_kernel_set_features(const struct vhost_kernel *kernel,
 int vhost_kernel_set_memory(const struct vhost_kernel *kernel,
 			    const struct guest_mem *mem);
 
-struct vhost_kernel_ring {
-	uint16_t size; /* entries */
-	uint16_t base; /* the available entry to begin with */
-	const void *desc, *avail, *used;
-	int kick, call, error; /* eventfds */
+struct vhost_kernel_eventfds {
+	int kick, call, error;
 };
 
-/* Tells the kernel where a ring is. It does not serve the ring yet. */
+/* Tells the kernel where the rings of a started queue are, and which available
+ * entry comes first. The kernel does not serve the queue yet. The eventfds stay
+ * the caller's. */
 int vhost_kernel_set_ring(const struct vhost_kernel *kernel, unsigned index,
-			  const struct vhost_kernel_ring *ring);
+			  const struct virtqueue *vq,
+			  const struct vhost_kernel_eventfds *eventfds);
 
-/* Of a ring that nobody serves any more: *base is the available entry that
- * comes next. */
+/* Reads how far the kernel has come in a ring that it does not serve any more:
+ * *base is the available entry that comes next. */
 int vhost_kernel_get_base(const struct vhost_kernel *kernel, unsigned index,
 			  uint16_t *base);
 
 /* For a network device: has the kernel serve the ring, whose frames come from
- * this tap, or go there. With -1 it stops: on return it does not touch the ring
- * and its buffers any more. */
+ * this tap, or go to it. With -1 the kernel stops: on return it does not touch
+ * the ring and its buffers any more. */
 int vhost_kernel_set_tap(const struct vhost_kernel *kernel, unsigned index,
 			 int tap);

@@ -7,7 +7,6 @@
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/container_of.h"
@@ -91,18 +90,16 @@ static bool tap_is_gone(const struct vhost_net *net)
 }
 
 /* The kernel has found a broken ring. It would read the ring again at the next
- * kick, so that the rings are taken back. There is nothing to read if the event
+ * kick, so the rings are taken back. There is nothing to read if the event
  * belongs to an earlier eventfd of the queue. */
 static void error_ready(struct event_source *source, uint32_t events)
 {
 	struct vhost_net_queue *q =
 		container_of(source, struct vhost_net_queue, error);
 	struct vhost_net *net = q->net;
-	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count) ||
-	    !virtio_device_up(&net->dev))
+	if (!wake_take(source->fd) || !virtio_device_up(&net->dev))
 		return;
 	take_back_all(net);
 	virtio_device_broken(&net->dev, tap_is_gone(net)
@@ -141,27 +138,21 @@ static int hand_over(struct vhost_net *net, unsigned queue)
 	const struct virtqueue *vq = &net->dev.queues[queue];
 	struct vhost_net_queue *q = &net->queues[queue];
 	int ret = q->kick < 0 ? open_queue(q) : 0;
-	const struct vhost_kernel_ring ring = {
-		.size = vq->state.size,
-		.base = vq->state.next_avail,
-		.desc = vq->desc,
-		.avail = vq->avail,
-		.used = vq->used,
+	const struct vhost_kernel_eventfds eventfds = {
 		.kick = q->kick,
 		.call = q->call.fd,
 		.error = q->error.fd,
 	};
 
 	if (ret == 0)
-		ret = vhost_kernel_set_ring(net->kernel, queue, &ring);
+		ret = vhost_kernel_set_ring(net->kernel, queue, vq, &eventfds);
 	if (ret == 0)
 		ret = vhost_kernel_set_tap(net->kernel, queue,
 					   net->backend->fd);
 	if (ret)
 		return ret;
 	q->served = true;
-	/* 3.1.1: buffers may be there already, for which no kick will
-	 * come */
+	/* 3.1.1: buffers may be there already, for which no kick will come */
 	wake(q->kick);
 	return 0;
 }
@@ -216,7 +207,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 }
 
 /* Takes the rings back and reads how far the kernel has come. Its last calls
- * may not have arrived. */
+ * may not have arrived, so the driver is interrupted in any case. */
 static void quiesce(struct virtio_device *dev)
 {
 	struct vhost_net *net = from_dev(dev);

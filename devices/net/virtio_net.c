@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/le_types.h"
-#include "devices/net/net_control.h"
 #include "devices/net/virtio_net_device.h"
 
 #define TURN_COMMANDS 8 /* before other devices have a turn */
@@ -106,9 +105,8 @@ static bool use_pairs(struct virtio_net *net, unsigned pairs)
 	return true;
 }
 
-static bool set_pairs(struct virtio_device *dev, uint16_t pairs)
+bool net_set_pairs(struct virtio_net *net, uint16_t pairs)
 {
-	struct virtio_net *net = net_from_dev(dev);
 	unsigned before = net->state.pairs_used;
 
 	if (!pairs || pairs > net->pair_count)
@@ -119,13 +117,12 @@ static bool set_pairs(struct virtio_device *dev, uint16_t pairs)
 	return false;
 }
 
-static bool set_offloads(struct virtio_device *dev, uint64_t offloads)
+bool net_set_offloads(struct virtio_net *net, uint64_t offloads)
 {
-	struct virtio_net *net = net_from_dev(dev);
 	struct net_backend *backend = net->pairs[0].backend;
 
 	/* 5.1.6.5.6.2: only those that were negotiated */
-	if (offloads & ~(dev->driver_features & GUEST_OFFLOADS))
+	if (offloads & ~(net->dev.driver_features & GUEST_OFFLOADS))
 		return false;
 	/* 5.1.3.1: the others depend on GUEST_CSUM */
 	if (!(offloads & NET_BIT(VIRTIO_NET_F_GUEST_CSUM)))
@@ -139,16 +136,6 @@ static bool set_offloads(struct virtio_device *dev, uint64_t offloads)
 	return true;
 }
 
-static const struct net_control_ops control_ops = {
-	.set_pairs = set_pairs,
-	.set_offloads = set_offloads,
-};
-
-static int control_next(struct virtio_device *dev, struct virtqueue *vq)
-{
-	return net_control_next(dev, vq, &control_ops);
-}
-
 /* --- the driver --- */
 
 static void notify(struct virtio_device *dev, unsigned queue)
@@ -160,7 +147,7 @@ static void notify(struct virtio_device *dev, unsigned queue)
 		if (queue == control_queue(net) &&
 		    virtio_has_feature(dev, VIRTIO_NET_F_CTRL_VQ))
 			virtio_device_serve(dev, queue, TURN_COMMANDS,
-					    control_next);
+					    net_control_next);
 		return;
 	}
 	if (queue % 2 == VIRTIO_NET_RX) {
@@ -178,7 +165,7 @@ static int start(struct virtio_net *net)
 {
 	if (net->state.pairs_used > known_pairs(net) ||
 	    !use_pairs(net, net->state.pairs_used) ||
-	    !set_offloads(&net->dev, net->state.offloads))
+	    !net_set_offloads(net, net->state.offloads))
 		return -EIO;
 	for (unsigned i = 0; i < known_pairs(net); i++) {
 		struct net_pair *pair = &net->pairs[i];

@@ -22,23 +22,25 @@
 #define VIRTIO_NET_TX 1
 
 struct virtio_net_options {
-	/* the caller's, outlive the device; what the first can do, all can */
+	/* The caller's. They outlive the device, and have the features of the
+	 * first one. */
 	struct net_backend *backends[NET_PAIRS_MAX];
 	unsigned pairs;
 	uint8_t mac[NET_MAC_LEN];
 	uint16_t mtu; /* bytes, 68 and up; 0: leave it to the driver */
-	/* for all pairs together, of what the guest gets and what it sends;
-	 * bytes are those of frames without header */
+	/* On what the guest receives and sends, by all pairs together. A
+	 * frame's bytes are counted without header. */
 	struct rate_limits rx_limits, tx_limits;
 };
 
-/* mem and loop outlive the device. NULL with err set without memory. */
+/* mem and loop outlive the device. NULL with err set when memory or descriptors
+ * run out. */
 struct virtio_device *
 virtio_net_create(const struct virtio_net_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err);
 
-/* Plugs the cable in, which it is at first, or pulls it: frames are then lost
- * both ways, and the driver is told. A back end that is gone keeps the link
- * down whatever this says. Under the device's mutex. */
+/* Plugs the cable in, as it is at first, or pulls it out, and tells the driver.
+ * Without the cable, frames are lost in both directions. The link of a device
+ * whose back end is gone stays down. Under the device's mutex. */
 void virtio_net_set_link(struct virtio_device *dev, bool up);

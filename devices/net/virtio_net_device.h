@@ -27,8 +27,8 @@ struct net_pair {
 	struct virtio_net *net;
 	unsigned index;
 	struct net_backend *backend;
-	struct event_source source; /* active while something is waited for */
-	uint32_t events;	    /* what for: EPOLLIN, EPOLLOUT */
+	struct event_source source; /* active while events is not 0 */
+	uint32_t events;	    /* waited for: EPOLLIN, EPOLLOUT */
 	bool tx_blocked;   /* the back end has no room; EPOLLOUT will come */
 	unsigned rx_given; /* most buffers in rx since the last kick */
 	struct net_rx_window rx;
@@ -50,7 +50,7 @@ struct virtio_net {
 	uint16_t mtu; /* 0: not known */
 	bool lost;    /* a back end is gone; the log has a line about it */
 	struct rate_limiter rx_limiter, tx_limiter;
-	unsigned rx_last, tx_last; /* pairs whose frame was the last to pass */
+	unsigned rx_last, tx_last; /* the pairs whose frames passed last */
 	unsigned pair_count;
 	struct net_pair pairs[NET_PAIRS_MAX];
 };
@@ -64,10 +64,6 @@ static inline bool net_link_is_up(const struct virtio_net *net)
 {
 	return net->state.plugged && !net->lost;
 }
-
-/* Brings the link in configuration space up to date, and tells the driver if it
- * has changed. */
-void net_update_link(struct virtio_net *net);
 
 static inline bool net_pair_has_frames(const struct net_pair *pair)
 {
@@ -86,7 +82,7 @@ static inline struct virtqueue *net_rx_queue(const struct net_pair *pair)
 	return &pair->net->dev.queues[net_pair_queue(pair, VIRTIO_NET_RX)];
 }
 
-/* --- limits; all pairs share them --- */
+/* --- limits, which all pairs share --- */
 
 static inline bool net_may_pass(struct rate_limiter *limiter)
 {
@@ -99,6 +95,27 @@ static inline void net_has_passed(struct rate_limiter *limiter, size_t len)
 	if (limiter->enabled)
 		rate_limiter_take(limiter, len - NET_HEADER, 1);
 }
+
+/* --- virtio_net.c --- */
+
+/* Brings the link in configuration space up to date, and tells the driver if it
+ * has changed. */
+void net_update_link(struct virtio_net *net);
+
+/* Uses the first so many queue pairs, any number. False if the device does not
+ * have them or a back end refuses; then everything is as before. */
+bool net_set_pairs(struct virtio_net *net, uint16_t pairs);
+
+/* Lets back ends receive frames of these kinds: bits of VIRTIO_NET_F_GUEST_*,
+ * any. False if the driver did not negotiate them or a back end refuses. */
+bool net_set_offloads(struct virtio_net *net, uint64_t offloads);
+
+/* --- virtio_net_control.c --- */
+
+/* Pops one command, carries it out and answers it: as the `next` of
+ * virtio_device_serve(). A command that does not exist or is not well formed is
+ * answered with an error. One without room for the answer breaks the device. */
+int net_control_next(struct virtio_device *dev, struct virtqueue *vq);
 
 /* --- virtio_net_rx.c --- */
 
@@ -121,6 +138,6 @@ void net_pair_init(struct virtio_net *net, unsigned index,
  * waited for. */
 void net_tx_serve(struct net_pair *pair);
 
-/* Makes the pair wait for what it has to wait for now. To be called at the end
- * of everything that may have changed that. */
+/* Has the event loop wait for what the pair needs now. To be called after
+ * anything that may have changed that. */
 void net_pair_settle(struct net_pair *pair);

@@ -46,9 +46,10 @@ static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
 
 void net_tx_serve(struct net_pair *pair)
 {
-	if (!pair->tx_blocked)
-		virtio_device_serve(&pair->net->dev,
-				    net_pair_queue(pair, VIRTIO_NET_TX),
+	struct virtio_device *dev = &pair->net->dev;
+
+	if (virtio_device_up(dev) && !pair->tx_blocked)
+		virtio_device_serve(dev, net_pair_queue(pair, VIRTIO_NET_TX),
 				    NET_TURN, tx_next);
 }
 
@@ -113,8 +114,7 @@ void net_pair_settle(struct net_pair *pair)
 	}
 	/* a pair without frames drops what the driver sends, so that
 	 * waiting for room makes no sense any more */
-	if (pair->tx_blocked && !net_pair_has_frames(pair) &&
-	    virtio_device_up(&net->dev)) {
+	if (pair->tx_blocked && !net_pair_has_frames(pair)) {
 		pair->tx_blocked = false;
 		net_tx_serve(pair);
 	}

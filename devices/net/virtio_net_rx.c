@@ -25,9 +25,9 @@ static size_t rx_need(const struct net_pair *pair)
 	return pair->backend->ops->fetch ? 0 : rx_longest(pair->net);
 }
 
-/* A frame may also be received without enough room for it, if at least half of
- * the buffers that the driver gave last are still there: the driver is not
- * about to give more then, and a frame that does not fit is dropped. */
+/* A frame may be received although it may not fit, if at least half of the
+ * buffers that the driver gave last are unused: the driver will not give more
+ * before some of these are used. A frame that does not fit is dropped then. */
 bool net_rx_ready(const struct net_pair *pair)
 {
 	const struct net_rx_window *rx = &pair->rx;

@@ -1,7 +1,5 @@
 #include "devices/vhost_user/ring_watch.h"
 
-#include <string.h>
-
 void ring_watch_reset(struct ring_watch *watch, uint16_t avail, uint16_t used)
 {
 	*watch = (struct ring_watch){ .avail = avail, .used = used };
@@ -35,8 +33,8 @@ static uint16_t distance(struct ring_watch *watch, uint16_t size, uint16_t from,
 	return (uint16_t)(to - from);
 }
 
-/* The used index is read first: so no request is read as ended that is not read
- * as given. */
+/* The used index is read before the avail index. So each request that is read
+ * as ended is read as given, too. */
 void ring_watch_update(struct ring_watch *watch, const struct virtqueue *vq)
 {
 	const uint16_t size = vq->state.size;

@@ -26,18 +26,14 @@ static struct virtqueue *virtqueue_of(const struct vhost_queue *q)
 	return &q->vd->dev.queues[index_of(q)];
 }
 
-/* An eventfd that a server has, too, may block: whoever has it can set that. */
-static void wake_shared(int fd)
-{
-	struct pollfd out = { .fd = fd, .events = POLLOUT };
-
-	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT))
-		wake(fd);
-}
-
+/* The server has the eventfd as well. It may have made the eventfd one that
+ * blocks, so a write that would block is left out. */
 void vhost_queue_wake(struct vhost_queue *q)
 {
-	wake_shared(q->kick.fd);
+	struct pollfd out = { .fd = q->kick.fd, .events = POLLOUT };
+
+	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT))
+		wake(q->kick.fd);
 }
 
 /* --- queues of ours --- */
@@ -179,25 +175,18 @@ int vhost_queue_renew(struct vhost_queue *q)
 int vhost_queue_hand_over(struct vhost_queue *q)
 {
 	const struct virtqueue_state *s = &virtqueue_of(q)->state;
-	const struct vhost_user_ring ring = {
-		.size = s->size,
-		.base = s->next_avail,
-		.desc = s->desc,
-		.avail = s->avail,
-		.used = s->used,
-		.kick = q->kick.fd,
-		.call = q->call.fd,
-	};
 
 	event_loop_remove(q->vd->dev.loop, &q->kick);
 	ring_watch_reset(&q->watch, s->next_avail, s->next_used);
 	q->theirs = true;
 	vhost_queue_wake(q);
-	return vhost_user_start_queue(q->vd->conn, index_of(q), &ring);
+	return vhost_user_start_queue(q->vd->conn, index_of(q), s, q->kick.fd,
+				      q->call.fd);
 }
 
-/* Waits, but not for ever, for the end of what the server has taken: it would
- * be written to memory that the driver uses for something else by then. */
+/* Waits for a limited time until the server has ended all requests that it
+ * took. If it ended one later, it would write to memory that the driver uses
+ * for something else by then. */
 static bool drain(struct vhost_queue *q, uint16_t base)
 {
 	const unsigned most = vhost_user_timeout(q->vd->conn) / DRAIN_PART;
@@ -258,7 +247,7 @@ int vhost_queue_take_back(struct vhost_queue *q)
 		ret = fail_taken(q);
 	if (ret == 0)
 		ret = vhost_queue_renew(q);
-	/* the last call of the server may not have come */
+	/* the server may have ended requests without a call */
 	virtio_device_interrupt_always(&q->vd->dev, index_of(q));
 	if (ret == 0)
 		serve_ours(q);

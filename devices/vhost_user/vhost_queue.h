@@ -14,7 +14,7 @@ void vhost_queue_init(struct vhost_queue *q, struct vhost_user_device *vd);
 int vhost_queue_open(struct vhost_queue *q);
 void vhost_queue_close(struct vhost_queue *q);
 
-/* As if the driver had kicked. */
+/* Does to the queue what a kick of the driver's does. */
 void vhost_queue_wake(struct vhost_queue *q);
 
 /* Replaces the eventfds: a server that is gone may have kept the old ones, and
@@ -22,7 +22,8 @@ void vhost_queue_wake(struct vhost_queue *q);
  * be had, the old ones stay. 0 or -errno. */
 int vhost_queue_renew(struct vhost_queue *q);
 
-/* The server's calls become interrupts, or wait. 0 or -errno. */
+/* Has the event loop turn the server's calls into interrupts, or leave them
+ * waiting. 0 or -errno. */
 int vhost_queue_watch_calls(struct vhost_queue *q);
 void vhost_queue_unwatch_calls(struct vhost_queue *q);
 

@@ -1,20 +1,18 @@
 #include "devices/vhost_user/vhost_user.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
 #include "devices/vhost_user/vhost_user_conn.h"
 
 #define TURN_MESSAGES 32 /* taken before other sources have a turn */
 
-/* --- requests, answers and the end --- */
+/* --- the event loop --- */
 
 void vhost_conn_set_timer(struct vhost_user *conn, unsigned ms)
 {
@@ -24,95 +22,13 @@ void vhost_conn_set_timer(struct vhost_user *conn, unsigned ms)
 		timer_stop(&conn->timer);
 }
 
-int vhost_conn_hang_up(struct vhost_user *conn)
-{
-	if (conn->loop)
-		event_loop_remove(conn->loop, &conn->source);
-	cleanup_close(&conn->requests.fd);
-	conn->requests.fd = -1;
-	conn->requests.in.got = 0;
-	conn->requests.count = 0;
-	vhost_channel_close(conn);
-	conn->config_stale = false;
-	conn->state = VHOST_DOWN;
-	vhost_conn_set_timer(conn, conn->connect ? conn->retry_ms : 0);
-	return -EIO;
-}
-
-void vhost_user_drop(struct vhost_user *conn, const char *why)
-{
-	vhost_conn_fail(conn, "%s", why);
-}
-
-int vhost_conn_request(struct vhost_user *conn, struct vhost_message *msg,
-		       const int *fds, unsigned count)
-{
-	bool idle = !conn->requests.count;
-
-	if (conn->state == VHOST_DOWN)
-		return -EIO;
-	if (vhost_requests_send(&conn->requests, msg, fds, count))
-		return vhost_conn_hang_up(conn);
-	if (idle && conn->requests.count)
-		vhost_conn_set_timer(conn, conn->timeout_ms);
-	return 0;
-}
-
-int vhost_conn_request_u64(struct vhost_user *conn, uint32_t type,
-			   uint64_t value)
-{
-	struct vhost_message msg = {
-		.header = { .request = type, .size = sizeof(value) },
-		.payload.u64 = value,
-	};
-
-	return vhost_conn_request(conn, &msg, NULL, 0);
-}
-
-/* Takes the next answer if one has come: 1, or 0 when none has. */
-static int take_answer(struct vhost_user *conn)
-{
-	struct vhost_requests *r = &conn->requests;
-	struct vhost_owed owed;
-	int ret = vhost_requests_receive(r, &owed);
-
-	if (ret < 0)
-		return vhost_conn_hang_up(conn);
-	if (ret == 0)
-		return 0;
-	vhost_conn_set_timer(conn, r->count ? conn->timeout_ms : 0);
-	if (!owed.ack && vhost_conn_take_reply(conn, owed.request, &r->in.msg))
-		return -EIO;
-	return 1;
-}
-
-int vhost_conn_settle(struct vhost_user *conn)
-{
-	int64_t end = clock_ms() + conn->timeout_ms;
-
-	while (conn->state != VHOST_DOWN && conn->requests.count) {
-		struct pollfd in = { .fd = conn->requests.fd,
-				     .events = POLLIN };
-		int64_t left = end - clock_ms();
-
-		if (left <= 0)
-			return vhost_conn_fail(conn,
-					       "the back-end does not answer");
-		if (poll(&in, 1, (int)left) > 0)
-			take_answer(conn);
-	}
-	return conn->state == VHOST_READY ? 0 : -EIO;
-}
-
-/* --- the event loop --- */
-
 int vhost_conn_watch(struct vhost_user *conn)
 {
 	int ret = 0;
 
-	conn->source.fd = conn->requests.fd;
+	conn->source.fd = conn->fd;
 	conn->channel.fd = conn->channel_fd;
-	if (conn->requests.fd >= 0)
+	if (conn->fd >= 0)
 		ret = event_loop_add(conn->loop, &conn->source, EPOLLIN);
 	if (ret == 0 && conn->channel_fd >= 0)
 		ret = event_loop_add(conn->loop, &conn->channel, EPOLLIN);
@@ -125,11 +41,30 @@ void vhost_conn_unwatch(struct vhost_user *conn)
 	event_loop_remove(conn->loop, &conn->channel);
 }
 
+void vhost_conn_hang_up(struct vhost_user *conn)
+{
+	if (conn->loop)
+		event_loop_remove(conn->loop, &conn->source);
+	cleanup_close(&conn->fd);
+	conn->fd = -1;
+	conn->in.got = 0;
+	conn->owed_count = 0;
+	vhost_channel_close(conn);
+	conn->config_stale = false;
+	conn->state = VHOST_DOWN;
+	vhost_conn_set_timer(conn, conn->connect ? conn->retry_ms : 0);
+}
+
+void vhost_user_drop(struct vhost_user *conn, const char *why)
+{
+	vhost_conn_fail(conn, "%s", why);
+}
+
 /* Logs why a connection was lost that was in the state `before`. While no
  * server can be used, the same reason is logged once, not at every try. */
 static void report_loss(struct vhost_user *conn, enum vhost_conn_state before)
 {
-	const char *why = conn->requests.why;
+	const char *why = conn->why;
 
 	if (before == VHOST_READY || strcmp(conn->logged, why) != 0)
 		log_guest(LOG_WARN, "%s: %s%s", conn->name, why,
@@ -149,7 +84,7 @@ static void socket_ready(struct event_source *source, uint32_t events)
 
 	(void)events;
 	for (unsigned i = 0; i < TURN_MESSAGES && ret > 0; i++)
-		ret = take_answer(conn);
+		ret = vhost_conn_take_answer(conn);
 	greeted = before == VHOST_GREETING && conn->state == VHOST_READY;
 	/* the greeting may have opened the channel */
 	if (greeted && vhost_conn_watch(conn))
@@ -165,9 +100,8 @@ static void retry(struct vhost_user *conn)
 {
 	struct error err;
 
-	conn->requests.fd = conn->connect(conn->connect_ctx, &err);
-	if (conn->requests.fd < 0 || vhost_conn_greet(conn) ||
-	    vhost_conn_watch(conn))
+	conn->fd = conn->connect(conn->connect_ctx, &err);
+	if (conn->fd < 0 || vhost_conn_greet(conn) || vhost_conn_watch(conn))
 		vhost_conn_hang_up(conn);
 }
 
@@ -178,7 +112,7 @@ static void timer_ready(struct timer *timer)
 
 	if (conn->state == VHOST_DOWN && conn->connect) {
 		retry(conn);
-	} else if (conn->requests.count) {
+	} else if (conn->owed_count) {
 		vhost_conn_fail(conn, "the back-end does not answer");
 		report_loss(conn, before);
 	}
@@ -199,7 +133,7 @@ struct vhost_user *vhost_user_create(const struct vhost_user_options *options,
 	conn->kind = options->kind;
 	conn->connect = options->connect;
 	conn->connect_ctx = options->ctx;
-	conn->requests.fd = options->fd;
+	conn->fd = options->fd;
 	conn->channel_fd = -1;
 	conn->timeout_ms = options->timeout_ms ? options->timeout_ms
 					       : VHOST_USER_TIMEOUT_MS;
@@ -211,7 +145,7 @@ struct vhost_user *vhost_user_create(const struct vhost_user_options *options,
 	else if (vhost_conn_greet(conn) == 0 && vhost_conn_settle(conn) == 0)
 		return conn;
 	else
-		error_set(err, ERROR_IO, 0, "%s", conn->requests.why);
+		error_set(err, ERROR_IO, 0, "%s", conn->why);
 	vhost_user_destroy(conn);
 	return NULL;
 }
@@ -220,7 +154,7 @@ void vhost_user_destroy(struct vhost_user *conn)
 {
 	if (!conn)
 		return;
-	cleanup_close(&conn->requests.fd);
+	cleanup_close(&conn->fd);
 	cleanup_close(&conn->channel_fd);
 	free(conn->name);
 	free(conn);
@@ -257,7 +191,7 @@ void vhost_user_detach(struct vhost_user *conn)
 	timer_close(&conn->timer);
 	conn->loop = NULL;
 	/* the next boot must not get answers to requests of this one */
-	if (conn->state == VHOST_GREETING || conn->requests.count)
+	if (conn->state == VHOST_GREETING || conn->owed_count)
 		vhost_user_drop(conn, "the VM ended");
 }
 
@@ -285,5 +219,5 @@ unsigned vhost_user_timeout(const struct vhost_user *conn)
 
 const char *vhost_user_reason(const struct vhost_user *conn)
 {
-	return conn->requests.why;
+	return conn->why;
 }

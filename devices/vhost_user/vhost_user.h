@@ -27,6 +27,7 @@
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
 #include "devices/vhost_user/vhost_user_msg.h"
+#include "devices/virtio/virtqueue.h"
 
 #define VHOST_USER_TIMEOUT_MS 5000
 #define VHOST_USER_RETRY_MS 1000
@@ -36,7 +37,7 @@ struct vhost_user;
 /* What a class of device demands of its servers. */
 struct vhost_user_kind {
 	/* Returns how many bytes of configuration space a server has that
-	 * offers these virtio features. NULL: we have all of it ourselves. */
+	 * offers these virtio features. NULL: all of it is the device's own. */
 	size_t (*config_size)(uint64_t features);
 	unsigned queues; /* the fewest that a server must serve */
 	/* Whether the server gets the eventfd for calls before the ring's
@@ -75,7 +76,7 @@ struct vhost_user_offer {
 struct vhost_user_events {
 	void (*lost)(void *ctx);  /* the server serves nothing any more */
 	void (*ready)(void *ctx); /* another server has been greeted */
-	void (*config_changed)(void *ctx); /* so did the offer's config */
+	void (*config_changed)(void *ctx); /* of the offer */
 };
 
 /* Greets the server behind options->fd. NULL with the reason in err, and
@@ -115,16 +116,11 @@ void vhost_user_drop(struct vhost_user *conn, const char *why);
 int vhost_user_set_features(struct vhost_user *conn, uint64_t features);
 int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem);
 
-struct vhost_user_ring {
-	uint16_t size;		    /* entries */
-	uint16_t base;		    /* the available entry to begin with */
-	uint64_t desc, avail, used; /* guest physical addresses */
-	int kick, call;		    /* eventfds, which the caller keeps */
-};
-
-/* Hands a ring to the server, which serves it from now on. */
+/* Hands a ring to the server, which serves it from ring->next_avail on. kick
+ * and call are eventfds, which stay the caller's. */
 int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
-			   const struct vhost_user_ring *ring);
+			   const struct virtqueue_state *ring, int kick,
+			   int call);
 
 /* Takes a ring back and waits until the server confirms it. *base is the
  * available entry that the server would have taken next. */

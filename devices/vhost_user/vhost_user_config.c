@@ -61,8 +61,7 @@ int vhost_user_set_config(struct vhost_user *conn, size_t offset,
 				    .size = (uint32_t)size },
 	};
 
-	if (conn->state != VHOST_READY ||
-	    conn->requests.count > OWED_CONFIG_MAX)
+	if (conn->state != VHOST_READY || conn->owed_count > OWED_CONFIG_MAX)
 		return 0;
 	memcpy(msg.payload.config.data, data, size);
 	return vhost_conn_request(conn, &msg, NULL, 0);
@@ -114,7 +113,7 @@ static void answer(struct vhost_user *conn, uint32_t type, bool known)
 /* Many changes in a row lead to one more request, not to one for each. */
 static void refresh(struct vhost_user *conn)
 {
-	if (vhost_requests_has(&conn->requests, VHOST_GET_CONFIG_MSG))
+	if (vhost_conn_is_owed(conn, VHOST_GET_CONFIG_MSG))
 		conn->config_stale = true;
 	else if (vhost_config_request(conn, conn->offer.config_size))
 		conn->events->lost(conn->ctx);

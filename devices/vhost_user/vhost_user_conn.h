@@ -3,18 +3,30 @@
  *
  * All functions run under the device's mutex while a device is attached, and
  * else in the thread that sets up the VM. Those that return an int return 0, or
- * -EIO after they have ended the connection; requests.why has the reason then.
+ * -EIO after they have ended the connection; why has the reason then.
  */
 #pragma once
 
 #include "base/timer.h"
 #include "devices/vhost_user/vhost_user.h"
-#include "devices/vhost_user/vhost_user_requests.h"
+
+/* Answers that a server may owe at a time: six for each of 17 rings, and some
+ * for other requests. */
+#define VHOST_OWED_MAX 128
 
 enum vhost_conn_state {
 	VHOST_DOWN,	/* there is no server */
 	VHOST_GREETING, /* a server is asked what it offers */
 	VHOST_READY,	/* a server takes rings */
+};
+
+/* An answer that the server owes. */
+struct vhost_owed {
+	uint32_t request;
+	uint32_t size; /* of the answer's payload, in bytes */
+	/* The request has no reply of its own. The answer is a number, which is
+	 * 0 if the server did as it was told. */
+	bool ack;
 };
 
 struct vhost_user {
@@ -24,11 +36,15 @@ struct vhost_user {
 	void *connect_ctx;
 	unsigned timeout_ms;
 	unsigned retry_ms;
-	/* The reason that was logged last. */
-	char logged[sizeof(((struct vhost_requests *)0)->why)];
 
 	enum vhost_conn_state state;
-	struct vhost_requests requests; /* fd -1 while VHOST_DOWN */
+	int fd;		  /* the socket; -1 while VHOST_DOWN */
+	char why[160];	  /* why the connection was lost last */
+	char logged[160]; /* the reason that was logged last */
+	struct vhost_message_in in;
+	struct vhost_owed owed[VHOST_OWED_MAX]; /* a ring */
+	unsigned owed_first, owed_count;
+
 	uint64_t protocol;		/* protocol features in use */
 	bool has_protocol;		/* the server knows protocol features */
 	struct vhost_user_offer offer;	/* of the last server that was READY */
@@ -47,24 +63,16 @@ struct vhost_user {
 	struct timer timer;
 };
 
-/* --- vhost_user.c: requests, answers and the end --- */
+static inline bool vhost_conn_has(const struct vhost_user *conn,
+				  unsigned protocol_feature)
+{
+	return conn->protocol >> protocol_feature & 1;
+}
 
-/* Sends a request of which header.request and header.size are set. */
-int vhost_conn_request(struct vhost_user *conn, struct vhost_message *msg,
-		       const int *fds, unsigned count);
-int vhost_conn_request_u64(struct vhost_user *conn, uint32_t type,
-			   uint64_t value);
+/* --- vhost_user.c: the event loop and the end --- */
 
-/* Waits until the server owes no answer, for timeout_ms at most. */
-int vhost_conn_settle(struct vhost_user *conn);
-
-/* Ends the connection, for the reason that is in requests.why. -EIO. */
-int vhost_conn_hang_up(struct vhost_user *conn);
-
-/* Ends the connection for a reason given as for printf(). -EIO. */
-#define vhost_conn_fail(conn, ...)                            \
-	(vhost_requests_fail(&(conn)->requests, __VA_ARGS__), \
-	 vhost_conn_hang_up(conn))
+/* Ends the connection; why stays as it is. */
+void vhost_conn_hang_up(struct vhost_user *conn);
 
 /* Has the event loop watch the sockets that are open; 0 or -errno. */
 int vhost_conn_watch(struct vhost_user *conn);
@@ -73,6 +81,30 @@ void vhost_conn_unwatch(struct vhost_user *conn);
 /* Has the timer ring once after so many milliseconds; 0: not at all. Does
  * nothing while no device is attached. */
 void vhost_conn_set_timer(struct vhost_user *conn, unsigned ms);
+
+/* --- vhost_user_requests.c --- */
+
+/* Ends the connection for a reason that is given as for printf(). -EIO. */
+int vhost_conn_fail(struct vhost_user *conn, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Sends a request of which header.request and header.size are set, and has the
+ * server acknowledge it if it can. */
+int vhost_conn_request(struct vhost_user *conn, struct vhost_message *msg,
+		       const int *fds, unsigned count);
+int vhost_conn_request_u64(struct vhost_user *conn, uint32_t type,
+			   uint64_t value);
+
+/* Whether the server owes the answer to a request of this type. */
+bool vhost_conn_is_owed(struct vhost_user *conn, uint32_t type);
+
+/* Takes the next answer if it has come: 1, or 0 when it has not. Its form is
+ * checked: it answers the request whose turn it is, and has the right size. An
+ * answer that says more goes to vhost_conn_take_reply(). */
+int vhost_conn_take_answer(struct vhost_user *conn);
+
+/* Waits until the server owes no answer, for timeout_ms at most. */
+int vhost_conn_settle(struct vhost_user *conn);
 
 /* --- vhost_user_greeting.c --- */
 

@@ -62,7 +62,8 @@ static void on_lost(void *ctx)
 	say_link(vd, false);
 }
 
-/* The connection was lost while it was used; its events do not tell. */
+/* A call to the connection lost it. The connection reports by its events only
+ * what is lost otherwise. */
 static void lost_by_us(struct vhost_user_device *vd)
 {
 	log_guest(LOG_WARN, "%s: %s", vhost_user_name(vd->conn),
@@ -70,11 +71,13 @@ static void lost_by_us(struct vhost_user_device *vd)
 	on_lost(vd);
 }
 
+/* A state that was loaded keeps its configuration space until the device goes
+ * on: restore_config() still has to tell the server what is in it. */
 static void take_config(struct vhost_user_device *vd)
 {
 	uint8_t before[VHOST_CONFIG_MAX];
 
-	if (!vd->ops->take_config)
+	if (!vd->ops->take_config || vd->dev.loaded)
 		return;
 	memcpy(before, vd->config, sizeof(before));
 	vd->ops->take_config(vd);
@@ -151,8 +154,8 @@ int vhost_user_device_kick_fd(struct virtio_device *dev, unsigned queue)
 	return vhost_user_device_of(dev)->queues[queue].kick.fd;
 }
 
-/* Has the server stop a queue, which it may take its time for. Meanwhile no
- * call of this device keeps the event loop waiting for the lock. */
+/* Has the server stop a queue, for which it may need some time. The event loop
+ * does not watch calls meanwhile: it would wait for the device's mutex. */
 static int stop_theirs(struct vhost_user_device *vd, unsigned queue)
 {
 	int ret;

@@ -28,12 +28,12 @@ static int ask_for_config(struct vhost_user *conn)
 		return -EIO;
 	if (!conn->kind->config_size)
 		return finish(conn);
-	if (!(conn->protocol >> VHOST_PROTOCOL_F_CONFIG & 1))
+	if (!vhost_conn_has(conn, VHOST_PROTOCOL_F_CONFIG))
 		return vhost_conn_fail(conn,
 				       "the back-end has no configuration "
 				       "space: it serves another kind of "
 				       "device");
-	if ((conn->protocol >> VHOST_PROTOCOL_F_BACKEND_REQ & 1) &&
+	if (vhost_conn_has(conn, VHOST_PROTOCOL_F_BACKEND_REQ) &&
 	    vhost_channel_open(conn))
 		return -EIO;
 	coming->config_size = conn->kind->config_size(coming->features);
@@ -63,8 +63,7 @@ static int take_protocol(struct vhost_user *conn, uint64_t offered)
 				   offered & wanted))
 		return -EIO;
 	conn->protocol = offered & wanted;
-	conn->requests.acks = conn->protocol >> VHOST_PROTOCOL_F_REPLY_ACK & 1;
-	if (conn->protocol >> VHOST_PROTOCOL_F_MQ & 1)
+	if (vhost_conn_has(conn, VHOST_PROTOCOL_F_MQ))
 		return request_empty(conn, VHOST_GET_QUEUE_NUM_MSG);
 	return ask_for_config(conn);
 }
@@ -85,7 +84,6 @@ int vhost_conn_greet(struct vhost_user *conn)
 {
 	conn->state = VHOST_GREETING;
 	conn->protocol = 0;
-	conn->requests.acks = false;
 	conn->coming = (struct vhost_user_offer){ .queues = UINT32_MAX };
 	return request_empty(conn, VHOST_GET_FEATURES_MSG);
 }

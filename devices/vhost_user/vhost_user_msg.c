@@ -38,15 +38,13 @@ int vhost_msg_send(int fd, struct vhost_message *msg, const int *fds,
 		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
 		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
 	}
-	do
-		sent = sendmsg(fd, &out, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
+	sent = sendmsg(fd, &out, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0)
 		return -errno;
 	return (size_t)sent == iov.iov_len ? 0 : -EAGAIN;
 }
 
-/* Closes the descriptors that came with a message. Whether there were any. */
+/* Closes the descriptors that came with a message. Returns whether any did. */
 static bool close_descriptors(struct msghdr *in)
 {
 	bool any = in->msg_flags & MSG_CTRUNC;
@@ -82,11 +80,8 @@ static ssize_t receive_bytes(int fd, void *to, size_t len)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	ssize_t got;
+	ssize_t got = recvmsg(fd, &in, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-	do
-		got = recvmsg(fd, &in, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	if (close_descriptors(&in))

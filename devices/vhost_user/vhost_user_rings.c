@@ -71,14 +71,14 @@ static int request_fd(struct vhost_user *conn, uint32_t type, unsigned index,
 	return vhost_conn_request(conn, &msg, &fd, 1);
 }
 
-static int send_call(struct vhost_user *conn, unsigned index,
-		     const struct vhost_user_ring *ring)
+static int send_call(struct vhost_user *conn, unsigned index, int call)
 {
-	return request_fd(conn, VHOST_SET_VRING_CALL_MSG, index, ring->call);
+	return request_fd(conn, VHOST_SET_VRING_CALL_MSG, index, call);
 }
 
 int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
-			   const struct vhost_user_ring *ring)
+			   const struct virtqueue_state *ring, int kick,
+			   int call)
 {
 	bool call_first = conn->kind->call_first;
 	struct vhost_message addr = {
@@ -95,11 +95,12 @@ int vhost_user_start_queue(struct vhost_user *conn, unsigned index,
 	/* The kick starts the ring, so it comes last. Without protocol features
 	 * it also enables the ring. */
 	if (request_state(conn, VHOST_SET_VRING_NUM_MSG, index, ring->size) ||
-	    request_state(conn, VHOST_SET_VRING_BASE_MSG, index, ring->base) ||
-	    (call_first && send_call(conn, index, ring)) ||
+	    request_state(conn, VHOST_SET_VRING_BASE_MSG, index,
+			  ring->next_avail) ||
+	    (call_first && send_call(conn, index, call)) ||
 	    vhost_conn_request(conn, &addr, NULL, 0) ||
-	    (!call_first && send_call(conn, index, ring)) ||
-	    request_fd(conn, VHOST_SET_VRING_KICK_MSG, index, ring->kick))
+	    (!call_first && send_call(conn, index, call)) ||
+	    request_fd(conn, VHOST_SET_VRING_KICK_MSG, index, kick))
 		return -EIO;
 	if (!conn->has_protocol)
 		return 0;

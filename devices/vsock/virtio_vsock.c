@@ -15,16 +15,15 @@
 #define HEADER sizeof(struct vsock_header)
 #define F_STREAM 0 /* 5.10.3 */
 
-/* How much is served before other devices have a turn. A packet costs 1, and
- * each KiB of its payload costs 1 more. */
+/* The cost of what is served before other devices have a turn. A packet costs
+ * 1, and each KiB of its payload costs 1 more. */
 #define TURN_MAX 1024
 #define COST(len) (1 + (len) / 1024)
 
-#define PATIENCE_MS 20000 /* the default of the options */
-
 /* State saved in a snapshot. Connections are not part of it. */
 struct virtio_vsock_state {
-	uint32_t reset_due; /* not 0: the driver is to hear that all ended */
+	uint32_t reset_due; /* not 0: the driver does not know yet that all
+			     * connections have ended */
 	uint32_t pad;
 };
 static_assert(sizeof(struct virtio_vsock_state) == 8, "saved in snapshots");
@@ -77,24 +76,6 @@ static int rx_next(struct virtio_device *dev, struct virtqueue *vq)
 	return (int)COST(packet.len);
 }
 
-/* A device that the driver has broken stays so until a reset: its connections
- * end. */
-static void stop_if_broken(struct virtio_vsock *vsock)
-{
-	if (!virtio_device_up(&vsock->dev))
-		vsock_mux_stop(vsock->mux);
-}
-
-static void rx_serve(struct virtio_vsock *vsock)
-{
-	struct virtio_device *dev = &vsock->dev;
-
-	if (!virtio_device_up(dev) || !dev->queues[VIRTIO_VSOCK_RX].state.ready)
-		return;
-	virtio_device_serve(dev, VIRTIO_VSOCK_RX, TURN_MAX, rx_next);
-	stop_if_broken(vsock);
-}
-
 /* --- tx: packets from the guest --- */
 
 static int tx_next(struct virtio_device *dev, struct virtqueue *vq)
@@ -129,15 +110,9 @@ broken:
 	return -EPROTO;
 }
 
-static void tx_serve(struct virtio_vsock *vsock)
-{
-	virtio_device_serve(&vsock->dev, VIRTIO_VSOCK_TX, TURN_MAX, tx_next);
-	stop_if_broken(vsock);
-}
-
 /* --- events --- */
 
-/* 5.10.6.7: the driver resets what it has of connections. */
+/* 5.10.6.7: tells the driver that all connections have ended. */
 static int event_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	const le32_t event = le32(VIRTIO_VSOCK_EVENT_TRANSPORT_RESET);
@@ -162,21 +137,34 @@ static int event_next(struct virtio_device *dev, struct virtqueue *vq)
 	return 1;
 }
 
-static void event_serve(struct virtio_vsock *vsock)
-{
-	virtio_device_serve(&vsock->dev, VIRTIO_VSOCK_EVENT, TURN_MAX,
-			    event_next);
-	stop_if_broken(vsock);
-}
-
 /* --- all --- */
+
+static void serve_queue(struct virtio_vsock *vsock, unsigned queue)
+{
+	static int (*const next[])(struct virtio_device *,
+				   struct virtqueue *) = {
+		[VIRTIO_VSOCK_RX] = rx_next,
+		[VIRTIO_VSOCK_TX] = tx_next,
+		[VIRTIO_VSOCK_EVENT] = event_next,
+	};
+	struct virtio_device *dev = &vsock->dev;
+
+	if (!virtio_device_up(dev) || !dev->queues[queue].state.ready)
+		return;
+	virtio_device_serve(dev, queue, TURN_MAX, next[queue]);
+	/* a device that the driver has broken stays so until a reset */
+	if (!virtio_device_up(dev))
+		vsock_mux_stop(vsock->mux);
+}
 
 /* Gives the guest its packets. That may make room for answers, so that packets
  * from the guest can be served again. They are served in a later turn, because
  * a driver may fill both rings without end. */
-static void serve(struct virtio_vsock *vsock)
+static void serve(void *ctx)
 {
-	rx_serve(vsock);
+	struct virtio_vsock *vsock = ctx;
+
+	serve_queue(vsock, VIRTIO_VSOCK_RX);
 	if (vsock->tx_blocked && vsock_mux_may_receive(vsock->mux)) {
 		vsock->tx_blocked = false;
 		virtio_device_again(&vsock->dev, VIRTIO_VSOCK_TX);
@@ -188,16 +176,11 @@ static void notify(struct virtio_device *dev, unsigned queue)
 	struct virtio_vsock *vsock = from_dev(dev);
 
 	if (queue == VIRTIO_VSOCK_TX && !vsock->tx_blocked)
-		tx_serve(vsock);
+		serve_queue(vsock, queue);
 	if (queue == VIRTIO_VSOCK_EVENT)
-		event_serve(vsock);
+		serve_queue(vsock, queue);
 	else
 		serve(vsock);
-}
-
-static void wake(void *ctx)
-{
-	serve(ctx);
 }
 
 static int activate(struct virtio_device *dev)
@@ -221,7 +204,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	vsock->tx_blocked = false;
 }
 
-/* Connections of another process have ended with it. */
+/* A loaded state comes from another device, whose connections have ended. */
 static int resume(struct virtio_device *dev)
 {
 	if (!dev->loaded || !virtio_device_up(dev))
@@ -253,14 +236,9 @@ virtio_vsock_create(const struct virtio_vsock_options *options,
 		    struct error *err)
 {
 	struct vsock_mux_options mux_options = {
+		.host = *options,
 		.loop = loop,
-		.listen_fd = options->listen_fd,
-		.connect = options->connect,
-		.connect_ctx = options->connect_ctx,
-		.guest_cid = options->guest_cid,
-		.patience_ms = options->patience_ms ? options->patience_ms
-						    : PATIENCE_MS,
-		.wake = wake,
+		.wake = serve,
 	};
 	struct virtio_device *dev = virtio_device_create(
 		&vsock_ops, mem, loop, 1ULL << F_STREAM, 3, err);

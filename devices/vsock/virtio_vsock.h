@@ -4,8 +4,8 @@
  * The kernel copies bytes directly between sockets and guest memory. Both
  * directions run in the event loop, in bounded turns. A reset by the driver
  * ends all connections. So does a move to another process, as sockets cannot be
- * saved: the driver hears of that by the event queue, once it has a buffer
- * there (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET). A pause leaves them open.
+ * saved. The driver is told of that by the event queue, once it has a buffer
+ * there (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET). A pause leaves connections open.
  */
 #pragma once
 
@@ -22,12 +22,15 @@
 #define VIRTIO_VSOCK_EVENT 2
 
 struct virtio_vsock_options {
-	int listen_fd; /* of vsock_socket.h; outlives the device */
-	/* As in vsock_mux.h; connect_ctx outlives the device. */
+	int listen_fd; /* non-blocking, of vsock_socket.h; outlives the device */
+	/* Connects to the host's program for a port. Returns a non-blocking
+	 * stream socket, which the device takes over, or -1 when there is no
+	 * such program. The event loop calls it whenever the guest opens a
+	 * connection, so it must not wait. connect_ctx outlives the device. */
 	int (*connect)(void *ctx, uint32_t port);
 	void *connect_ctx;
 	uint32_t guest_cid;   /* VSOCK_GUEST_CID_MIN to _MAX */
-	unsigned patience_ms; /* as in vsock_mux.h; 0: 20 s */
+	unsigned patience_ms; /* the time limits of vsock_mux.h; 0: 20 s */
 };
 
 /* mem and loop outlive the device. NULL with err set. */

@@ -102,15 +102,12 @@ static ssize_t send_now(struct vsock_connection *c, struct iov_cursor payload,
 		.msg_iov = iov,
 		.msg_iovlen = iov_take(&payload, len, iov),
 	};
-	ssize_t sent;
+	ssize_t sent =
+		sendmsg(c->socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	do {
-		sent = sendmsg(c->socket->fd, &message,
-			       MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	if (sent < 0 && errno == EAGAIN)
-		return 0;
-	return sent < 0 ? -errno : sent;
+	if (sent < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	return sent;
 }
 
 static void receive_data(struct vsock_connection *c, uint32_t len,
@@ -306,9 +303,7 @@ static bool read_socket(struct vsock_connection *c, struct vsock_packet *packet,
 	if (len > VSOCK_PAYLOAD_MAX)
 		len = VSOCK_PAYLOAD_MAX;
 	count = iov_take(&payload, len, iov);
-	do {
-		got = readv(c->socket->fd, iov, (int)count);
-	} while (got < 0 && errno == EINTR);
+	got = readv(c->socket->fd, iov, (int)count);
 	if (got > 0) {
 		packet->len = (uint32_t)got;
 		c->sent += packet->len;

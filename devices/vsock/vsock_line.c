@@ -1,6 +1,7 @@
 #include "devices/vsock/vsock_line.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -11,20 +12,18 @@ static const char word[] = "CONNECT ";
 static int parse(const struct vsock_line *line, uint32_t *port)
 {
 	const char *at = line->text + sizeof(word) - 1;
-	uint64_t value = 0;
+	unsigned long long value;
+	char *end;
 
 	if (line->len < sizeof(word) ||
 	    strncasecmp(line->text, word, sizeof(word) - 1) != 0 || *at < '0' ||
 	    *at > '9')
 		return -EPROTO;
-	for (; *at >= '0' && *at <= '9'; at++) {
-		value = 10 * value + (uint64_t)(*at - '0');
-		if (value > UINT32_MAX)
-			return -EPROTO;
-	}
-	if (*at == '\r')
-		at++;
-	if (*at != '\n')
+	/* the line break ends the number, and one that overflows is too large */
+	value = strtoull(at, &end, 10);
+	if (*end == '\r')
+		end++;
+	if (*end != '\n' || value > UINT32_MAX)
 		return -EPROTO;
 	*port = (uint32_t)value;
 	return 1;

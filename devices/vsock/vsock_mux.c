@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/container_of.h"
@@ -16,6 +15,8 @@
 /* How long to wait before the next try when a connection cannot be accepted
  * for lack of descriptors or memory. */
 #define ACCEPT_PAUSE_MS 500
+
+#define PATIENCE_MS 20000 /* the default of the options */
 
 /* The fields of an RST packet that belongs to no connection. */
 struct reply {
@@ -66,7 +67,7 @@ static void settle(struct vsock_mux *mux, struct vsock_entry *entry)
 {
 	vsock_table_settle(entry);
 	if (!mux->timer_set && !TAILQ_EMPTY(&mux->table.waiting))
-		set_timer(mux, mux->options.patience_ms);
+		set_timer(mux, mux->table.patience_ms);
 	watch_listener(mux);
 }
 
@@ -133,8 +134,7 @@ static void listener_ready(struct event_source *source, uint32_t events)
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 		struct vsock_entry *entry;
 
-		if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED ||
-			       errno == EINTR))
+		if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED))
 			return;
 		if (fd < 0) {
 			log_guest(LOG_WARN, "vsock: accept: %s",
@@ -196,7 +196,8 @@ static struct vsock_entry *open_for_guest(struct vsock_mux *mux,
 
 	if (mux->table.count == VSOCK_CONNECTIONS_MAX)
 		return NULL;
-	fd = mux->options.connect(mux->options.connect_ctx, packet->dst_port);
+	fd = mux->options.host.connect(mux->options.host.connect_ctx,
+				       packet->dst_port);
 	if (fd < 0)
 		return NULL;
 	entry = vsock_table_add(&mux->table, fd, VSOCK_OPEN);
@@ -220,7 +221,7 @@ void vsock_mux_receive(struct vsock_mux *mux, const struct vsock_packet *packet,
 
 	/* A false source address and an impossible destination get no answer,
 	 * as on any network. */
-	if (!mux->running || packet->src_cid != mux->options.guest_cid ||
+	if (!mux->running || packet->src_cid != mux->options.host.guest_cid ||
 	    packet->dst_cid > UINT32_MAX)
 		return;
 	if (packet->dst_cid != VSOCK_HOST_CID ||
@@ -253,7 +254,7 @@ static void take_reply(struct vsock_mux *mux, struct vsock_packet *packet)
 
 	*packet = (struct vsock_packet){
 		.src_cid = reply->src_cid,
-		.dst_cid = mux->options.guest_cid,
+		.dst_cid = mux->options.host.guest_cid,
 		.src_port = reply->src_port,
 		.dst_port = reply->dst_port,
 		.type = reply->type,
@@ -279,7 +280,7 @@ bool vsock_mux_next(struct vsock_mux *mux, struct vsock_packet *packet,
 	}
 	if (made) {
 		packet->src_cid = VSOCK_HOST_CID;
-		packet->dst_cid = mux->options.guest_cid;
+		packet->dst_cid = mux->options.host.guest_cid;
 	}
 	return made;
 }
@@ -317,11 +318,14 @@ struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 	if (mux) {
 		mux->options = *options;
 		mux->next_port = VSOCK_PORT_FIRST;
-		mux->listener.fd = options->listen_fd;
+		mux->listener.fd = options->host.listen_fd;
 		mux->listener.ready = listener_ready;
 		mux->listener.lock = options->lock;
 		vsock_table_init(&mux->table, options->loop, options->lock,
-				 socket_ready, options->patience_ms);
+				 socket_ready,
+				 options->host.patience_ms
+					 ? options->host.patience_ms
+					 : PATIENCE_MS);
 		ret = timer_open(&mux->timer, options->loop, options->lock,
 				 timer_ready);
 	}

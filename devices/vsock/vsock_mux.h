@@ -13,11 +13,11 @@
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/error.h"
 #include "base/event_loop.h"
 #include "base/iov.h"
+#include "devices/vsock/virtio_vsock.h"
 #include "devices/vsock/vsock_packet.h"
 #include "devices/vsock/vsock_table.h"
 
@@ -33,17 +33,9 @@
 #define VSOCK_PORT_LAST 0x7fffffffu
 
 struct vsock_mux_options {
+	struct virtio_vsock_options host;
 	struct event_loop *loop;
 	pthread_mutex_t *lock; /* the device's */
-	int listen_fd;	       /* non-blocking, the caller's */
-	/* Connects to the host's program for a port. Returns a non-blocking
-	 * stream socket, which the mux takes over, or -1 when there is no such
-	 * program. The event loop calls it whenever the guest opens a
-	 * connection, so it must not wait. */
-	int (*connect)(void *ctx, uint32_t port);
-	void *connect_ctx;
-	uint32_t guest_cid;
-	unsigned patience_ms; /* the time limits, in milliseconds */
 	/* Called in the event loop when there is a packet for the guest. The
 	 * mux does nothing after the call. */
 	void (*wake)(void *ctx);
@@ -52,15 +44,15 @@ struct vsock_mux_options {
 
 struct vsock_mux;
 
-/* listen_fd, connect_ctx and ctx outlive the mux. NULL with err set. */
+/* loop, lock and ctx outlive the mux. NULL with err set. */
 struct vsock_mux *vsock_mux_create(const struct vsock_mux_options *options,
 				   struct error *err);
 
 /* To be called when the loop has stopped. NULL is fine. */
 void vsock_mux_destroy(struct vsock_mux *mux);
 
-/* Starts to accept connections, when the guest's driver is up; stops and ends
- * all of them, when it is not. Either may be called twice in a row. */
+/* start: the guest's driver is up, and connections are accepted. stop: it is
+ * not, and all connections end. Either may be called twice in a row. */
 void vsock_mux_start(struct vsock_mux *mux);
 void vsock_mux_stop(struct vsock_mux *mux);
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -71,11 +70,13 @@ static int remove_stale(const char *path, struct error *err)
 	return 0;
 }
 
-/* Binds and listens. *st tells which file the socket is. */
-static int open_locked(const char *path, struct stat *st, struct error *err)
+/* Binds and listens. Sets *file to the file that the socket is. */
+static int open_locked(const char *path, struct file_id *file,
+		       struct error *err)
 {
 	struct sockaddr_un address = address_of(path);
 	autoclose int fd = open_stream();
+	struct stat st;
 	int ret;
 
 	if (fd < 0)
@@ -88,12 +89,13 @@ static int open_locked(const char *path, struct stat *st, struct error *err)
 	}
 	if (ret)
 		return error_set(err, ERROR_IO, errno, "vsock %s", path);
-	if (listen(fd, SOMAXCONN) || lstat(path, st)) {
+	if (listen(fd, SOMAXCONN) || lstat(path, &st)) {
 		int errnum = errno;
 
 		unlink(path);
 		return error_set(err, ERROR_IO, errnum, "vsock %s", path);
 	}
+	*file = file_id_of(&st);
 	return take_fd(&fd);
 }
 
@@ -101,18 +103,11 @@ int vsock_socket_open(struct vsock_socket *socket, const char *path,
 		      struct error *err)
 {
 	int lock = lock_folder(path);
-	struct stat st;
-	int fd = open_locked(path, &st, err);
 
+	socket->path = path;
+	socket->fd = open_locked(path, &socket->file, err);
 	cleanup_close(&lock);
-	if (fd < 0)
-		return -1;
-	*socket = (struct vsock_socket){
-		.fd = fd,
-		.path = path,
-		.file = file_id_of(&st),
-	};
-	return 0;
+	return socket->fd < 0 ? -1 : 0;
 }
 
 void vsock_socket_close(struct vsock_socket *socket)

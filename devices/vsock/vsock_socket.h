@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/file_id.h"
 
-/* The longest path, in bytes. The programs to which the guest connects listen at
+/* The longest path, in bytes. Programs to which the guest connects listen at
  * PATH_<port>, and "_4294967295" has to fit into the 107 bytes of unix(7). */
 #define VSOCK_PATH_MAX 96
 

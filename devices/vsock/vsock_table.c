@@ -103,20 +103,17 @@ void vsock_table_name(struct vsock_entry *entry, uint32_t local_port,
 	entry->c.peer_port = peer_port;
 	entry->next = *head;
 	*head = entry;
-	entry->is_named = true;
 }
 
 static void forget_name(struct vsock_entry *entry)
 {
-	struct vsock_entry **at;
+	struct vsock_entry **at =
+		bucket(entry->table, entry->c.local_port, entry->c.peer_port);
 
-	if (!entry->is_named)
-		return;
-	at = bucket(entry->table, entry->c.local_port, entry->c.peer_port);
-	while (*at != entry)
+	while (*at && *at != entry)
 		at = &(*at)->next;
-	*at = entry->next;
-	entry->is_named = false;
+	if (*at)
+		*at = entry->next;
 }
 
 /* --- the queues --- */
@@ -143,7 +140,8 @@ struct vsock_entry *vsock_table_next(struct vsock_table *table)
 	return entry;
 }
 
-/* All wait for the same time, so a new one has the last deadline. */
+/* The time limit is the same for all, so that a new entry's deadline is the
+ * last in the queue. */
 static void set_waiting(struct vsock_entry *entry, bool waiting)
 {
 	struct vsock_table *table = entry->table;
@@ -161,15 +159,8 @@ static void set_waiting(struct vsock_entry *entry, bool waiting)
 
 static void set_half_open(struct vsock_entry *entry, bool half_open)
 {
-	struct vsock_table *table = entry->table;
-
-	if (half_open == entry->is_half_open)
-		return;
+	entry->table->half_open += half_open - entry->is_half_open;
 	entry->is_half_open = half_open;
-	if (half_open)
-		table->half_open++;
-	else
-		table->half_open--;
 }
 
 void vsock_table_settle(struct vsock_entry *entry)

@@ -32,10 +32,9 @@ struct vsock_entry {
 	TAILQ_ENTRY(vsock_entry) waiting;
 	struct vsock_entry *next; /* in the same bucket */
 	int64_t deadline;	  /* of clock_ms(), while is_waiting */
-	bool is_named;		  /* in a bucket: found by its ports */
 	bool is_ready;		  /* in the queue of that name */
 	bool is_waiting;	  /* in the queue of that name */
-	bool is_half_open;	  /* counted as that */
+	bool is_half_open;	  /* counted in half_open */
 };
 
 TAILQ_HEAD(vsock_entries, vsock_entry);

@@ -72,11 +72,11 @@ def is_locked(path):
 def test_a_new_size_is_taken(tmp_path, disk):
     with Sleeper(tmp_path, disk, f"{image(tmp_path / 'b')},readonly") as vm:
         os.truncate(disk, 3 * MIB)
-        vm.reload(f"disk0: disk {disk}: {3 * MIB} bytes")
+        vm.reload(f"disk0: disk {disk}: new size {3 * MIB} bytes")
         os.truncate(disk, 4096 + 100)
         os.truncate(tmp_path / "b", 0)
-        vm.reload(f"disk0: disk {disk}: 4096 bytes")
-        vm.expect("b: 0 bytes")
+        vm.reload(f"disk0: disk {disk}: new size 4096 bytes")
+        vm.expect("b: new size 0 bytes")
         assert vm.said("the last 100 bytes are not a whole block") == 1
         # nothing new is nothing to tell
         vm.signal(signal.SIGUSR2)
@@ -92,7 +92,7 @@ def test_another_file_takes_the_place_of_the_first(tmp_path, disk):
             os.rename(disk, old)
             image(disk, i * MIB)
             assert is_locked(old) and not is_locked(disk)
-            vm.reload(f"disk0: disk {disk}: another file", i)
+            vm.reload(f"disk0: disk {disk}: new file", i)
             assert is_locked(disk)
             wait_until(lambda old=old: not is_locked(old), "the old's lock")
         vm.stop()
@@ -104,20 +104,23 @@ def test_what_cannot_be_had_leaves_the_disk_as_it_is(tmp_path, disk):
     with Sleeper(tmp_path, disk, level="warn") as vm:
         os.rename(disk, old)
         vm.reload(f"onggi: warn: disk0: disk {disk}: No such file or "
-                  "directory; it stays as it was\n")
+                  "directory; the disk stays as it was\n")
         disk.mkdir()
-        vm.reload("disk: is a directory; it stays as it was\n")
+        vm.reload("disk: is a directory; the disk stays as it was\n")
         disk.rmdir()
         os.mkfifo(disk)
-        vm.reload("neither a file nor a block device; it stays as it was\n")
+        vm.reload("neither a file nor a block device; the disk stays as it "
+                  "was\n")
         disk.unlink()
         disk.symlink_to("/dev/null")
-        vm.reload("neither a file nor a block device; it stays as it was\n",
+        vm.reload("neither a file nor a block device; the disk stays as it "
+                  "was\n",
                   2)
         disk.unlink()
         (tmp_path / "other").mkdir()
         with Sleeper(tmp_path / "other", image(disk)):
-            vm.reload("disk: locked by another process; it stays as it was\n")
+            vm.reload("disk: locked by another process; the disk stays as it "
+                      "was\n")
         assert is_locked(old)
         vm.stop()
         assert vm.log.read_text().count("\n") == 5
@@ -128,15 +131,15 @@ def test_files_of_this_vm_are_no_new_disks(tmp_path, disk):
     with Sleeper(tmp_path, disk, second, level="warn") as vm:
         os.rename(disk, tmp_path / "old")
         os.link(second, disk)
-        vm.reload(f"disk0: disk {disk}: is disk1 already, and shared only if "
-                  "both are readonly; it stays as it was\n")
+        vm.reload(f"disk0: disk {disk}: is disk1 already; both must be "
+                  "readonly to share it; the disk stays as it was\n")
         # both become the same new file
         disk.unlink()
         second.unlink()
         image(disk)
         os.link(disk, second)
-        vm.reload(f"disk1: disk {second}: is disk0 already, and shared only "
-                  "if both are readonly; it stays as it was\n")
+        vm.reload(f"disk1: disk {second}: is disk0 already; both must be "
+                  "readonly to share it; the disk stays as it was\n")
         wait_until(lambda: not is_locked(tmp_path / "old"), "the old's lock")
         vm.stop()
 
@@ -147,8 +150,8 @@ def test_the_file_of_a_console_is_no_new_disk(tmp_path, disk):
                  options=("--hvc", f"file={console}")) as vm:
         disk.unlink()
         os.link(console, disk)
-        vm.reload(f"disk0: disk {disk}: is the console of this VM; it stays as it "
-                  "was\n")
+        vm.reload(f"disk0: disk {disk}: is the console of this VM; the disk "
+                  "stays as it was\n")
         vm.stop()
 
 
@@ -159,7 +162,7 @@ def test_readonly_disks_may_share_their_new_file(tmp_path, disk):
         second.unlink()
         image(disk)
         os.link(disk, second)
-        vm.reload("another file", 2)
+        vm.reload("new file", 2)
         vm.stop()
 
 
@@ -183,7 +186,7 @@ def test_nothing_is_left_open_by_many_exchanges(tmp_path, disk):
             # more of them than can be told apart
             for _ in range(i % 4):
                 vm.signal(signal.SIGUSR2)
-            vm.reload("another file", i + 1)
+            vm.reload("new file", i + 1)
             if i == 0:
                 wait_until(lambda: not helpers(), "the end of helpers")
                 before = descriptors()
@@ -198,7 +201,7 @@ def test_a_guest_that_reboots_all_the_time_gets_its_new_disk(tmp_path, disk):
         for i in range(1, 6):
             os.rename(disk, tmp_path / "old")
             image(disk)
-            vm.reload("another file", i)
+            vm.reload("new file", i)
             wait_until(lambda: not is_locked(tmp_path / "old"), "its lock")
             assert is_locked(disk)
         vm.stop()

@@ -77,7 +77,7 @@ def test_a_pidfile_belongs_to_one_vm_at_a_time(tmp_path, kernel):
         pid = wait_for_file(pidfile)
         console.write_text("the first one's")
         refused(run("run", "--kernel", kernel, "--no-reboot", *args),
-                onggi.EXIT_IO, str(pidfile), "another VM")
+                onggi.EXIT_IO, str(pidfile), "another running VM")
         assert pidfile.read_text() == pid
         assert console.read_text() == "the first one's"
         vm.process.kill()

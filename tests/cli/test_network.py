@@ -18,21 +18,22 @@ from passt import each_way, with_first
     ("mtu=1500", ["needs one of tap=NAME, user and vhost-user=SOCK"]),
     ("user,tap=t0", ["needs one of tap=NAME, user and vhost-user=SOCK"]),
     ("user,publish", ["publish needs a value"]),
-    ("tap=t0,publish=1:1", ["publish is for user alone"]),
-    ("tap=t0,stream", ["stream is for user alone"]),
-    ("vhost-user=s,stream", ["stream is for user alone"]),
+    ("tap=t0,publish=1:1", ["publish needs user"]),
+    ("tap=t0,stream", ["stream needs user"]),
+    ("vhost-user=s,stream", ["stream needs user"]),
     ("user,mtu=65521", ["mtu", "65520"]),
-    ("user,queues=2", ["queues", "one pair"]),
+    ("user,queues=2", ["queues", "only one pair"]),
     ("tap=t0,queues=0", ["queues", "1 to 8"]),
     ("tap=t0,queues=9", ["queues", "1 to 8"]),
-    ("user,vhost", ["vhost goes with tap=NAME alone"]),
-    ("vhost-user=s,vhost", ["vhost goes with tap=NAME alone"]),
-    ("tap=t0,vhost,queues=2", ["queues", "vhost has one pair"]),
+    ("user,vhost", ["vhost needs tap=NAME"]),
+    ("vhost-user=s,vhost", ["vhost needs tap=NAME"]),
+    ("tap=t0,vhost,queues=2", ["queues", "vhost has only one pair"]),
     *((f"tap=t0,vhost,{limit}", ["vhost has no limits"])
       for limit in ("rx-bw=1M", "rx-pps=1", "tx-bw=1M", "tx-pps=1")),
     ("user,publish=80:80,publish=udp:80:80,publish=0.0.0.0:80:81",
-     ["port 80 is named twice"]),
-    *((f"user,publish={port}", [f"'{port}' is not like 8080:80"])
+     ["host port 80 is used twice"]),
+    *((f"user,publish={port}",
+       [f"'{port}' does not have a form such as 8080:80"])
       for port in ("8080", "80:x", "0:1", "1:65536", "a:1:2", "[::1:1:2",
                    "::1:1:2", ":1:2", "1:2:3:4", "udp:1", "sctp:1:2", " 1:2",
                    "+1:2", "1:2:", "[1.2.3.4]:1:2")),
@@ -43,7 +44,7 @@ def test_bad_cards_are_refused(text, words):
 
 def test_passt_serves_one_card():
     refused(run("run", "--net", "user", "--net", "user"), onggi.EXIT_USAGE,
-            "net: user is named twice")
+            "net: user is used by two cards")
 
 
 def test_ports_are_a_list_in_both_forms(tmp_path):
@@ -61,7 +62,7 @@ def test_ports_are_a_list_in_both_forms(tmp_path):
     assert again.stdout.splitlines()[0] == line
     ports = ",publish=1:1" * 33
     refused(run("run", "--net", "user" + ports), onggi.EXIT_USAGE, "net: ",
-            "publish: more than 32")
+            "publish: at most 32")
 
 
 @pytest.mark.skipif(os.path.exists("/dev/vhost-net"),
@@ -115,7 +116,7 @@ def test_a_passt_that_does_not_start_says_why(tmp_path, script):
             onggi.EXIT_IO, "net user: passt: No port at all")
     env = passt_that(tmp_path, script + "exit 0")
     refused(run("run", "--kernel", kernel, "--net", "user", env=env),
-            onggi.EXIT_IO, "net user: passt: ended at once")
+            onggi.EXIT_IO, "net user: passt: ended without a message")
 
 
 @needs_kvm
@@ -151,11 +152,11 @@ def test_passt_is_asked_for_vhost_user_where_it_knows_it(tmp_path, script, net,
     words = tmp_path / "words"
     env = passt_that(tmp_path, f"{script}echo $* >{words}; exit 1")
     refused(run("run", "--kernel", guest(tmp_path, machine.SLEEP), "--net",
-                net, env=env), onggi.EXIT_IO, "passt: ended at once")
+                net, env=env), onggi.EXIT_IO, "passt: ended without a message")
     assert ("--vhost-user" in words.read_text().split()) == asked
 
 
-@pytest.mark.parametrize("script, how", [("", "a stream"),
+@pytest.mark.parametrize("script, how", [("", "a stream socket"),
                                          (VHOST_USER, "vhost-user")])
 def test_doctor_says_how_passt_is_spoken_to(tmp_path, script, how):
     text = run("doctor", env=passt_that(tmp_path, script)).stdout

@@ -27,7 +27,7 @@ def null_kernel(tmp_path):
     (["--share", "/srv:"], ["share /srv", "1 to 36 bytes"]),
     (["--share", "/srv:" + "x" * 37], ["share /srv", "1 to 36 bytes"]),
     (["--share", "/srv,tag="], ["share", "tag", "empty"]),
-    (["--share", "/a:x", "--share", "/b:x"], ["share", "two are called x"]),
+    (["--share", "/a:x", "--share", "/b:x"], ["share", "two have the tag x"]),
     (["--share", "/srv:x,rw"], ["share", "rw"]),
     ([word for i in range(9) for word in ("--share", f"/srv:{i}")],
      ["share", "8"]),

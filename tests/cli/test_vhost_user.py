@@ -39,10 +39,11 @@ def null_kernel(tmp_path):
     (["--net", "vhost-user=s,tap=t"], ["net", "one of tap=NAME"]),
     (["--net", "vhost-user=s,user"], ["net", "one of tap=NAME"]),
     (["--net", "vhost-user=s,publish=1:1"], ["net", "publish", "user"]),
-    *((["--net", f"vhost-user=s,{option}"], ["net", "mac and mtu alone"])
+    *((["--net", f"vhost-user=s,{option}"],
+       ["net", "allows mac and mtu only"])
       for option in ("queues=1", "rx-bw=1M", "tx-pps-burst=1", "iothread=t")),
     (["--net", "vhost-user=s", "--net", "vhost-user=s"],
-     ["net", "s is named twice"]),
+     ["net", "s is used by two cards"]),
     (["--net", "vhost-user=" + "s" * 108], ["net", "socket", "107"]),
 ])
 def test_what_does_not_go_together_is_refused(args, words):

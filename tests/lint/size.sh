@@ -9,8 +9,6 @@ cd "$(dirname "$0")/../.."
 # FILE or FILE:FUNCTION, and the reason.
 exceptions='
 bench/load/launch.c                     one program, built from one file
-bench/netload.c                         one program, built from one file
-boot/arm64/fdt.c                        being divided
 '
 
 command -v ctags >/dev/null || {

@@ -1,9 +1,10 @@
-/* onggi doctor: finds out by trying what this host allows. */
+/* onggi doctor: tries what this host allows. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <net/if.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,30 +24,36 @@
 
 enum verdict { OK, LIMITED, FAILED };
 
-static void say(enum verdict verdict, const char *what, const char *text)
+__attribute__((format(printf, 3, 4))) static void
+say(enum verdict verdict, const char *what, const char *fmt, ...)
 {
 	static const char *const words[] = { "ok", "--", "FAIL" };
+	va_list args;
 
-	printf("%-4s  %-12s  %s\n", words[verdict], what, text);
+	printf("%-4s  %-12s  ", words[verdict], what);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	putchar('\n');
 }
 
-/* Booting needs these two; the exit status is theirs. */
+/* Guests boot if KVM and kernel mode are fine; the exit status says so. */
 static int check_kvm(struct error *err)
 {
 	autoclose int fd = kvm_open(err);
 
 	if (fd < 0) {
-		say(FAILED, "KVM", err->text);
+		say(FAILED, "KVM", "%s", err->text);
 		return -1;
 	}
 	say(OK, "KVM", "/dev/kvm opens and has all that onggi needs");
 	if (probe_kernel_mode(fd, err)) {
-		say(FAILED, "kernel mode", err->text);
+		say(FAILED, "kernel mode", "%s", err->text);
 		say(FAILED, "",
 		    "guest kernels cannot run on this machine: use one with "
-		    "hardware");
+		    "hardware (or nested)");
 		say(FAILED, "",
-		    "virtualization (or nested), or the emulated one of "
+		    "virtualization, or the emulated machine of "
 		    "tests/testbed/run");
 		return -1;
 	}
@@ -60,19 +67,17 @@ static void check_huge_pages(void)
 		"/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
 	FILE *file = fopen(path, "re");
 	unsigned long count = 0;
-	char text[120];
+	char text[32];
 
 	if (file && fgets(text, sizeof(text), file))
 		count = strtoul(text, NULL, 10);
-	if (count) {
-		snprintf(text, sizeof(text), "%lu free of 2 MiB: %lu MiB",
-			 count, 2 * count);
-		say(OK, "huge pages", text);
-	} else {
+	if (count)
+		say(OK, "huge pages", "%lu of 2 MiB are free: %lu MiB", count,
+		    2 * count);
+	else
 		say(LIMITED, "huge pages",
-		    "none reserved, so no --memory SIZE,hugepages; reserve "
-		    "with: echo 64 > /proc/sys/vm/nr_hugepages");
-	}
+		    "none are free; --memory SIZE,hugepages needs them: echo "
+		    "128 > /proc/sys/vm/nr_hugepages reserves 256 MiB");
 	if (file)
 		fclose(file);
 }
@@ -81,34 +86,29 @@ static void check_tap(void)
 {
 	autoclose int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
-	char text[200];
 
 	strcpy(request.ifr_name, "onggi%d");
-	if (fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0) {
-		say(OK, "tap", "can be created");
-		return;
-	}
-	snprintf(text, sizeof(text),
-		 "%s; use one made for you: ip tuntap add NAME mode tap "
-		 "vnet_hdr user $USER",
-		 strerror(errno));
-	say(LIMITED, "tap", text);
+	if (fd >= 0 && ioctl(fd, TUNSETIFF, &request) == 0)
+		say(OK, "tap", "taps can be created");
+	else
+		say(LIMITED, "tap",
+		    "%s; have root create one: ip tuntap add NAME mode tap "
+		    "vnet_hdr user USER",
+		    strerror(errno));
 }
 
 static void check_passt(void)
 {
-	char path[PATH_MAX], text[PATH_MAX + sizeof(", over vhost-user")];
+	char path[PATH_MAX];
 	bool vhost_user;
 
-	if (!passt_find(path, &vhost_user)) {
+	if (passt_find(path, &vhost_user))
+		say(OK, "passt", "%s, over %s", path,
+		    vhost_user ? "vhost-user" : "a stream socket");
+	else
 		say(LIMITED, "passt",
-		    "not installed, so no --net user; it is Debian's package "
-		    "passt");
-		return;
-	}
-	snprintf(text, sizeof(text), "%s, over %s", path,
-		 vhost_user ? "vhost-user" : "a stream");
-	say(OK, "passt", text);
+		    "not installed; --net user needs it (Debian package "
+		    "passt)");
 }
 
 static void check_virtiofsd(void)
@@ -116,28 +116,25 @@ static void check_virtiofsd(void)
 	char path[PATH_MAX];
 
 	if (virtiofsd_find(path))
-		say(OK, "virtiofsd", path);
+		say(OK, "virtiofsd", "%s", path);
 	else
 		say(LIMITED, "virtiofsd",
-		    "not installed, so no --share; it is Debian's "
-		    "package " VIRTIOFSD_PACKAGE);
+		    "not installed; --share needs it (Debian "
+		    "package " VIRTIOFSD_PACKAGE ")");
 }
 
 static void check_io_uring(void)
 {
 	struct io_uring_params params = { 0 };
 	autoclose int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
-	char text[200];
 
-	if (fd >= 0) {
+	if (fd >= 0)
 		say(OK, "io_uring", "works");
-		return;
-	}
-	snprintf(text, sizeof(text),
-		 "%s (see /proc/sys/kernel/io_uring_disabled); disks use "
-		 "threads instead",
-		 strerror(errno));
-	say(LIMITED, "io_uring", text);
+	else
+		say(LIMITED, "io_uring",
+		    "%s (see /proc/sys/kernel/io_uring_disabled); disks use "
+		    "threads instead",
+		    strerror(errno));
 }
 
 static void check_vhost(void)
@@ -147,11 +144,9 @@ static void check_vhost(void)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
 		autoclose int fd = open(paths[i], O_RDWR | O_CLOEXEC);
-		char text[80];
 
-		snprintf(text, sizeof(text), "%s: %s", paths[i],
-			 fd < 0 ? strerror(errno) : "opens");
-		say(fd < 0 ? LIMITED : OK, "vhost", text);
+		say(fd < 0 ? LIMITED : OK, "vhost", "%s: %s", paths[i],
+		    fd < 0 ? strerror(errno) : "opens");
 	}
 }
 
@@ -174,7 +169,7 @@ int command_doctor(int argc, char **argv)
 	}
 	if (help) {
 		puts("usage: onggi doctor [--quiet]\n\n"
-		     "Tries what this host allows. Exit status 0 when guests "
+		     "Tests what this host allows. Exit status 0 when guests "
 		     "can boot, 69 when not;\n--quiet prints nothing.");
 		return 0;
 	}

@@ -17,12 +17,13 @@ static void print_help(void)
 {
 	puts("usage: onggi run [OPTIONS] [-- INIT-ARGS]\n\n"
 	     "Boots a guest and ends with its exit status. INIT-ARGS go to "
-	     "the guest's init.\n");
+	     "the guest's init.\nDefaults are in parentheses; onggi(1), the "
+	     "manual, explains everything.\n");
 	config_print_options(stdout);
-	puts("\nexit status: 0 or the command's own when the guest powered "
-	     "off, 64 usage,\n65 bad image, 69 KVM missing or unfit, 70 KVM "
-	     "internal error, 74 host I/O,\n80 guest panic, 81 triple fault, "
-	     "128 + N ended by signal N");
+	puts("\nexit status: that of the guest's command, or 0, when the guest "
+	     "powered off;\n64 usage error, 65 bad image, 69 KVM missing or "
+	     "unfit, 70 KVM internal error,\n74 host I/O failure, 80 guest "
+	     "panic, 81 triple fault, 128 + N ended by signal N");
 }
 
 static int print_dry_run(const struct vm_config *config,
@@ -38,36 +39,26 @@ static int print_dry_run(const struct vm_config *config,
 	return 0;
 }
 
-/* Boots again for as long as the guest asks for it; the exit status, or -1
- * with err set. */
-static int run_vm(const struct vm_layout *layout, struct resources *resources,
-		  struct error *err)
+/* Boots the guest, and boots it again as long as it asks for that. Returns the
+ * exit status, or -1 with err set. */
+static int run_vm(struct resources *resources, struct error *err)
 {
 	autofree struct vm *vm = malloc(sizeof(*vm));
-	struct stop_cause cause;
+	const struct stop_cause *cause;
 
 	if (!vm)
 		return error_set(err, ERROR_IO, 0, "out of memory");
 	do {
-		if (vm_create(vm, layout, resources, err))
+		if (vm_create(vm, vm_stages, resources, err))
 			return -1;
-		vm_run(vm, &cause);
+		vm_run(vm);
 		vm_destroy(vm);
-	} while (vm_boots_again(resources->config, &cause));
+	} while (vm_boots_again(vm));
 	timeline_mark(resources->timeline, TIMELINE_EXIT);
-	if (cause.reason == STOP_ERROR)
-		return error_set(err, cause.exit_code, 0, "%s", cause.text);
-	return cause.exit_code;
-}
-
-/* Settles what depends on files of the host, which are read only once the
- * configuration is known to be good. */
-static int settle_kernel(struct vm_config *config, struct error *err)
-{
-	if (kernel_search(config, err))
-		return -1;
-	arch_settle_config(config);
-	return 0;
+	cause = &vm->stop.cause;
+	if (cause->reason == STOP_ERROR)
+		return error_set(err, cause->exit_code, 0, "%s", cause->text);
+	return cause->exit_code;
 }
 
 static int run(int argc, char **argv, struct vm_config *config,
@@ -88,17 +79,18 @@ static int run(int argc, char **argv, struct vm_config *config,
 	    arch_layout(config, &layout, err))
 		return -1;
 	log_set_level((enum log_level)config->log_level);
-	/* From here on a signal must not leave anything behind. */
+	/* from here on a signal must not leave anything behind */
 	signals_block();
-	if (settle_kernel(config, err))
+	if (kernel_search(config, err))
 		return -1;
+	arch_settle_config(config);
 	if (config->dry_run)
 		return print_dry_run(config, &layout, err);
 	if (config->name)
 		prctl(PR_SET_NAME, config->name);
 	if (resources_open(&resources, config, &layout, timeline, err))
 		return -1;
-	status = run_vm(&layout, &resources, err);
+	status = run_vm(&resources, err);
 	resources_close(&resources);
 	if (config->timeline)
 		timeline_print(timeline, stderr);

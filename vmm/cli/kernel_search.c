@@ -14,7 +14,7 @@
 #define ONGGI_DATADIR "/usr/local/share/onggi"
 #endif
 
-/* Where guest-images/build puts its results; NULL without a home. */
+/* The folder that guest-images/build writes to; NULL if there is no home. */
 static char *built_images_dir(void)
 {
 	const char *cache = getenv("ONGGI_CACHE");
@@ -34,8 +34,9 @@ static char *built_images_dir(void)
 	return ret < 0 ? NULL : dir;
 }
 
-/* Takes the kernel in dir, and its initramfs.cpio with it; appends what was not
- * there to tried. */
+/* Takes the kernel in dir, and with it the initramfs.cpio there if the user
+ * named neither an initrd nor a root device. False when there is no kernel:
+ * appends its path to tried then. */
 static bool try_images(struct vm_config *config, const char *dir, char *tried,
 		       size_t size)
 {
@@ -71,10 +72,10 @@ int kernel_search(struct vm_config *config, struct error *err)
 	uname(&uts);
 	snprintf(host, sizeof(host), "/boot/vmlinuz-%s", uts.release);
 	if (access(host, R_OK))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "no --kernel given and none found; tried:%s "
-				 "%s",
-				 tried, host);
+		return error_set(
+			err, ERROR_IMAGE, 0,
+			"no kernel found: give --kernel FILE; tried:%s %s",
+			tried, host);
 	config->kernel = strdup(host);
 	if (!config->kernel)
 		return error_set(err, ERROR_IMAGE, ENOMEM, "kernel");

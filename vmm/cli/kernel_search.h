@@ -4,9 +4,10 @@
 #include "base/error.h"
 #include "vmm/config/config.h"
 
-/* Sets config->kernel to the first of: the images built by guest-images/ (in
- * $ONGGI_CACHE, $XDG_CACHE_HOME/onggi or ~/.cache/onggi), the installed ones,
- * the host's own /boot/vmlinuz-RELEASE. With the first two comes the initramfs
- * beside them, unless an initrd or a root device was given. -1 with ERROR_IMAGE
- * and the paths tried when there is none. */
+/* If config->kernel is NULL, sets it to the first of these that can be read: the
+ * kernel that guest-images/ built (in $ONGGI_CACHE, $XDG_CACHE_HOME/onggi or
+ * ~/.cache/onggi), the installed one, the host's own /boot/vmlinuz-RELEASE. The
+ * first two bring the initramfs beside them, unless the user named an initrd or
+ * a root device. -1 with ERROR_IMAGE and the paths that were tried when none
+ * can be read. */
 int kernel_search(struct vm_config *config, struct error *err);

@@ -21,32 +21,24 @@ static bool is_help(const char *word)
 	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
-/* For commands that take none. */
-static int refuse_arguments(const char *command, int argc, char **argv)
+static int refuse_argument(const char *command, const char *word)
 {
-	if (argc == 0)
-		return 0;
-	log_error("%s: unexpected '%s'", command, argv[0]);
+	log_error("%s: unexpected '%s'", command, word);
 	return ERROR_USAGE;
 }
 
 static int command_help(int argc, char **argv);
+static int command_complete(int argc, char **argv);
 
 static int command_version(int argc, char **argv)
 {
-	int status;
-
 	if (argc == 1 && is_help(argv[0]))
 		return command_help(0, argv);
-	status = refuse_arguments("version", argc, argv);
-	if (status)
-		return status;
+	if (argc > 0)
+		return refuse_argument("version", argv[0]);
 	puts("onggi " ONGGI_VERSION);
 	return 0;
 }
-
-/* For the shell completion: every command, or every option of run. */
-static int command_complete(int argc, char **argv);
 
 static const struct {
 	const char *name;
@@ -54,20 +46,16 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "run", command_run, "boot a guest (onggi run --help)" },
-	{ "doctor", command_doctor, "find out what this host allows" },
+	{ "doctor", command_doctor, "test what this host allows" },
 	{ "version", command_version, "print the version" },
-	{ "help", command_help, "print this" },
+	{ "help", command_help, "print this help" },
 	{ "complete", command_complete, NULL },
 };
 
 static int command_help(int argc, char **argv)
 {
-	int status = 0;
-
-	if (argc != 1 || !is_help(argv[0]))
-		status = refuse_arguments("help", argc, argv);
-	if (status)
-		return status;
+	if (argc > 1 || (argc == 1 && !is_help(argv[0])))
+		return refuse_argument("help", argv[0]);
 	puts("onggi boots a Linux kernel in a lightweight KVM virtual machine."
 	     "\n\nusage: onggi COMMAND [OPTIONS]\n");
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
@@ -77,6 +65,7 @@ static int command_help(int argc, char **argv)
 	return 0;
 }
 
+/* For the shell completion: prints every command, or every option of run. */
 static int command_complete(int argc, char **argv)
 {
 	if (argc > 0 && strcmp(argv[0], "run") == 0) {
@@ -89,8 +78,9 @@ static int command_complete(int argc, char **argv)
 	return 0;
 }
 
-/* A file that is opened must not become standard output: the guest's console
- * would be written into a disk image. Reading finds the end, writing fails. */
+/* Opens the standard files that the caller has left closed: a disk image that
+ * became standard output would receive the guest's console. Reads from these
+ * find the end, and writes fail. */
 static void occupy_standard_files(void)
 {
 	int fd;
@@ -102,15 +92,15 @@ static void occupy_standard_files(void)
 		close(fd);
 }
 
-/* What was printed but did not arrive is an error: a script would go on with
- * half of it. */
+/* Output that did not arrive is an error: a script would go on with half of
+ * it. */
 static int check_output(int status)
 {
 	errno = 0;
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
 	log_error("standard output: %s",
-		  errno ? strerror(errno) : "could not be written");
+		  errno ? strerror(errno) : "cannot be written");
 	return status ? status : ERROR_IO;
 }
 

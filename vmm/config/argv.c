@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/file_id.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 /* One option of argv: "--name value", "--name=value" or "--flag". */
 struct option {
@@ -16,11 +16,12 @@ struct option {
 struct command_line {
 	struct option *options;
 	unsigned count;
-	char **args; /* what stands behind "--"; NULL: there is no "--" */
+	char **args; /* the words behind "--"; NULL: there is no "--" */
 	unsigned arg_count;
 };
 
-/* Cuts an option's name and its value, if there is one, out of a word. */
+/* Divides a word into an option's name, at most size - 1 bytes, and its value.
+ * Sets *value to NULL when there is none. */
 static int split_word(const char *word, char *name, size_t size,
 		      const char **value, struct error *err)
 {
@@ -35,7 +36,7 @@ static int split_word(const char *word, char *name, size_t size,
 	return 0;
 }
 
-/* Sets the option's field, or help. */
+/* Sets option->field or, for --help, option->help. */
 static int find_option(struct option *option, const char *name,
 		       struct error *err)
 {
@@ -44,7 +45,7 @@ static int find_option(struct option *option, const char *name,
 		return config_refuse(err, "--help takes no value");
 	option->field = config_find_option(name);
 	if (option->field && !option->field->help)
-		option->field = NULL; /* for JSON only */
+		option->field = NULL; /* only JSON has it */
 	if (option->field || option->help || strcmp(name, "config") == 0)
 		return 0;
 	if (config_is_foreign(name, err))
@@ -70,7 +71,8 @@ static int read_option(struct option *option, int argc, char **argv, int *index,
 	if (option->value || option->help ||
 	    (field && field->type == FIELD_FLAG))
 		return 0;
-	/* No value starts with a dash where there need not be one. */
+	/* An option that needs no value does not take a word that looks like
+	 * the next option. */
 	if (field && field_may_stand_alone(field) &&
 	    (*index == argc || argv[*index][0] == '-')) {
 		option->value = "";
@@ -107,15 +109,7 @@ static bool is_config_file(const struct option *option)
 	return !option->field && !option->help;
 }
 
-static int append(struct vm_config *config, const struct field *field,
-		  const char *text, struct error *err)
-{
-	void *at = field_append(field, config, err);
-
-	return at ? field_parse(field, at, text, err) : -1;
-}
-
-/* A list on the command line takes the place of the one in a file. */
+/* A list on the command line replaces the list of a file. */
 static int apply_options(struct vm_config *config,
 			 const struct command_line *line, struct error *err)
 {
@@ -125,20 +119,16 @@ static int apply_options(struct vm_config *config,
 		if (line->options[i].field && line->options[i].field->stride)
 			field_clear_list(line->options[i].field, config);
 	for (unsigned i = 0; i < line->count; i++) {
-		const struct field *field = line->options[i].field;
-		const char *value = line->options[i].value;
+		const struct option *option = &line->options[i];
 
-		if (field &&
-		    (field->stride
-			     ? append(config, field, value, err)
-			     : field_parse(field, field_at(field, config, 0),
-					   value, err)))
+		if (option->field &&
+		    field_set(option->field, config, option->value, err))
 			return -1;
 	}
 	if (line->args)
 		field_clear_list(args, config);
 	for (unsigned i = 0; i < line->arg_count; i++)
-		if (append(config, args, line->args[i], err))
+		if (field_set(args, config, line->args[i], err))
 			return -1;
 	return 0;
 }
@@ -157,8 +147,8 @@ static int check_output(const char *path, const char *name, const char *output,
 			     name, output);
 }
 
-/* Checks all outputs against one file. The machine compares them with the other
- * files of the VM when it opens these. */
+/* Compares all outputs with the configuration file at path. The machine
+ * compares them with the other files of the VM when it opens these. */
 static int check_outputs(struct vm_config *config, const char *path,
 			 struct error *err)
 {

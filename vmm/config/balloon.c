@@ -1,17 +1,16 @@
-#include "vmm/config/balloon.h"
+/* The memory balloon: --balloon. */
+#include "vmm/config/section.h"
 
-#include "vmm/config/config.h"
-
-#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6: whatever the guest's pages */
+#define BALLOON_PAGE 4096 /* virtio 1.2, 5.5.6; not the guest's page size */
 
 static const struct field keys[] = {
 	{ "size", FIELD_SIZE, FIELD_AT(config_balloon, size), .arg = "SIZE",
-	  .help = "memory that the guest does without from its start (0)" },
+	  .help = "memory that is taken from the guest when it starts (0)" },
 	{ "stats", FIELD_UINT, FIELD_AT(config_balloon, stats), .min = 1,
 	  .max = 86400, .arg = "SECONDS",
 	  .help = "log its memory statistics this often, at level info" },
 	{ "no-reporting", FIELD_FLAG, FIELD_AT(config_balloon, no_reporting),
-	  .help = "the guest keeps the memory that it frees" },
+	  .help = "do not return memory that the guest frees" },
 	{ .name = NULL },
 };
 
@@ -19,7 +18,7 @@ static const struct field options[] = {
 	{ "balloon", FIELD_GROUP, FIELD_AT(vm_config, balloon), .group = keys,
 	  FIELD_GIVEN(config_balloon, given),
 	  .arg = "[size=SIZE][,stats=SECONDS][,no-reporting]",
-	  .help = "memory that the guest frees goes back to the host" },
+	  .help = "return memory that the guest frees to the host" },
 	{ .name = NULL },
 };
 
@@ -33,13 +32,13 @@ static int check(const struct vm_config *config, struct error *err)
 	if (config->memory.hugepages)
 		return config_refuse(
 			err,
-			"balloon: memory on huge pages stays reserved for the "
-			"guest, so that none can go back to the host");
+			"balloon: cannot be combined with hugepages: reserved "
+			"pages cannot be returned to the host");
 	if (balloon->size >= memory)
-		return config_refuse(
-			err,
-			"balloon: size: leaves nothing of the guest's %llu MiB",
-			memory >> 20);
+		return config_refuse(err,
+				     "balloon: size: must be less than the "
+				     "guest's memory of %llu MiB",
+				     memory >> 20);
 	if (balloon->size % BALLOON_PAGE)
 		return config_refuse(err,
 				     "balloon: size: not a multiple of 4 KiB");

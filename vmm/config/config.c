@@ -1,5 +1,5 @@
 /* The list of all sections, and what goes through it. */
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #include <string.h>
 

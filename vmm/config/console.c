@@ -1,32 +1,31 @@
-#include "vmm/config/console.h"
-
+/* Consoles: --console, the serial port, and --hvc, the virtio console. */
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "stdio", FIELD_FLAG, FIELD_AT(config_console, stdio),
 	  .help = "standard input and output" },
 	{ "pty", FIELD_FLAG, FIELD_AT(config_console, pty),
-	  .help = "a new pseudo-terminal, whose name goes to stderr" },
+	  .help = "a new pseudo-terminal; its name is printed on stderr" },
 	{ "none", FIELD_FLAG, FIELD_AT(config_console, none),
-	  .help = "nowhere" },
+	  .help = "discard the output; no input" },
 	{ "file", FIELD_STRING, FIELD_AT(config_console, file),
 	  .is_output = true, .arg = "PATH",
-	  .help = "a file, which is emptied, or a named pipe" },
+	  .help = "a file, which is truncated, or a named pipe" },
 	{ .name = NULL },
 };
 
 static const struct field options[] = {
 	{ "console", FIELD_GROUP, FIELD_AT(vm_config, console), .group = keys,
 	  .arg = "stdio|pty|file=PATH|none",
-	  .help = "where the serial port goes (stdio); Ctrl-A x quits, "
-		  "Ctrl-A h lists the keys" },
+	  .help = "where the serial port goes (stdio); on a terminal, Ctrl-A h "
+		  "lists the keys" },
 	{ "hvc", FIELD_GROUP, FIELD_AT(vm_config, hvc), .group = keys,
 	  .arg = "stdio|pty|file=PATH|none",
-	  .help = "where the guest's hvc0 goes (none); the serial port is "
-		  "silent then, without --console" },
+	  .help = "where the virtio console, hvc0, goes (none); the serial "
+		  "port then goes to /dev/null" },
 	{ .name = NULL },
 };
 
@@ -36,9 +35,10 @@ static int count_places(const struct config_console *console)
 	       (console->file != NULL);
 }
 
-/* The serial port stays beside a virtio console, even if nobody asked for it. A
- * kernel that has the driver of the virtio console as a module needs another
- * console until then; Debian's initrd does not get that far without any. */
+/* The serial port stays beside a virtio console, even if nobody asked for it: a
+ * kernel whose driver of the virtio console is a module needs another console
+ * until that module is loaded. Without one, Debian's initrd does not get so
+ * far. */
 static int settle(struct vm_config *config, struct error *err)
 {
 	struct config_console *console = &config->console, *hvc = &config->hvc;
@@ -71,8 +71,7 @@ static int check(const struct vm_config *config, struct error *err)
 	    check_console("hvc", &config->hvc, err))
 		return -1;
 	if (config->console.stdio && config->hvc.stdio)
-		return config_refuse(err,
-				     "hvc: stdio is the console's already");
+		return config_refuse(err, "hvc: console uses stdio already");
 	return 0;
 }
 

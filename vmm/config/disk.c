@@ -1,10 +1,9 @@
-#include "vmm/config/disk.h"
-
+/* Disks: --disk. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #define SERIAL_MAX 20 /* bytes; virtio 1.2, 5.2.6 */
 
@@ -14,49 +13,58 @@ static const char *const caches[] = {
 	NULL,
 };
 
+static const char *const engines[] = {
+	[ENGINE_AUTO] = "auto",
+	[ENGINE_THREAD] = "thread",
+	NULL,
+};
+
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_disk, path), .positional = true,
-	  .arg = "PATH", .help = "the image or block device" },
-	/* A disk without a path has this one first where it is printed, as
-	 * people write it. */
+	  .arg = "PATH", .help = "raw image file or block device" },
+	/* The printed command has the keys in this order. It begins with
+	 * vhost-user where there is no path, as people write it. */
 	{ "vhost-user", FIELD_STRING, FIELD_AT(config_disk, vhost_user),
 	  .arg = "SOCK",
-	  .help = "instead of PATH: the disk of the server on this socket" },
+	  .help = "vhost-user-blk server at SOCK, instead of PATH" },
 	{ "readonly", FIELD_FLAG, FIELD_AT(config_disk, readonly),
 	  .help = "the guest cannot write" },
 	{ "root", FIELD_FLAG, FIELD_AT(config_disk, root),
-	  .help = "add root= to the kernel command line" },
+	  .help = "boot from it: add root= to the kernel command line" },
 	{ "direct", FIELD_FLAG, FIELD_AT(config_disk, direct),
-	  .help = "bypass the host's page cache" },
+	  .help = "bypass the host's page cache (O_DIRECT)" },
 	{ "cache", FIELD_CHOICE, FIELD_AT(config_disk, cache),
 	  .choices = caches, .arg = "writeback|unsafe",
-	  .help = "unsafe does not pass the guest's flushes on (writeback)" },
+	  .help = "unsafe ignores the guest's flushes (writeback)" },
+	{ "engine", FIELD_CHOICE, FIELD_AT(config_disk, engine),
+	  .choices = engines, .arg = "auto|thread",
+	  .help = "thread does not use io_uring even if the host has it "
+		  "(auto)" },
 	{ "queues", FIELD_UINT, FIELD_AT(config_disk, queues), .min = 1,
 	  .max = CONFIG_DISK_QUEUES_MAX, .arg = "N",
 	  .help = "request queues, 1 to 16 (one per vCPU)" },
 	{ "bw", FIELD_SIZE, FIELD_AT(config_disk, limit.bw), .arg = "SIZE",
-	  .help = "limit of bytes a second" },
+	  .help = "limit in bytes per second" },
 	{ "iops", FIELD_UINT, FIELD_AT(config_disk, limit.ops),
-	  CONFIG_OPS_RANGE, .help = "limit of requests a second" },
+	  CONFIG_OPS_RANGE, .help = "limit in requests per second" },
 	{ "bw-burst", FIELD_SIZE, FIELD_AT(config_disk, limit.bw_burst),
-	  .arg = "SIZE",
-	  .help = "bytes at once after a pause (a tenth of a second's)" },
+	  .arg = "SIZE", .help = "bytes at once after idle time (bw / 10)" },
 	{ "iops-burst", FIELD_UINT, FIELD_AT(config_disk, limit.ops_burst),
 	  CONFIG_OPS_RANGE,
-	  .help = "requests at once after a pause (a tenth of a second's)" },
+	  .help = "requests at once after idle time (iops / 10)" },
 	{ "id", FIELD_STRING, FIELD_AT(config_disk, id), .arg = "S",
 	  .help = "name in messages (disk0, disk1, ...)" },
 	{ "serial", FIELD_STRING, FIELD_AT(config_disk, serial), .arg = "S",
 	  .help = "serial number, at most 20 bytes (the id)" },
 	{ "iothread", FIELD_STRING, FIELD_AT(config_disk, iothread),
-	  .arg = "NAME", .help = "serve it in a thread of this name" },
+	  .arg = "NAME", .help = "serve the disk in the I/O thread NAME" },
 	{ .name = NULL },
 };
 
 static const struct field options[] = {
 	{ "disk", FIELD_GROUP, FIELD_LIST(vm_config, disks, disk_count),
 	  .group = keys, .arg = "PATH|vhost-user=SOCK[,KEY=VALUE...]",
-	  .help = "raw image or block device, or the disk of a vhost-user "
+	  .help = "virtio disk: a raw image, a block device or a vhost-user "
 		  "server; up to 8" },
 	{ .name = NULL },
 };
@@ -77,12 +85,12 @@ static int settle(struct vm_config *config, struct error *err)
 static int check_server(const struct config_disk *disk, struct error *err)
 {
 	if (disk->path || disk->readonly || disk->direct || disk->cache ||
-	    disk->queues || config_is_limited(&disk->limit) || disk->serial ||
-	    disk->iothread)
+	    disk->engine || disk->queues || config_is_limited(&disk->limit) ||
+	    disk->serial || disk->iothread)
 		return config_refuse(
 			err,
-			"disk: vhost-user goes with root and id alone: what "
-			"else there is, its server knows");
+			"disk: vhost-user can be combined with root and id "
+			"only; the server decides everything else");
 	if (config_check_server(disk->vhost_user, err))
 		return error_wrap(err, "disk");
 	return 0;
@@ -112,9 +120,9 @@ static int check(const struct vm_config *config, struct error *err)
 			return -1;
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(config->disks[j].id, disk->id) == 0)
-				return config_refuse(err,
-						     "disk: two are called %s",
-						     disk->id);
+				return config_refuse(
+					err, "disk: two disks have the id %s",
+					disk->id);
 	}
 	return 0;
 }

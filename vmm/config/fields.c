@@ -7,12 +7,20 @@
 
 #include "base/cleanup.h"
 
-const struct field *field_find(const struct field *fields, const char *name)
+/* The name is the first len bytes of text. */
+static const struct field *find(const struct field *fields, const char *text,
+				size_t len)
 {
 	for (; fields->name; fields++)
-		if (strcmp(fields->name, name) == 0)
+		if (strlen(fields->name) == len &&
+		    strncmp(fields->name, text, len) == 0)
 			return fields;
 	return NULL;
+}
+
+const struct field *field_find(const struct field *fields, const char *name)
+{
+	return find(fields, name, strlen(name));
 }
 
 unsigned field_length(const struct field *field, const void *base)
@@ -86,7 +94,7 @@ void *field_append(const struct field *field, void *base, struct error *err)
 	void *at = field_at(field, base, *count);
 
 	if (*count == field->max) {
-		config_refuse(err, "%s: more than %llu of them", field->name,
+		config_refuse(err, "%s: at most %llu can be given", field->name,
 			      (unsigned long long)field->max);
 		return NULL;
 	}
@@ -121,7 +129,7 @@ static int parse_number(const struct field *field, const char *text,
 			end++;
 		}
 	}
-	/* strtoull() would take a sign and leading blanks. */
+	/* strtoull() accepts a sign and leading blanks. */
 	if (errno || *end || text[0] < '0' || text[0] > '9' ||
 	    *value > UINT64_MAX >> shift)
 		return config_refuse(err, "%s: '%s' is not a %s", field->name,
@@ -148,12 +156,13 @@ static int parse_mac(const struct field *field, const char *text,
 		char *end;
 		unsigned long byte = strtoul(at, &end, 16);
 
-		/* Two digits each, a colon between them, nothing behind. */
+		/* Each byte has two digits; a colon or the end follows. */
 		if (!isxdigit(at[0]) || end != at + 2 ||
 		    *end != (i < 5 ? ':' : '\0'))
-			return config_refuse(
-				err, "%s: '%s' is not like 02:00:00:00:00:01",
-				field->name, text);
+			return config_refuse(err,
+					     "%s: '%s' is not a MAC address "
+					     "such as 02:00:00:00:00:01",
+					     field->name, text);
 		mac->bytes[i] = (uint8_t)byte;
 		at = end + 1;
 	}
@@ -177,8 +186,8 @@ static int parse_choice(const struct field *field, const char *text, int *value,
 			     text, field->arg);
 }
 
-/* Cuts the next piece, up to a comma, off *rest in place. ",," becomes a comma
- * of the piece. */
+/* Cuts the piece before the next comma off *rest, in place. ",," does not end
+ * the piece and becomes a comma. NULL when nothing is left. */
 static char *next_piece(char **rest)
 {
 	char *piece = *rest, *from = *rest, *to = *rest;
@@ -203,13 +212,7 @@ bool field_names_key(const struct field *group, const char *text)
 {
 	const size_t len = strcspn(text, "=");
 
-	if (!text[len])
-		return false;
-	for (; group->name; group++)
-		if (strlen(group->name) == len &&
-		    strncmp(group->name, text, len) == 0)
-			return true;
-	return false;
+	return text[len] && find(group, text, len);
 }
 
 static int parse_piece(const struct field *group, void *at, char *piece,
@@ -217,10 +220,9 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 {
 	const struct field *field;
 	char *value;
-	void *to;
 
 	if (first && group->positional && !field_names_key(group, piece))
-		return field_parse(group, field_at(group, at, 0), piece, err);
+		return field_set(group, at, piece, err);
 	value = strchr(piece, '=');
 	if (value)
 		*value++ = '\0';
@@ -230,9 +232,7 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 	if (!value && field->type != FIELD_FLAG)
 		return config_refuse(err, "%s needs a value: %s=", piece,
 				     piece);
-	to = field->stride ? field_append(field, at, err)
-			   : field_at(field, at, 0);
-	return to ? field_parse(field, to, value, err) : -1;
+	return field_set(field, at, value, err);
 }
 
 static int parse_group(const struct field *field, void *at, const char *text,
@@ -296,4 +296,13 @@ int field_parse(const struct field *field, void *at, const char *text,
 		return parse_group(field, at, text, err);
 	}
 	return -1;
+}
+
+int field_set(const struct field *field, void *base, const char *text,
+	      struct error *err)
+{
+	void *at = field->stride ? field_append(field, base, err)
+				 : field_at(field, base, 0);
+
+	return at ? field_parse(field, at, text, err) : -1;
 }

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -8,19 +9,11 @@
 static void print_key(const struct field *group, const struct field *field,
 		      const void *at, const char **comma, FILE *out)
 {
-	autofree char *text = NULL;
-	size_t len = 0;
-	FILE *mem = open_memstream(&text, &len);
-	bool set;
+	autofree char *text = field_text(field, at);
 
-	if (!mem)
-		return;
 	/* A choice that nobody made is left out. */
-	set = field_print(field, at, mem) &&
-	      (field->type != FIELD_CHOICE ||
-	       *(const int *)at != (int)field->preset);
-	fclose(mem);
-	if (!set)
+	if (!text || (field->type == FIELD_CHOICE &&
+		      *(const int *)at == (int)field->preset))
 		return;
 	fputs(*comma, out);
 	if (field->type == FIELD_FLAG)
@@ -66,10 +59,12 @@ static bool print_mac(const struct config_mac *mac, FILE *out)
 	return mac->set;
 }
 
-bool field_print(const struct field *field, const void *at, FILE *out)
+/* Returns whether the value is set. */
+static bool print_value(const struct field *field, const void *at, FILE *out)
 {
 	const char *string;
 	uint64_t number;
+	bool set;
 
 	switch (field->type) {
 	case FIELD_STRING:
@@ -91,11 +86,25 @@ bool field_print(const struct field *field, const void *at, FILE *out)
 		fputs(field->choices[*(const int *)at], out);
 		return true;
 	case FIELD_GROUP:
-		if (!field_may_stand_alone(field))
-			return print_group(field->group, at, out);
-		if (*(const bool *)((const char *)at + field->given_offset))
-			print_group(field->group, at, out);
-		return *(const bool *)((const char *)at + field->given_offset);
+		set = print_group(field->group, at, out);
+		if (field_may_stand_alone(field))
+			set = *(const bool *)((const char *)at +
+					      field->given_offset);
+		return set;
 	}
 	return false;
+}
+
+char *field_text(const struct field *field, const void *at)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	bool set = out && print_value(field, at, out);
+
+	if (out && (fclose(out) || !set)) {
+		free(text);
+		text = NULL;
+	}
+	return text;
 }

@@ -1,12 +1,12 @@
-/* Reads a configuration file, in JSON, with jansson. Every value ends up in
- * field_parse(), so that JSON and command line accept and refuse the same. */
+/* Reads a configuration file, in JSON, with jansson. field_parse() gets every
+ * value as text, so that JSON and command line accept and refuse the same. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static int read_value(const struct field *field, void *at, json_t *value,
 		      struct error *err);
@@ -56,7 +56,7 @@ static int read_object(const struct field *group, void *base, json_t *object,
 	return 0;
 }
 
-/* Without this check, a flag where a path is wanted would become the path
+/* Without this check, true where a path is wanted would become the path
  * "true". */
 static int check_type(const struct field *field, const json_t *value,
 		      struct error *err)
@@ -94,8 +94,7 @@ static int check_type(const struct field *field, const json_t *value,
 			     wanted[field->type]);
 }
 
-/* Gives field_parse() strings, booleans and whole numbers as the command line
- * would spell them. */
+/* Spells strings, booleans and whole numbers as the command line would. */
 static int read_value(const struct field *field, void *at, json_t *value,
 		      struct error *err)
 {
@@ -118,7 +117,7 @@ static int read_value(const struct field *field, void *at, json_t *value,
 	case JSON_STRING:
 		text = json_string_value(value);
 		if (strlen(text) != json_string_length(value))
-			return config_refuse(err, "%s: holds a zero byte",
+			return config_refuse(err, "%s: contains a zero byte",
 					     field->name);
 		break;
 	case JSON_TRUE:

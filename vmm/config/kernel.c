@@ -1,29 +1,28 @@
-#include "vmm/config/kernel.h"
-
+/* What the guest boots: kernel, initrd, command line, arguments of its init. */
 #include <string.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field options[] = {
 	{ "kernel", FIELD_STRING, FIELD_AT(vm_config, kernel), .arg = "FILE",
-	  .help = "kernel image; without it, the first of the built, the "
-		  "installed and the host's own" },
+	  .help = "kernel image; without it, the built, the installed or the "
+		  "host's kernel, in this order" },
 	{ "initrd", FIELD_STRING, FIELD_AT(vm_config, initrd), .arg = "FILE",
-	  .help = "initial ram disk" },
+	  .help = "initial RAM disk" },
 	{ "cmdline", FIELD_STRING, FIELD_AT(vm_config, cmdline),
 	  .may_be_empty = true, .arg = "STR",
-	  .help = "added to the default kernel command line" },
+	  .help = "append STR to the default kernel command line" },
 	{ "cmdline-only", FIELD_STRING, FIELD_AT(vm_config, cmdline_only),
 	  .may_be_empty = true, .arg = "STR",
-	  .help = "the whole kernel command line" },
+	  .help = "use STR instead of the default kernel command line" },
 	{ "args", FIELD_STRING, FIELD_LIST(vm_config, args, arg_count),
 	  .may_be_empty = true },
 	{ .name = NULL },
 };
 
-/* Reads the text as Linux does, which knows no escapes. Sets *open when the
- * last quote is not closed, and *dashes when "--" is a word: what stands behind
- * it is for init. */
+/* Divides the text into words as Linux does, which knows no escapes. Sets *open
+ * when the last quote is not closed, and *dashes when "--" is a word: Linux
+ * leaves the words behind it to init. */
 static void scan_words(const char *text, bool *open, bool *dashes)
 {
 	const char *word = text;
@@ -51,14 +50,15 @@ static int check_text(const char *name, const char *text, bool has_args,
 		return 0;
 	scan_words(text, &open, &dashes);
 	if (strchr(text, '\n'))
-		return config_refuse(err, "%s: holds a line break", name);
+		return config_refuse(err, "%s: contains a line break", name);
 	if (open)
 		return config_refuse(err, "%s: a double quote is not closed",
 				     name);
 	if (dashes && has_args)
 		return config_refuse(err,
-				     "%s: has a --, so that the kernel would "
-				     "drop the arguments after onggi's own --",
+				     "%s: contains --, and onggi adds another "
+				     "-- before INIT-ARGS; the kernel ignores "
+				     "what follows a second one",
 				     name);
 	return 0;
 }
@@ -71,10 +71,10 @@ static int check_arg(const char *arg, struct error *err)
 				     "carry a double quote or a line break",
 				     arg);
 	if (strcmp(arg, "--") == 0)
-		return config_refuse(
-			err,
-			"args: the kernel drops what stands after a second --; "
-			"put it into a script: sh -c '...'");
+		return config_refuse(err,
+				     "args: no argument can be --: the kernel "
+				     "ignores what follows it; put the command "
+				     "into a script: sh -c '...'");
 	return 0;
 }
 
@@ -109,8 +109,7 @@ static int check(const struct vm_config *config, struct error *err)
 		if (check_arg(config->args[i], err))
 			return -1;
 	if (roots > 1)
-		return config_refuse(err, "disk, pmem: %u are marked root",
-				     roots);
+		return config_refuse(err, "disk, pmem: only one can have root");
 	return 0;
 }
 

@@ -1,8 +1,7 @@
-#include "vmm/config/machine.h"
-
+/* The size of the machine: --cpus and --memory. */
 #include <unistd.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 #define MIB (1ULL << 20)
 #define MEMORY_MIN (8 * MIB)
@@ -14,7 +13,7 @@ static const struct field memory_keys[] = {
 	{ "size", FIELD_SIZE, FIELD_AT(config_memory, size), .positional = true,
 	  .preset = 256 * MIB, .arg = "SIZE", .help = "from 8M to 1T" },
 	{ "hugepages", FIELD_FLAG, FIELD_AT(config_memory, hugepages),
-	  .help = "on reserved 2 MiB pages of the host" },
+	  .help = "use reserved 2 MiB pages of the host" },
 	{ .name = NULL },
 };
 
@@ -23,7 +22,7 @@ static const struct field options[] = {
 	  .max = CONFIG_CPUS_MAX, .arg = "N", .help = "vCPUs, 1 to 64 (1)" },
 	{ "memory", FIELD_GROUP, FIELD_AT(vm_config, memory),
 	  .group = memory_keys, .arg = "SIZE[,hugepages]",
-	  .help = "guest memory with K, M, G or T (256M)" },
+	  .help = "guest memory in bytes, or with K, M, G or T (256M)" },
 	{ .name = NULL },
 };
 
@@ -32,11 +31,12 @@ static int check(const struct vm_config *config, struct error *err)
 	unsigned long long size = config->memory.size;
 	unsigned long page = (unsigned long)sysconf(_SC_PAGESIZE);
 
-	/* The user most likely forgot the unit: these would be bytes. */
+	/* The user has most likely forgotten the unit and means MiB. */
 	if (size > 0 && size <= 32768)
-		return config_refuse(
-			err, "memory: %llu bytes is less than 8 MiB (%lluM?)",
-			size, size);
+		return config_refuse(err,
+				     "memory: %llu bytes is less than 8 MiB "
+				     "(did you mean %lluM?)",
+				     size, size);
 	if (size < MEMORY_MIN)
 		return config_refuse(err, "memory: %llu KiB is less than 8 MiB",
 				     size >> 10);
@@ -45,10 +45,10 @@ static int check(const struct vm_config *config, struct error *err)
 				     "memory: %llu GiB is more than %llu GiB",
 				     size >> 30, CONFIG_MEMORY_MAX >> 30);
 	if (size % page)
-		return config_refuse(
-			err,
-			"memory: not a multiple of %lu KiB, this host's page",
-			page >> 10);
+		return config_refuse(err,
+				     "memory: not a multiple of %lu KiB, the "
+				     "page size of this host",
+				     page >> 10);
 	if (config->memory.hugepages && size % HUGE_PAGE)
 		return config_refuse(
 			err, "memory: hugepages need a multiple of 2 MiB");

@@ -1,80 +1,90 @@
-#include "vmm/config/net.h"
-
+/* Network cards: --net. */
 #include <string.h>
 
 #include "devices/net/net_tap.h"
-#include "vmm/config/config.h"
-#include "vmm/config/publish.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "tap", FIELD_STRING, FIELD_AT(config_net, tap), .arg = "NAME",
-	  .help = "on this tap, which is created if it is not there" },
+	  .help = "attach to this tap interface, which is created if missing" },
 	{ "vhost", FIELD_FLAG, FIELD_AT(config_net, vhost),
-	  .help = "the kernel carries the frames of the tap" },
+	  .help = "with tap: the host's kernel moves the frames (vhost-net)" },
 	{ "user", FIELD_FLAG, FIELD_AT(config_net, user),
-	  .help = "behind passt, which needs no rights" },
+	  .help = "user-mode network by passt, which needs no privileges" },
 	{ "stream", FIELD_FLAG, FIELD_AT(config_net, stream),
-	  .help = "passt on a stream socket; memory stays private" },
+	  .help = "with user: passt's stream socket, not its vhost-user" },
 	{ "vhost-user", FIELD_STRING, FIELD_AT(config_net, vhost_user),
-	  .arg = "SOCK",
-	  .help = "the server on this socket carries the frames" },
+	  .arg = "SOCK", .help = "vhost-user-net server that listens on SOCK" },
 	{ "publish", FIELD_STRING,
 	  FIELD_LIST(config_net, publish, publish_count), .arg = "PORT:PORT",
-	  .help = "with user: lead a host port to the guest's; repeatable" },
+	  .help = "with user: forward HOSTPORT:GUESTPORT; repeatable" },
 	{ "queues", FIELD_UINT, FIELD_AT(config_net, queues), .min = 1,
 	  .max = CONFIG_NET_QUEUES_MAX, .arg = "N",
-	  .help = "with tap: pairs of queues, 1 to 8 (1)" },
+	  .help = "with tap: queue pairs, 1 to 8 (1)" },
 	{ "mac", FIELD_MAC, FIELD_AT(config_net, mac), .arg = "M",
-	  .help = "MAC address (made of the tap's or the socket's name)" },
+	  .help = "MAC address (derived from the tap's or the socket's name)" },
 	{ "mtu", FIELD_UINT, FIELD_AT(config_net, mtu), .min = 68, .max = 65535,
-	  .arg = "N", .help = "68 to 65535 bytes" },
+	  .arg = "N", .help = "MTU, 68 to 65535 bytes" },
 	{ "rx-bw", FIELD_SIZE, FIELD_AT(config_net, rx_limit.bw), .arg = "SIZE",
-	  .help = "limit of bytes a second to the guest" },
+	  .help = "receive limit in bytes per second" },
 	{ "rx-pps", FIELD_UINT, FIELD_AT(config_net, rx_limit.ops),
-	  CONFIG_OPS_RANGE, .help = "limit of frames a second to the guest" },
+	  CONFIG_OPS_RANGE, .help = "receive limit in frames per second" },
 	{ "rx-bw-burst", FIELD_SIZE, FIELD_AT(config_net, rx_limit.bw_burst),
-	  .arg = "SIZE",
-	  .help = "bytes at once after a pause (a tenth of a second's)" },
+	  .arg = "SIZE", .help = "bytes at once after idle time (rx-bw / 10)" },
 	{ "rx-pps-burst", FIELD_UINT, FIELD_AT(config_net, rx_limit.ops_burst),
 	  CONFIG_OPS_RANGE,
-	  .help = "frames at once after a pause (a tenth of a second's)" },
+	  .help = "frames at once after idle time (rx-pps / 10)" },
 	{ "tx-bw", FIELD_SIZE, FIELD_AT(config_net, tx_limit.bw), .arg = "SIZE",
-	  .help = "limit of bytes a second from the guest" },
+	  .help = "transmit limit in bytes per second" },
 	{ "tx-pps", FIELD_UINT, FIELD_AT(config_net, tx_limit.ops),
-	  CONFIG_OPS_RANGE, .help = "limit of frames a second from the guest" },
+	  CONFIG_OPS_RANGE, .help = "transmit limit in frames per second" },
 	{ "tx-bw-burst", FIELD_SIZE, FIELD_AT(config_net, tx_limit.bw_burst),
-	  .arg = "SIZE",
-	  .help = "bytes at once after a pause (a tenth of a second's)" },
+	  .arg = "SIZE", .help = "bytes at once after idle time (tx-bw / 10)" },
 	{ "tx-pps-burst", FIELD_UINT, FIELD_AT(config_net, tx_limit.ops_burst),
 	  CONFIG_OPS_RANGE,
-	  .help = "frames at once after a pause (a tenth of a second's)" },
+	  .help = "frames at once after idle time (tx-pps / 10)" },
 	{ "iothread", FIELD_STRING, FIELD_AT(config_net, iothread),
-	  .arg = "NAME", .help = "serve it in a thread of this name" },
+	  .arg = "NAME", .help = "serve the card in the I/O thread NAME" },
 	{ .name = NULL },
 };
 
 static const struct field options[] = {
 	{ "net", FIELD_GROUP, FIELD_LIST(vm_config, nets, net_count),
 	  .group = keys, .arg = "tap=NAME|user|vhost-user=SOCK[,KEY=VALUE...]",
-	  .help = "network card on a tap, behind passt or on a vhost-user "
-		  "server; up to 8" },
+	  .help = "virtio network card on a tap, behind passt or on a "
+		  "vhost-user server; up to 8" },
 	{ .name = NULL },
 };
 
-/* passt takes one port at two addresses for the same port. */
+static int settle_net(struct config_net *net, struct error *err)
+{
+	for (unsigned i = 0; i < net->publish_count; i++)
+		if (config_parse_publish(&net->ports[i], net->publish[i], err))
+			return error_wrap(err, "net");
+	return 0;
+}
+
+static int settle(struct vm_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < config->net_count; i++)
+		if (settle_net(&config->nets[i], err))
+			return -1;
+	return 0;
+}
+
+/* passt cannot lead one port to different places by the host's address. */
 static int check_publish(const struct config_net *net, struct error *err)
 {
 	for (unsigned i = 0; i < net->publish_count; i++) {
-		struct publish one, other;
+		const struct config_publish *one = &net->ports[i];
 
-		if (publish_parse(&one, net->publish[i], err))
-			return -1;
 		for (unsigned j = 0; j < i; j++)
-			if (publish_parse(&other, net->publish[j], err) == 0 &&
-			    one.udp == other.udp && one.host == other.host)
+			if (one->udp == net->ports[j].udp &&
+			    one->host == net->ports[j].host)
 				return config_refuse(
-					err, "publish: port %u is named twice",
-					one.host);
+					err,
+					"publish: host port %u is used twice",
+					one->host);
 	}
 	return 0;
 }
@@ -82,13 +92,13 @@ static int check_publish(const struct config_net *net, struct error *err)
 static int check_user(const struct config_net *net, struct error *err)
 {
 	if (!net->user && net->publish_count)
-		return config_refuse(err, "publish is for user alone");
+		return config_refuse(err, "publish needs user");
 	if (!net->user && net->stream)
-		return config_refuse(err, "stream is for user alone");
+		return config_refuse(err, "stream needs user");
 	if (net->user && net->queues > 1)
-		return config_refuse(err, "queues: passt has one pair");
+		return config_refuse(err, "queues: passt serves only one pair");
 	if (net->user && net->mtu > CONFIG_USER_MTU)
-		return config_refuse(err, "mtu: passt has %d at most",
+		return config_refuse(err, "mtu: passt takes at most %d",
 				     CONFIG_USER_MTU);
 	return check_publish(net, err);
 }
@@ -97,21 +107,20 @@ static int check_server(const struct config_net *net, struct error *err)
 {
 	if (net->queues || config_is_limited(&net->rx_limit) ||
 	    config_is_limited(&net->tx_limit) || net->iothread)
-		return config_refuse(err,
-				     "vhost-user goes with mac and mtu alone");
+		return config_refuse(err, "vhost-user allows mac and mtu only");
 	return config_check_server(net->vhost_user, err);
 }
 
 static int check_kernel(const struct config_net *net, struct error *err)
 {
 	if (!net->tap)
-		return config_refuse(err, "vhost goes with tap=NAME alone");
+		return config_refuse(err, "vhost needs tap=NAME");
 	if (net->queues > 1)
-		return config_refuse(err, "queues: vhost has one pair");
+		return config_refuse(err, "queues: vhost has only one pair");
 	if (config_is_limited(&net->rx_limit) ||
 	    config_is_limited(&net->tx_limit))
 		return config_refuse(
-			err, "vhost has no limits: no frame comes by here");
+			err, "vhost has no limits: onggi sees no frame");
 	return 0;
 }
 
@@ -121,7 +130,7 @@ static int check_net(const struct config_net *net, struct error *err)
 		return config_refuse(
 			err, "needs one of tap=NAME, user and vhost-user=SOCK");
 	if (net->tap && !net_tap_is_name(net->tap))
-		return config_refuse(err, "'%s' is not an interface name",
+		return config_refuse(err, "'%s' is not a valid interface name",
 				     net->tap);
 	if (check_user(net, err) ||
 	    (net->vhost_user && check_server(net, err)) ||
@@ -139,8 +148,8 @@ static bool same(const char *a, const char *b)
 	return a && b && strcmp(a, b) == 0;
 }
 
-/* A tap or a server carries the frames of one card only. A second passt would
- * help nobody. */
+/* A tap or a server carries the frames of one card only, and a second passt
+ * would reach nothing that the first does not. */
 static bool same_back_end(const struct config_net *a,
 			  const struct config_net *b)
 {
@@ -157,11 +166,18 @@ static int check(const struct vm_config *config, struct error *err)
 			return error_wrap(err, "net");
 		for (unsigned j = 0; j < i; j++)
 			if (same_back_end(net, &config->nets[j]))
-				return config_refuse(err,
-						     "net: %s is named twice",
-						     config_net_name(net));
+				return config_refuse(
+					err, "net: %s is used by two cards",
+					config_net_name(net));
 	}
 	return 0;
+}
+
+const char *config_net_name(const struct config_net *net)
+{
+	if (net->user)
+		return "user";
+	return net->tap ? net->tap : net->vhost_user ? net->vhost_user : "";
 }
 
 bool config_net_needs_frames(const struct config_net *net)
@@ -171,4 +187,4 @@ bool config_net_needs_frames(const struct config_net *net)
 	       config_is_limited(&net->tx_limit);
 }
 
-const struct config_section net_section = { options, NULL, check };
+const struct config_section net_section = { options, settle, check };

@@ -1,4 +1,5 @@
-#include "vmm/config/parts.h"
+/* Rules about what several kinds of device have. */
+#include "vmm/config/section.h"
 
 #include <string.h>
 #include <sys/un.h>
@@ -16,11 +17,11 @@ int config_check_limit(const struct config_limit *limit, const char *way,
 {
 	unsigned long long bw = limit->bw;
 
-	/* The user most likely forgot the unit. */
+	/* The user has most likely forgotten the unit. */
 	if (bw && bw < CONFIG_BW_MIN)
 		return config_refuse(err,
-				     "%sbw: %llu bytes a second is less than "
-				     "%u KiB (%lluM?)",
+				     "%sbw: %llu bytes per second is less than "
+				     "%u KiB (did you mean %lluM?)",
 				     way, bw, CONFIG_BW_MIN >> 10, bw);
 	if (limit->bw_burst && !bw)
 		return config_refuse(err, "%sbw-burst needs %sbw", way, way);
@@ -43,6 +44,6 @@ int config_check_server(const char *path, struct error *err)
 	if (strlen(path) <= SOCKET_PATH_MAX)
 		return 0;
 	return config_refuse(
-		err, "vhost-user: a socket's path has at most %zu bytes",
+		err, "vhost-user: the socket's path is longer than %zu bytes",
 		SOCKET_PATH_MAX);
 }

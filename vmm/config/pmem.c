@@ -1,22 +1,21 @@
-#include "vmm/config/pmem.h"
-
-#include "vmm/config/config.h"
+/* Files as persistent memory: --pmem. */
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_pmem, path), .positional = true,
-	  .arg = "PATH", .help = "the file, a multiple of 2 MiB" },
+	  .arg = "PATH", .help = "the file; its size is a multiple of 2 MiB" },
 	{ "readonly", FIELD_FLAG, FIELD_AT(config_pmem, readonly),
-	  .help = "what the guest writes is lost when it ends" },
+	  .help = "discard what the guest writes when it ends or reboots" },
 	{ "root", FIELD_FLAG, FIELD_AT(config_pmem, root),
-	  .help = "add root= to the kernel command line" },
+	  .help = "boot from it: add root= to the kernel command line" },
 	{ .name = NULL },
 };
 
 static const struct field options[] = {
 	{ "pmem", FIELD_GROUP, FIELD_LIST(vm_config, pmems, pmem_count),
 	  .group = keys, .arg = "PATH[,readonly][,root]",
-	  .help = "file as persistent memory, for file systems with DAX; up "
-		  "to 4" },
+	  .help = "a file as persistent memory (virtio-pmem), for file systems "
+		  "with DAX; up to 4" },
 	{ .name = NULL },
 };
 

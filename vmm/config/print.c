@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static void print_quoted(const char *text, FILE *out)
 {
@@ -27,16 +27,9 @@ static void print_quoted(const char *text, FILE *out)
 
 static void print_option(const struct field *field, const void *at, FILE *out)
 {
-	autofree char *text = NULL;
-	size_t len = 0;
-	FILE *mem = open_memstream(&text, &len);
-	bool set;
+	autofree char *text = field_text(field, at);
 
-	if (!mem)
-		return;
-	set = field_print(field, at, mem);
-	fclose(mem);
-	if (!set)
+	if (!text)
 		return;
 	fprintf(out, " --%s", field->name);
 	if (field->type == FIELD_FLAG ||
@@ -67,7 +60,7 @@ void config_print_command(const struct vm_config *config, FILE *out)
 	fputc('\n', out);
 }
 
-/* One line: "readonly  ...", "iops=N  ..." or, where the name is not needed,
+/* Prints one line: "readonly  ...", "iops=N  ..." or, for a positional key,
  * "[path=]PATH  ...". */
 static void print_key(const struct field *key, FILE *out)
 {
@@ -86,9 +79,8 @@ void config_print_options(FILE *out)
 {
 	const struct field *f;
 
-	fputs("  --config FILE\n"
-	      "        JSON with these options as keys; options given here "
-	      "win\n",
+	fputs("  --config FILE\n        JSON file with these options as keys; "
+	      "the command line takes precedence\n",
 	      out);
 	for (unsigned i = 0; (f = config_option(i)) != NULL; i++) {
 		if (!f->help)

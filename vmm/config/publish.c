@@ -1,11 +1,12 @@
-#include "vmm/config/publish.h"
-
+/* Ports of the host that lead into the guest: --net user,publish=. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "vmm/config/fields.h"
+#include "vmm/config/section.h"
+
+_Static_assert(CONFIG_ADDRESS_SIZE == INET6_ADDRSTRLEN, "as inet_ntop() says");
 
 static bool take_prefix(char **text, const char *prefix)
 {
@@ -22,14 +23,15 @@ static bool parse_port(const char *text, uint16_t *port)
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 
-	/* strtoul would take a sign and leading blanks */
+	/* strtoul() accepts a sign and leading blanks. */
 	if (*end || text[0] < '0' || text[0] > '9' || !value || value > 65535)
 		return false;
 	*port = (uint16_t)value;
 	return true;
 }
 
-/* Cuts the last ":PORT" off, or takes all of it for PORT. */
+/* Cuts ":PORT" off the end of *text. A text without a colon is all port; *text
+ * is NULL afterwards. */
 static bool cut_port(char **text, uint16_t *port)
 {
 	char *colon = *text ? strrchr(*text, ':') : NULL;
@@ -44,7 +46,7 @@ static bool cut_port(char **text, uint16_t *port)
 	return true;
 }
 
-static bool parse_address(char *text, char address[static INET6_ADDRSTRLEN])
+static bool parse_address(char *text, char address[static CONFIG_ADDRESS_SIZE])
 {
 	size_t len = strlen(text);
 	struct in6_addr binary;
@@ -56,10 +58,11 @@ static bool parse_address(char *text, char address[static INET6_ADDRSTRLEN])
 		family = AF_INET6;
 	}
 	return inet_pton(family, text, &binary) == 1 &&
-	       inet_ntop(family, &binary, address, INET6_ADDRSTRLEN);
+	       inet_ntop(family, &binary, address, CONFIG_ADDRESS_SIZE);
 }
 
-int publish_parse(struct publish *publish, const char *text, struct error *err)
+int config_parse_publish(struct config_publish *publish, const char *text,
+			 struct error *err)
 {
 	autofree char *copy = strdup(text);
 	char *rest = copy;
@@ -67,7 +70,7 @@ int publish_parse(struct publish *publish, const char *text, struct error *err)
 
 	if (!copy)
 		return config_refuse(err, "out of memory");
-	*publish = (struct publish){ .address = "127.0.0.1" };
+	*publish = (struct config_publish){ .address = "127.0.0.1" };
 	publish->udp = take_prefix(&rest, "udp:");
 	valid = cut_port(&rest, &publish->guest) &&
 		cut_port(&rest, &publish->host) &&
@@ -75,7 +78,7 @@ int publish_parse(struct publish *publish, const char *text, struct error *err)
 	if (valid)
 		return 0;
 	return config_refuse(err,
-			     "publish: '%s' is not like 8080:80, "
-			     "0.0.0.0:8080:80 or udp:5353:53",
+			     "publish: '%s' does not have a form such as "
+			     "8080:80, 0.0.0.0:8080:80 or udp:5353:53",
 			     text);
 }

@@ -1,10 +1,9 @@
-#include "vmm/config/rng.h"
-
-#include "vmm/config/config.h"
+/* The entropy device: --no-rng leaves it out. */
+#include "vmm/config/section.h"
 
 static const struct field options[] = {
 	{ "no-rng", FIELD_FLAG, FIELD_AT(vm_config, no_rng),
-	  .help = "leave out the entropy device" },
+	  .help = "leave out the entropy device (virtio-rng)" },
 	{ .name = NULL },
 };
 

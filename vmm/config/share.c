@@ -1,17 +1,16 @@
-#include "vmm/config/share.h"
-
+/* Shared folders: --share. */
 #include <errno.h>
 #include <string.h>
 
 #include "devices/vhost_user_fs.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_share, path),
 	  .positional = true, .arg = "DIR:TAG",
-	  .help = "the folder and, behind the last colon, its tag" },
+	  .help = "the folder and, after the last colon, its tag" },
 	{ "tag", FIELD_STRING, FIELD_AT(config_share, tag), .arg = "TAG",
-	  .help = "the tag, 1 to 36 bytes, where the path is DIR alone" },
+	  .help = "tag of 1 to 36 bytes, when path is DIR without a tag" },
 	{ "readonly", FIELD_FLAG, FIELD_AT(config_share, readonly),
 	  .help = "the guest cannot write" },
 	{ .name = NULL },
@@ -20,8 +19,8 @@ static const struct field keys[] = {
 static const struct field options[] = {
 	{ "share", FIELD_GROUP, FIELD_LIST(vm_config, shares, share_count),
 	  .group = keys, .arg = "DIR:TAG[,readonly]",
-	  .help = "folder that the guest mounts with mount -t virtiofs TAG; "
-		  "up to 8" },
+	  .help = "share a folder of the host; in the guest: mount -t virtiofs "
+		  "TAG /mnt; up to 8" },
 	{ .name = NULL },
 };
 
@@ -47,7 +46,7 @@ static int check_share(const struct config_share *share, struct error *err)
 	if (!share->path)
 		return config_refuse(err, "share: needs DIR:TAG");
 	if (!share->tag)
-		return config_refuse(err, "share: '%s' is not like DIR:TAG",
+		return config_refuse(err, "share: '%s' has no tag: DIR:TAG",
 				     share->path);
 	if (!*share->path)
 		return config_refuse(err, "share %s: needs a folder: DIR:TAG",
@@ -69,7 +68,7 @@ static int check(const struct vm_config *config, struct error *err)
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(config->shares[j].tag, tag) == 0)
 				return config_refuse(
-					err, "share: two are called %s", tag);
+					err, "share: two have the tag %s", tag);
 	}
 	return 0;
 }

@@ -1,27 +1,26 @@
-#include "vmm/config/vsock.h"
-
+/* The socket device: --vsock. */
 #include <string.h>
 
 #include "devices/vsock/vsock_packet.h"
 #include "devices/vsock/vsock_socket.h"
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field keys[] = {
 	{ "path", FIELD_STRING, FIELD_AT(config_vsock, path),
 	  .positional = true, .arg = "PATH",
-	  .help = "the Unix socket; the guest's connections lead to "
+	  .help = "the Unix socket; the guest's connections go to "
 		  "PATH_<port>" },
 	{ "cid", FIELD_UINT, FIELD_AT(config_vsock, cid),
 	  .min = VSOCK_GUEST_CID_MIN, .max = VSOCK_GUEST_CID_MAX, .arg = "N",
-	  .help = "the guest's address, 3 to 4294967294 (3)" },
+	  .help = "the guest's CID, 3 to 4294967294 (3)" },
 	{ .name = NULL },
 };
 
 static const struct field options[] = {
 	{ "vsock", FIELD_GROUP, FIELD_AT(vm_config, vsock), .group = keys,
 	  .arg = "PATH[,cid=N]",
-	  .help = "socket device, reached through the Unix socket PATH, "
-		  "which is made" },
+	  .help = "vsock device; onggi creates the Unix socket PATH for "
+		  "programs of the host" },
 	{ .name = NULL },
 };
 
@@ -42,10 +41,9 @@ static int check(const struct vm_config *config, struct error *err)
 	if (!vsock->path && vsock->cid)
 		return config_refuse(err, "vsock: needs a path");
 	if (vsock->path && strlen(vsock->path) > VSOCK_PATH_MAX)
-		return config_refuse(err,
-				     "vsock %s: longer than the %d bytes that "
-				     "a socket's name may have",
-				     vsock->path, VSOCK_PATH_MAX);
+		return config_refuse(
+			err, "vsock %s: the path is longer than %d bytes",
+			vsock->path, VSOCK_PATH_MAX);
 	return 0;
 }
 

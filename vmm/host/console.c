@@ -24,8 +24,8 @@ const struct console_backend console_backend = {
 
 /* --- the size of a terminal --- */
 
-/* The terminal that shows the output, or else the one that input is typed at;
- * -1 without either. */
+/* The terminal that shows the output or, without one, the terminal at which the
+ * user types. -1: there is neither. */
 static int terminal_fd(const struct console *console)
 {
 	if (!console->stdio)
@@ -66,7 +66,7 @@ static int watch_size(struct console *console, struct error *err)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	source->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (source->fd < 0 || event_loop_add(console->loop, source, EPOLLIN))
-		return error_set(err, ERROR_IO, errno, "%s: watch its size",
+		return error_set(err, ERROR_IO, errno, "%s: watch window size",
 				 console->name);
 	tell_size(console);
 	return 0;
@@ -75,8 +75,8 @@ static int watch_size(struct console *console, struct error *err)
 /* --- open and close --- */
 
 /* Opens a terminal or pipe once more, so that O_NONBLOCK is not set for the
- * parent process as well. A socket cannot be opened again. Other files never
- * keep a writer waiting. */
+ * processes that share stdout as well. A socket cannot be opened again. Writers
+ * to other files never wait for a reader. */
 static void open_stdout(struct console *console)
 {
 	struct stat st;
@@ -92,14 +92,14 @@ static void open_stdout(struct console *console)
 
 		if (fd >= 0)
 			console->out = fd;
-		else /* the terminal of another user */
+		else /* the terminal belongs to another user */
 			console->out_kind = CONSOLE_OUT_POLL;
 	}
 }
 
-/* Input and output have a descriptor each, as epoll knows each only once. The
- * other end is closed: an open one would hide that nobody reads, and the guest
- * would wait for a reader that never comes. */
+/* Input and output have a descriptor each, because epoll takes a descriptor only
+ * once. This closes the slave: if onggi kept it open, it could not tell whether
+ * anybody reads, and the guest would wait for a reader that never comes. */
 static int open_pty(struct console *console, struct error *err)
 {
 	struct termios modes;
@@ -125,7 +125,7 @@ static int open_pty(struct console *console, struct error *err)
 	return 0;
 }
 
-/* A FIFO must have its reader already: this does not wait for one. */
+/* Does not wait for the reader of a FIFO, which has to be there already. */
 static int open_file(struct console *console, const char *path,
 		     struct error *err)
 {
@@ -139,11 +139,10 @@ static int open_file(struct console *console, const char *path,
 	else
 		console->out = open(path, flags, 0666);
 	if (console->out < 0)
-		return error_set(err, ERROR_IO, 0, "%s: open %s: %s%s",
-				 console->name, path, strerror(errno),
-				 errno == ENXIO
-					 ? " (a pipe needs its reader first)"
-					 : "");
+		return error_set(
+			err, ERROR_IO, 0, "%s: open %s: %s%s", console->name,
+			path, strerror(errno),
+			errno == ENXIO ? " (the pipe has no reader yet)" : "");
 	return 0;
 }
 
@@ -191,7 +190,7 @@ static void take_file(struct console *console)
 	console->untouched = false;
 	console->made = NULL;
 	if (untouched && ftruncate(console->out, 0))
-		return; /* a pipe or a device, which keeps nothing */
+		return; /* a pipe or a device, which has no content */
 }
 
 void console_close(struct console *console)
@@ -231,11 +230,11 @@ int console_attach(struct console *console, const struct console_port *port,
 		return error_set(err, ERROR_IO, -ret, "%s: watch stdin",
 				 console->name);
 	console->pollable = ret == 0;
-	/* epoll refuses regular files, which are always ready */
+	/* epoll refuses regular files with EPERM; they are always ready. */
 	console->read_more = ret == -EPERM;
 	if (console->terminal)
 		terminal_set_raw();
-	/* for input that came before this VM */
+	/* Input may be left from before a reboot, or be in a regular file. */
 	console_make_room(console);
 	return 0;
 }

@@ -16,7 +16,7 @@ static void print_keys(struct console *console)
 {
 	static char keys[] =
 		"\r\n"
-		"Ctrl-A h       this help\r\n"
+		"Ctrl-A h       print this help\r\n"
 		"Ctrl-A x       end the VM at once\r\n"
 		"Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 
@@ -25,7 +25,7 @@ static void print_keys(struct console *console)
 	console_write(console, &iov, 1);
 }
 
-/* Obeys the escape keys and removes them from data. Returns the length left. */
+/* Obeys the escape keys and removes them from data. Returns the new length. */
 static size_t filter_escapes(struct console *console, uint8_t *data, size_t len)
 {
 	size_t kept = 0;
@@ -65,8 +65,8 @@ static void give_pending(struct console *console)
 		console->pending_len);
 }
 
-/* Drops what finds no room, as a terminal does. Only typing can be that fast:
- * all other input is not read while some is held. */
+/* Keeps input for the port. Drops what does not fit, as a terminal does. That
+ * happens only at a terminal: other input is not read while any is pending. */
 static void hold(struct console *console, const uint8_t *data, size_t len)
 {
 	size_t room = sizeof(console->pending) - console->pending_len;
@@ -77,9 +77,10 @@ static void hold(struct console *console, const uint8_t *data, size_t len)
 	console->pending_len += len;
 }
 
-/* epoll reports a hang-up even if nobody has asked for it, and each time. So a
- * source from which nothing is wanted now leaves the loop, and any other is
- * reported once (EPOLLET) until this function asks again. */
+/* epoll reports a hang-up again and again, even to those who did not ask for
+ * it. While no input is wanted, the source is therefore not in the loop. While
+ * input is wanted, EPOLLET has it reported once, until this function asks
+ * again. */
 static void watch_input(struct console *console)
 {
 	const uint32_t events = EPOLLIN | EPOLLET;
@@ -94,7 +95,7 @@ static void watch_input(struct console *console)
 		event_loop_add(console->loop, &console->source_in, events);
 }
 
-/* Reads once. False at the end of the input, or when none is there now. */
+/* Reads once. False at the end of the input, or when there is none now. */
 static bool read_input(struct console *console)
 {
 	uint8_t data[INPUT_MAX];
@@ -104,7 +105,7 @@ static bool read_input(struct console *console)
 	do
 		got = read(console->in, data, sizeof(data));
 	while (got < 0 && errno == EINTR);
-	/* EIO: nobody is at the pty, or another job has the terminal */
+	/* EIO: nobody has the pty open, or another job has the terminal. */
 	if (got < 0 && (errno == EAGAIN || errno == EIO))
 		return false;
 	if (got <= 0) {
@@ -120,7 +121,7 @@ static bool read_input(struct console *console)
 	return true;
 }
 
-/* The port has room, or is new. Input that epoll cannot wait for is read now,
+/* The port has room, or is new. Input for which epoll cannot wait is read here,
  * until the port is full or the input ends. */
 void console_make_room(void *ctx)
 {
@@ -135,7 +136,7 @@ void console_make_room(void *ctx)
 	watch_input(console);
 }
 
-/* After a read that brought nothing, the next byte makes an event by itself. */
+/* A read that found nothing need not ask again: EPOLLET reports the next byte. */
 void console_input_ready(struct event_source *source, uint32_t events)
 {
 	struct console *console =

@@ -13,8 +13,8 @@
 #include "base/iov.h"
 #include "base/log.h"
 
-/* Bytes that a descriptor takes without waiting, mostly, once poll() says that
- * it is ready. */
+/* Bytes that write() mostly takes without waiting once poll() has reported a
+ * descriptor ready. */
 #define POLL_PIECE 16
 #define FLUSH_TIMEOUT_MS 10000
 
@@ -43,7 +43,7 @@ ssize_t console_write(struct console *console, struct iovec *iov,
 	return writev(console->out, iov, (int)count);
 }
 
-/* A pty that nobody has open keeps some 30 KiB and refuses more. */
+/* A pty that nobody has open takes some 30 KiB, and then no more. */
 static bool nobody_at_pty(const struct console *console)
 {
 	struct pollfd pty = { .fd = console->out };
@@ -51,8 +51,8 @@ static bool nobody_at_pty(const struct console *console)
 	return console->pty && poll(&pty, 1, 0) > 0 && (pty.revents & POLLHUP);
 }
 
-/* Warns once: the guest runs on without a reader. That nobody is at a pty is no
- * failure. */
+/* Warns once, because the guest runs on without a reader. A pty that nobody has
+ * open (EIO) is no failure. */
 static void say_failed(struct console *console, int errnum)
 {
 	if (!console->out_failed && !(console->pty && errnum == EIO))
@@ -79,7 +79,7 @@ size_t console_put(void *ctx, struct iovec *iov, unsigned count)
 	if (done == (ssize_t)len || nobody_at_pty(console))
 		return len;
 	if (event_loop_add(console->loop, &console->source_out, EPOLLOUT))
-		return len; /* epoll cannot wait for it: the text is lost */
+		return len; /* epoll cannot wait for this file: drop the text */
 	console->waiting = true;
 	return done < 0 ? 0 : (size_t)done;
 }
@@ -105,7 +105,7 @@ void console_flush(struct console *console, int interrupt_fd)
 		{ .fd = interrupt_fd, .events = POLLIN },
 	};
 
-	/* one write may not take all that the port holds */
+	/* One write may not take everything that the port holds. */
 	while (console && console->waiting && (left = end - clock_ms()) > 0 &&
 	       poll(fds, ARRAY_SIZE(fds), (int)left) > 0 && !fds[1].revents)
 		drain(console);

@@ -10,25 +10,20 @@ unsigned own_files_add(struct own_files *files, const struct own_file *file)
 	return files->count++;
 }
 
-void own_files_add_fd(struct own_files *files, int fd, const char *use)
+/* The file of the list to which path leads. NULL when there is none, or when
+ * the path leads nowhere: to a new file, or into an error that open() will
+ * report. readonly: skips files that are readonly as well. */
+static const struct own_file *find_at(const struct own_files *files,
+				      const char *path, bool readonly)
 {
-	struct own_file file = { .use = use };
 	struct stat st;
 
-	if (fstat(fd, &st))
-		return;
-	file.id = file_id_of(&st);
-	own_files_add(files, &file);
-}
-
-/* NULL: the VM does not have it open. */
-static const struct own_file *find(const struct own_files *files,
-				   struct file_id id, bool readonly)
-{
+	if (stat(path, &st))
+		return NULL;
 	for (unsigned i = 0; i < files->count; i++) {
 		const struct own_file *file = &files->list[i];
 
-		if (file_id_equal(file->id, id) &&
+		if (file_id_equal(file->id, file_id_of(&st)) &&
 		    !(readonly && file->readonly))
 			return file;
 	}
@@ -38,12 +33,8 @@ static const struct own_file *find(const struct own_files *files,
 int own_files_refuse(const struct own_files *files, const char *path,
 		     struct error *err)
 {
-	const struct own_file *file;
-	struct stat st;
+	const struct own_file *file = find_at(files, path, false);
 
-	if (stat(path, &st))
-		return 0; /* a new file, or open() will say what is wrong */
-	file = find(files, file_id_of(&st), false);
 	if (!file)
 		return 0;
 	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path,
@@ -53,21 +44,17 @@ int own_files_refuse(const struct own_files *files, const char *path,
 int own_files_refuse_disk(const struct own_files *files, const char *path,
 			  bool readonly, struct error *err)
 {
-	const struct own_file *file;
-	struct stat st;
+	const struct own_file *file = find_at(files, path, readonly);
 
-	if (stat(path, &st))
-		return 0; /* disk_open() will say why not */
-	file = find(files, file_id_of(&st), readonly);
 	if (!file)
 		return 0;
 	if (!file->is_disk)
 		return error_set(err, ERROR_USAGE, 0,
 				 "disk %s: is %s of this VM", path, file->use);
-	return error_set(err, ERROR_USAGE, 0,
-			 "disk %s: is %s already, and shared only if both are "
-			 "readonly",
-			 path, file->use);
+	return error_set(
+		err, ERROR_USAGE, 0,
+		"disk %s: is %s already; both must be readonly to share it",
+		path, file->use);
 }
 
 void own_files_remove(const struct own_files *files)

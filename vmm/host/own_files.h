@@ -1,10 +1,10 @@
-/* The files that this VM has open on the host, so that none of them is opened a
- * second time: neither a console's output into a disk, nor two disks on one
- * image.
+/* The files that this VM has open on the host. Whoever opens another one asks
+ * this list first, so that no console writes into a disk and no two disks share
+ * an image.
  *
- * Also lists the files that others see and that go when the VM ends: pidfile
- * and sockets. Plain data; the main thread changes it, and any thread may work
- * on a copy.
+ * The list also has the files that onggi creates for others and removes when
+ * the VM ends: pidfile and sockets. Plain data; the main thread changes it, and
+ * any thread may work on a copy.
  */
 #pragma once
 
@@ -22,8 +22,8 @@ struct own_file {
 	struct file_id id;
 	const char *use; /* as messages call it: "the kernel", "disk0" */
 	bool is_disk;
-	bool readonly;	     /* a disk: may be open twice if both are */
-	const char *removed; /* path that is unlinked at the end; NULL: none */
+	bool readonly;	     /* a disk that others may open readonly, too */
+	const char *removed; /* path to unlink when the VM ends; NULL: none */
 };
 
 struct own_files {
@@ -31,22 +31,22 @@ struct own_files {
 	struct own_file list[OWN_FILES_MAX];
 };
 
-/* The strings outlive the list. Returns the file's number in it. */
+/* Adds a copy of file, whose strings outlive the list. Returns the index of the
+ * copy. */
 unsigned own_files_add(struct own_files *files, const struct own_file *file);
 
-/* The same for an open descriptor that is no disk. */
-void own_files_add_fd(struct own_files *files, int fd, const char *use);
-
-/* Refuses to write to what this VM has open: nobody means to. -1 with err set
- * ("PATH is the kernel of this VM"). A path that leads nowhere is fine. */
+/* Refuses path as a file to write to when this VM has that file open. -1 with
+ * err set ("PATH is the kernel of this VM"). A path that leads nowhere is fine.
+ */
 int own_files_refuse(const struct own_files *files, const char *path,
 		     struct error *err);
 
-/* Refuses the file at path as a disk, for which disk_open()'s lock is not
- * enough: it cannot tell whose lock it meets. */
+/* Refuses path as a disk when this VM has that file open, unless both uses are
+ * readonly. disk_open() meets the lock of the first use, but cannot tell whose
+ * it is. */
 int own_files_refuse_disk(const struct own_files *files, const char *path,
 			  bool readonly, struct error *err);
 
-/* Unlinks the files that others see, unless somebody has put another file in
- * their place. A signal handler may call it. */
+/* Unlinks the files to remove, unless somebody has put another file in their
+ * place. A signal handler may call it. */
 void own_files_remove(const struct own_files *files);

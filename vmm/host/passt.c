@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,26 +16,24 @@
 #include "base/log.h"
 #include "devices/net/net_stream.h"
 #include "devices/net/vhost_user_net.h"
-#include "vmm/config/publish.h"
 #include "vmm/host/process.h"
-#include "vmm/host/program.h"
 
 #define NAME "net user: passt" /* of the connection, in messages */
-#define END_MS 2000	       /* for passt to say what went wrong */
+#define END_MS 2000	       /* time for passt to print what went wrong */
 
 #define VHOST_USER_OPTION "--vhost-user"
-#define SYSLOG_FAILS "Failed to send " /* syslog(3), when nobody listens */
+#define SYSLOG_FAILS "Failed to send " /* passt prints it without a syslogd */
 
 /* The guest has the same addresses on every host. Without these options passt
  * would give it the host's own, and would not start on a host without a default
  * route. IPv4 is as in QEMU's user network. IPv6 is a unique local prefix
  * (RFC 4193) whose 40 bits are "onggi". */
-static char *const common_args[] = {
+static const char *const common_args[] = {
 	"--quiet",
 	"--foreground",
 	"--fd=3", /* PROCESS_FD */
-	/* passt writes its process id once it is ready, here among its
-	 * messages: newer versions close all other descriptors */
+	/* passt writes its process id once it is ready: here among its
+	 * messages, because newer versions close all other descriptors. */
 	"--pid=/proc/self/fd/2",
 	"--mac-addr=02:00:00:00:00:02",
 	"--address=10.0.2.15",
@@ -46,31 +43,31 @@ static char *const common_args[] = {
 	"--gateway=fd6f:6e67:6769::2",
 };
 
-/* Options with a value: two, and one for each published port. */
-#define PAIRS_MAX (2 + CONFIG_PUBLISH_MAX)
+/* The command line: passt, --vhost-user, --interface, --mtu and one word for
+ * each published port beside the words that are always there. */
+#define ARGS_MAX (ARRAY_SIZE(common_args) + 4 + CONFIG_PUBLISH_MAX)
 
 struct args {
-	char *words[1 + ARRAY_SIZE(common_args) + 1 + 2 * PAIRS_MAX + 1];
 	unsigned count;
-	char values[PAIRS_MAX][INET6_ADDRSTRLEN + sizeof("/65535:65535")];
-	unsigned value_count;
+	char *words[ARGS_MAX + 1]; /* ends with NULL */
+	char text[ARGS_MAX]
+		 [CONFIG_ADDRESS_SIZE + sizeof("--tcp-ports=/65535:65535")];
 };
 
 struct passt {
 	struct process process;
 	bool ready;
-	bool vhost_user;
-	int fd;			   /* our end, until something uses it; -1 */
-	struct net_stream *stream; /* NULL: by vhost-user */
+	int fd; /* onggi's end until a user of it takes it; -1 */
+	struct net_stream *stream; /* NULL: passt is a vhost-user server */
 	void (*failed)(void *ctx, const char *why);
 	void *ctx;
-	char last[PROCESS_LINE_MAX]; /* the last line that said something */
+	char last[PROCESS_LINE_MAX]; /* the last message; empty: none */
 };
 
 /* --- which one --- */
 
-/* The program's file has the option's name in its help text. A search takes
- * 0.1 ms, running passt --help would take 2 ms of each start. */
+/* Looks for the option's name in the program's file, which has a help text.
+ * That takes 0.1 ms of each start; passt --help would take 2 ms. */
 static bool knows_vhost_user(const char *path)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -91,7 +88,7 @@ static bool knows_vhost_user(const char *path)
 
 bool passt_find(char path[static PATH_MAX], bool *vhost_user)
 {
-	if (!program_find("passt", path))
+	if (!process_find_program("passt", path))
 		return false;
 	*vhost_user = knows_vhost_user(path);
 	return true;
@@ -99,22 +96,21 @@ bool passt_find(char path[static PATH_MAX], bool *vhost_user)
 
 /* --- arguments --- */
 
-__attribute__((format(printf, 3, 4))) static void
-add_pair(struct args *args, char *option, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void add_word(struct args *args,
+							   const char *fmt, ...)
 {
-	char *value = args->values[args->value_count++];
+	char *word = args->text[args->count];
 	va_list list;
 
 	va_start(list, fmt);
-	vsnprintf(value, sizeof(args->values[0]), fmt, list);
+	vsnprintf(word, sizeof(args->text[0]), fmt, list);
 	va_end(list);
-	args->words[args->count++] = option;
-	args->words[args->count++] = value;
+	args->words[args->count++] = word;
 }
 
-/* The interface whose link-local IPv6 address passt uses: that of the default
- * route. Without IPv6 passt takes lo, too. Linux lists lo also for the default
- * route that rejects packets. */
+/* Sets name to the interface whose link-local IPv6 address passt uses: that of
+ * the default route. Without IPv6 passt accepts lo as well. Linux also lists
+ * lo, for a default route that rejects packets; this function skips it. */
 static void find_interface(char name[static IF_NAMESIZE])
 {
 	static const char anywhere[] = "00000000000000000000000000000000 00 ";
@@ -134,28 +130,27 @@ static void find_interface(char name[static IF_NAMESIZE])
 		fclose(file);
 }
 
-static int fill_args(struct args *args, const struct config_net *net,
-		     bool vhost_user, struct error *err)
+static void fill_args(struct args *args, const struct config_net *net,
+		      bool vhost_user)
 {
 	char interface[IF_NAMESIZE];
-	struct publish port;
 
-	*args = (struct args){ .words[0] = "passt", .count = 1 };
+	*args = (struct args){ 0 };
+	add_word(args, "passt");
 	for (unsigned i = 0; i < ARRAY_SIZE(common_args); i++)
-		args->words[args->count++] = common_args[i];
+		add_word(args, "%s", common_args[i]);
 	if (vhost_user)
-		args->words[args->count++] = VHOST_USER_OPTION;
+		add_word(args, VHOST_USER_OPTION);
 	find_interface(interface);
-	add_pair(args, "--interface", "%s", interface);
-	add_pair(args, "--mtu", "%u",
+	add_word(args, "--interface=%s", interface);
+	add_word(args, "--mtu=%u",
 		 net->mtu ? (unsigned)net->mtu : CONFIG_USER_MTU);
 	for (unsigned i = 0; i < net->publish_count; i++) {
-		if (publish_parse(&port, net->publish[i], err))
-			return -1;
-		add_pair(args, port.udp ? "--udp-ports" : "--tcp-ports",
-			 "%s/%u:%u", port.address, port.host, port.guest);
+		const struct config_publish *port = &net->ports[i];
+
+		add_word(args, "--%s-ports=%s/%u:%u", port->udp ? "udp" : "tcp",
+			 port->address, port->host, port->guest);
 	}
-	return 0;
 }
 
 /* --- messages --- */
@@ -178,7 +173,7 @@ static void on_line(void *ctx, const char *line)
 
 static const char *last_words(const struct passt *passt)
 {
-	return passt->last[0] ? passt->last : "ended at once";
+	return passt->last[0] ? passt->last : "ended without a message";
 }
 
 static void on_end(void *ctx)
@@ -196,6 +191,7 @@ static int start(struct passt *passt, const struct config_net *net,
 {
 	int ends[2], ret;
 	char path[PATH_MAX];
+	bool vhost_user;
 	struct args args;
 	struct process_options options = {
 		.path = path,
@@ -206,20 +202,19 @@ static int start(struct passt *passt, const struct config_net *net,
 		.ctx = passt,
 	};
 
-	if (!passt_find(path, &passt->vhost_user))
+	if (!passt_find(path, &vhost_user))
 		return error_set(err, ERROR_IO, 0,
 				 "passt is not installed (Debian package "
 				 "passt)");
-	passt->vhost_user &= !config_net_needs_frames(net);
-	if (fill_args(&args, net, passt->vhost_user, err))
-		return -1;
+	vhost_user &= !config_net_needs_frames(net);
+	fill_args(&args, net, vhost_user);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return error_set(err, ERROR_IO, errno, "passt");
 	passt->fd = ends[0];
 	options.fd = ends[1];
 	ret = process_start(&passt->process, &options, err);
 	close(ends[1]);
-	if (ret || passt->vhost_user)
+	if (ret || vhost_user)
 		return ret;
 	passt->stream = net_stream_create(take_fd(&passt->fd), "passt", err);
 	return passt->stream ? 0 : -1;
@@ -241,14 +236,9 @@ struct passt *passt_start(const struct config_net *net, struct error *err)
 	return passt;
 }
 
-bool passt_is_vhost_user(const struct passt *passt)
-{
-	return passt->vhost_user;
-}
-
 struct net_backend *passt_backend(struct passt *passt)
 {
-	return net_stream_backend(passt->stream);
+	return passt->stream ? net_stream_backend(passt->stream) : NULL;
 }
 
 void passt_stop(struct passt *passt)
@@ -257,7 +247,7 @@ void passt_stop(struct passt *passt)
 		return;
 	net_stream_destroy(passt->stream);
 	cleanup_close(&passt->fd);
-	/* without patience: it has nothing to finish */
+	/* passt has nothing to finish, so that there is no wait. */
 	process_stop(&passt->process, 0);
 	free(passt);
 }
@@ -293,8 +283,8 @@ struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 	if (conn)
 		return conn;
 	error_wrap(err, NAME);
-	/* A passt without its connection ends, and knows the reason better. One
-	 * that does not end may say more for ever. */
+	/* passt ends once its connection is gone, and prints a better reason.
+	 * If it does not end, its messages say nothing about this error. */
 	if (process_listen(&passt->process, END_MS))
 		error_set(err, ERROR_IO, 0, NAME ": %s", last_words(passt));
 	return NULL;

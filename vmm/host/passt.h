@@ -1,9 +1,9 @@
 /* passt, a program that gives a guest the network of the user who starts it:
- * it turns the guest's connections into sockets of its own.
+ * passt turns the guest's connections into sockets of its own.
  *
  * passt gets one end of a socket pair. A passt of 2024 or later is a vhost-user
- * server there, an older one exchanges frames as devices/net/net_stream.h says.
- * It ends when the other end is closed, for whatever reason. It outlives a
+ * server there; an older one exchanges frames as net_stream.h describes. passt
+ * ends when onggi's end is closed, for whatever reason. It goes on across a
  * reboot of the guest. Main thread.
  */
 #pragma once
@@ -23,18 +23,17 @@ struct passt;
  * vhost-user. False when there is none. */
 bool passt_find(char path[static PATH_MAX], bool *vhost_user);
 
-/* Does not wait until passt is ready: passt_watch() tells when it fails before.
- * NULL with err set. */
+/* Starts passt, but does not wait until it is ready: passt_watch() reports it
+ * if passt fails before. NULL with err set. */
 struct passt *passt_start(const struct config_net *net, struct error *err);
 
-/* Whether passt is a vhost-user server: then passt_connect() is for the caller,
- * otherwise passt_backend(). */
-bool passt_is_vhost_user(const struct passt *passt);
+/* The back end that exchanges frames with passt. NULL when passt is a
+ * vhost-user server, which the caller then reaches by passt_connect(). */
 struct net_backend *passt_backend(struct passt *passt);
 
-/* Waits until passt has answered. May be called once. The connection is the
- * caller's, who ends it before passt_stop(). NULL with err set, which says what
- * passt said if it has failed. */
+/* Waits until passt has answered. May be called once. The caller owns the
+ * connection and ends it before passt_stop(). NULL with err set, which has the
+ * last message of passt if passt has failed. */
 struct vhost_user *passt_connect(struct passt *passt, struct error *err);
 
 /* Logs passt's messages. Calls failed() with the last one when passt ends

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 
-/* Opens and locks the file, and says which one that is. */
+/* Opens and locks the file. Sets *id. */
 static int open_locked(const char *path, struct file_id *id, struct error *err)
 {
 	autoclose int fd =
@@ -27,10 +27,10 @@ static int open_locked(const char *path, struct file_id *id, struct error *err)
 	if (errno != EAGAIN && errno != EACCES)
 		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
 	return error_set(err, ERROR_IO, 0,
-			 "pidfile %s: another VM is running with it", path);
+			 "pidfile %s: another running VM has locked it", path);
 }
 
-/* An old pidfile is taken over; anything else was named by mistake. */
+/* Accepts an old pidfile. The user has named any other file by mistake. */
 static int check_old_content(int fd, const char *path, struct error *err)
 {
 	char text[64];
@@ -41,8 +41,8 @@ static int check_old_content(int fd, const char *path, struct error *err)
 	for (ssize_t i = 0; i < len; i++)
 		if (!strchr("0123456789\n", text[i]) || !text[i])
 			return error_set(err, ERROR_IO, 0,
-					 "pidfile %s: is another file: it "
-					 "holds no process id",
+					 "pidfile %s: the file exists and does "
+					 "not hold a process id",
 					 path);
 	return 0;
 }
@@ -59,7 +59,7 @@ int pidfile_write(const char *path, struct own_files *files, struct error *err)
 		fd = open_locked(path, &file.id, err);
 		if (fd < 0)
 			return -1;
-		/* its owner may have removed it between open and lock */
+		/* Its owner may have removed it between open and lock. */
 	} while (!file_id_is_at(file.id, path));
 	if (check_old_content(fd, path, err))
 		return -1;

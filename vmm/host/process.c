@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <paths.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -25,6 +27,34 @@ struct child {
 	pid_t parent;
 };
 
+/* --- which program --- */
+
+bool process_is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       access(path, X_OK) == 0;
+}
+
+bool process_find_program(const char *name, char path[static PATH_MAX])
+{
+	const char *folder = getenv("PATH"), *end;
+
+	/* execvp() does the same when PATH is not set. */
+	if (!folder)
+		folder = _PATH_DEFPATH;
+	for (; *folder; folder = *end ? end + 1 : end) {
+		end = strchrnul(folder, ':');
+		snprintf(path, PATH_MAX, "%.*s/%s", (int)(end - folder), folder,
+			 name);
+		if (*folder == '/' && process_is_program(path))
+			return true;
+	}
+	*path = '\0';
+	return false;
+}
+
 /* --- the new process, until exec --- */
 
 static void reset_signals(void)
@@ -37,8 +67,8 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* What the program is to get as PROCESS_FD may have that number already, and
- * then be closed by exec: hence a copy. */
+/* Copies options->fd first. It may be PROCESS_FD itself, and dup2() onto the
+ * same number would leave O_CLOEXEC set. */
 static int place_descriptors(const struct child *child)
 {
 	int fd = fcntl(child->options->fd, F_DUPFD_CLOEXEC, PROCESS_FD + 1);
@@ -48,7 +78,7 @@ static int place_descriptors(const struct child *child)
 	    dup2(child->output, STDERR_FILENO) < 0 ||
 	    dup2(null, STDIN_FILENO) < 0 || dup2(fd, PROCESS_FD) < 0)
 		return -1;
-	/* those that onggi inherited may lack O_CLOEXEC */
+	/* Descriptors that onggi inherited may lack O_CLOEXEC. */
 	close_range(PROCESS_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	return 0;
 }
@@ -64,7 +94,7 @@ static int run_child(void *arg)
 	if (place_descriptors(child))
 		return 127;
 	if (!options->prepare || options->prepare(options->wanted, &err) == 0) {
-		/* a change of credentials in prepare() would clear it */
+		/* After prepare(), as a change of credentials clears it. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == child->parent)
 			execv(options->path, options->argv);
@@ -74,7 +104,7 @@ static int run_child(void *arg)
 	return 127;
 }
 
-/* --- what it says --- */
+/* --- its output --- */
 
 static void end_line(struct process *process)
 {
@@ -83,7 +113,7 @@ static void end_line(struct process *process)
 	process->said(process->ctx, process->line);
 }
 
-/* Reads once; false when there is no more to come. */
+/* Reads once. False when no more can come. */
 static bool read_output(struct process *process)
 {
 	char text[512];
@@ -138,10 +168,10 @@ bool process_listen(struct process *process, int timeout_ms)
 
 /* --- start and end --- */
 
-/* The child borrows this memory until exec, as posix_spawn() does it, which
- * cannot run prepare(). fork() would copy the page tables: 3 to 5 ms for 100 MB
- * of memory, and a fault for each page that is written later. This takes
- * 0.07 ms whatever the size of the memory. */
+/* The child shares the memory of onggi until exec, as it does in posix_spawn(),
+ * which could not call prepare(). fork() would copy the page tables: 3 to 5 ms
+ * for 100 MB of memory, and later a fault for each page that is written. This
+ * takes 0.07 ms, whatever the size of the memory. */
 static pid_t spawn(struct child *child)
 {
 	autofree char *stack = malloc(STACK_SIZE);
@@ -150,7 +180,7 @@ static pid_t spawn(struct child *child)
 
 	if (!stack)
 		return -1;
-	/* no handler of this process may run in the child */
+	/* No signal handler of onggi may run in the child. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = clone(run_child, stack + STACK_SIZE,
@@ -170,8 +200,8 @@ int process_start(struct process *process,
 		return error_set(err, ERROR_IO, errno, "%s", options->path);
 	if (!options->never_waits)
 		fcntl(output[1], F_SETFL, 0);
-	/* the program may open it again by its name in /proc, and as another
-	 * user when root starts it */
+	/* The program may open the pipe again by its name in /proc, and as
+	 * another user when root starts it. */
 	fchmod(output[1], 0622);
 	child.output = output[1];
 	pid = spawn(&child);

@@ -7,12 +7,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* A signal handler cannot be told where these are; written before the
- * handlers are installed. */
+/* Static, because a signal handler gets no argument. terminal_set_raw() writes
+ * them before it installs the handlers. */
 static struct termios saved, raw;
 static volatile sig_atomic_t is_raw;
 
-/* Another job has the terminal; touching it would stop this process. */
+/* Whether another job has the terminal. To change its modes would then stop
+ * this process. */
 static bool in_background(void)
 {
 	pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -35,7 +36,7 @@ void terminal_restore(void)
 static void restore_and_die(int signal)
 {
 	terminal_restore();
-	raise(signal); /* SA_RESETHAND: this time it kills */
+	raise(signal); /* SA_RESETHAND has removed this handler */
 }
 
 static void restore_and_stop(int signal)
@@ -54,11 +55,12 @@ static void on_continue(int signal)
 
 	(void)signal;
 	apply(&raw);
-	/* which went to others as long as they had the terminal */
+	/* While other jobs had the terminal, they got this signal. */
 	kill(getpid(), SIGWINCH);
 	errno = errnum;
 }
 
+/* Whether the default action is to end the process. */
 static bool kills(int signal)
 {
 	switch (signal) {
@@ -74,8 +76,8 @@ static bool kills(int signal)
 	return true;
 }
 
-/* Leaves alone what somebody else handles or ignores. The C library refuses
- * what nobody may catch, and keeps two for itself. */
+/* Changes no signal that somebody else handles or ignores. sigaction() fails
+ * for SIGKILL, SIGSTOP and the two signals that the C library uses itself. */
 static void install(int signal, void (*handler)(int), int flags)
 {
 	struct sigaction action = { .sa_handler = handler, .sa_flags = flags };

@@ -1,11 +1,10 @@
 /* The user's terminal on stdin, in raw mode while a VM runs.
  *
- * It is restored on every way out of the process that a process can see:
- * exit, and every signal that kills but SIGKILL. SIGTSTP from outside (in raw
- * mode Ctrl-Z goes to the guest) restores it before the process stops, and
- * SIGCONT makes it raw again, unless the process goes on in the background.
- * The modes are the process's own, hence static; main thread and signal
- * handlers.
+ * The terminal is restored whenever the process ends by exit() or by a signal
+ * other than SIGKILL. When another process sends SIGTSTP (Ctrl-Z goes to the
+ * guest), it is restored before this process stops. SIGCONT makes it raw again,
+ * unless the process goes on in the background. A process has one terminal on
+ * stdin, hence static data. Main thread and signal handlers.
  */
 #pragma once
 

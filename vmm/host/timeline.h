@@ -1,8 +1,8 @@
 /* When each stage of a start was reached, in milliseconds since exec.
  *
- * The kernel does not say when exec happened; it is taken as the moment main
- * began less the processor time the process had used by then. Marks come from
- * any thread; the first of each kind counts.
+ * The kernel does not report the time of exec. It is computed as the time of
+ * timeline_start() less the processor time that the process had used by then.
+ * Any thread may mark a stage; the first mark of each stage counts.
  */
 #pragma once
 

@@ -42,13 +42,13 @@ int unix_socket_connect(void *path, struct error *err)
 
 int unix_socket_connect_port(void *path, uint32_t port)
 {
-	/* a longer name is cut, and is too long for connect_to() even so */
+	/* snprintf() cuts a longer name to one that connect_to() refuses. */
 	char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
 	int fd;
 
 	snprintf(name, sizeof(name), "%s_%u", (char *)path, port);
 	fd = connect_to(name);
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
-		log_guest(LOG_WARN, "vsock: socket: %s", strerror(-fd));
+		log_guest(LOG_WARN, "vsock: open a socket: %s", strerror(-fd));
 	return fd < 0 ? -1 : fd;
 }

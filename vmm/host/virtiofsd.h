@@ -1,10 +1,9 @@
-/* virtiofsd, the program that serves shared folders: QEMU's own of Debian 12,
- * or the one in Rust that came after it.
+/* virtiofsd, the program that serves shared folders: QEMU's own, which Debian
+ * 12 has, or its successor in Rust.
  *
- * It is a child that ends with this process, however that ends: virtiofsd exits
- * when its connection is closed, and is killed when its parent is gone. No
- * socket and no folder is left behind. Set-up thread; the event loop logs what
- * virtiofsd says.
+ * virtiofsd is a child process. It exits when its connection is closed, and the
+ * kernel kills it when onggi is gone, so that it never outlives onggi. No
+ * socket and no folder is left behind. The main thread calls these functions.
  */
 #pragma once
 
@@ -12,35 +11,31 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "base/event_loop.h"
 #include "vmm/host/process.h"
 
 /* Where to get it. */
 #define VIRTIOFSD_PACKAGE "virtiofsd, in Debian 12 qemu-system-common"
 
 struct virtiofsd {
-	const char *tag; /* the configuration's; for messages */
-	struct process process;
-	char first[PROCESS_LINE_MAX]; /* that it has said: has the cause */
+	const char *tag;	/* the configuration's; for messages */
+	struct process process; /* while it is watched, its lines are logged */
+	char first[PROCESS_LINE_MAX]; /* its first line, which has the cause */
 };
 
-/* Finds the virtiofsd that would be started. False when there is none. */
+/* Finds the virtiofsd that virtiofsd_start() would start. False when there is
+ * none. */
 bool virtiofsd_find(char path[static PATH_MAX]);
 
-/* Starts a virtiofsd for the folder dir. Returns a connection to it, which is
- * the caller's, or -1 with err set and nothing to stop. Whether it runs shows
- * when the connection is used. */
+/* Starts a virtiofsd for the folder dir. Returns a connection, which the caller
+ * closes, or -1 with err set and nothing to stop. If virtiofsd fails at its
+ * start, only the use of the connection shows that. tag outlives daemon. */
 int virtiofsd_start(struct virtiofsd *daemon, const char *dir, const char *tag,
 		    bool readonly, struct error *err);
 
-/* After a failure of the connection: makes what virtiofsd says about it within
- * two seconds the error's text, if it says anything. */
+/* After a failure of the connection: replaces the error by the first line of
+ * virtiofsd. Waits at most two seconds for virtiofsd to end. */
 void virtiofsd_explain(struct virtiofsd *daemon, struct error *err);
 
-/* Logs what virtiofsd says. 0 or -errno. */
-int virtiofsd_watch(struct virtiofsd *daemon, struct event_loop *loop);
-void virtiofsd_unwatch(struct virtiofsd *daemon);
-
-/* After the connection was closed: waits two seconds for virtiofsd to end, then
- * kills it. */
+/* The caller has closed the connection. Waits two seconds for virtiofsd to end,
+ * then kills it. */
 void virtiofsd_stop(struct virtiofsd *daemon);

@@ -1,7 +1,9 @@
-/* What the machine asks of an architecture. A folder for each implements it,
- * and says in arch_config.h, arch_fields.h and arch_state.h what it adds to
- * configuration and platform; everything else in vmm/ serves all of them.
- * Set-up thread, but where another is named.
+/* What the machine asks of an architecture. Each has a folder, which implements
+ * these functions and says in arch_config.h and arch_state.h what it adds to
+ * configuration and platform. Everything else in vmm/ serves all architectures.
+ *
+ * Set-up thread, but where another is named. Functions that return int return
+ * -1 with err set.
  */
 #pragma once
 
@@ -17,73 +19,69 @@
 
 struct platform;
 struct vcpu;
-struct vcpus;
 
-/* The kernel that guest-images/ builds, and what its folder is called below
- * that of all images. */
+/* The file name of the kernel that guest-images/ builds, and the folder of the
+ * architecture below that of all images. */
 extern const char arch_kernel_name[];
 extern const char arch_images_suffix[];
 
-/* Settles what config->arch has left open and the kernel file decides. */
+/* Settles the values in config->arch that depend on the kernel file, if the
+ * user left them open. */
 void arch_settle_config(struct vm_config *config);
 
-/* Fills the memory map and the device slots; opens nothing. -1 when the
+/* Fills the memory map and the device slots; opens nothing. Fails when the
  * configuration does not fit into the address space. */
 int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 		struct error *err);
 
-/* The architecture's words of the default kernel command line, and those the
- * layout needs. */
+/* Prints the architecture's words of the default kernel command line, and
+ * those that the layout needs. */
 void arch_print_cmdline(const struct vm_config *config,
 			const struct vm_layout *layout, FILE *out);
 
-/* Opens the file that the machine's description is written to, if one was asked
- * for; *fd stays -1 otherwise. */
+/* Opens the file that the machine's description is written to, if the user
+ * wants one; *fd stays as it is otherwise. */
 int arch_open_dump(const struct vm_config *config,
 		   const struct own_files *files, int *fd, struct error *err);
 
-/* The machine type that KVM_CREATE_VM takes for this layout. -1 when the host
- * has too few address bits for it. */
-int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
-		 unsigned long *type, struct error *err);
-
-/* What must exist before memory and vCPUs, the interrupt controller above
- * all. */
-int arch_create_irqchip(struct platform *platform, struct error *err);
-void arch_destroy_irqchip(struct platform *platform);
-
-/* Features and identity of one vCPU, which was just created; no registers.
- * arch_forget_vcpus() frees what was kept from one to the next. */
-int arch_init_vcpu(struct platform *platform, struct vcpu *vcpu,
+/* Creates a VM with room for this layout. Returns its descriptor as
+ * kvm_create_vm() does. Fails when the host has too few address bits. */
+int arch_create_vm(int kvm_fd, const struct vm_layout *layout,
 		   struct error *err);
-void arch_forget_vcpus(struct platform *platform);
 
-/* An edge on an input of the interrupt controller, for struct irq_line. Any
- * thread, but one at a time for each gsi. */
+/* Creates the interrupt controller, and everything of the architecture that
+ * needs an end. arch_destroy() takes what a failure leaves. */
+int arch_create(struct platform *platform, struct error *err);
+void arch_destroy(struct platform *platform);
+
+/* Gives a vCPU that was just created its features and identity, but no
+ * registers. */
+int arch_init_vcpu(struct vcpu *vcpu, struct error *err);
+
+/* Makes the interrupt controller ready for lines, then puts the serial port,
+ * the power registers and the architecture's own devices on their buses. All
+ * vCPUs exist. */
+int arch_create_devices(struct platform *platform, struct error *err);
+
+/* Raises an edge on an input of the interrupt controller, for struct irq_line.
+ * Any thread, but one at a time for each gsi. */
 void arch_raise_irq(int vm_fd, uint32_t gsi);
 
-/* With all vCPUs there: makes the interrupt controller ready for lines, then
- * puts serial port, power registers and what else the platform has on their
- * buses. */
-int arch_create_devices(struct platform *platform, struct vcpus *vcpus,
-			struct error *err);
-void arch_destroy_devices(struct platform *platform);
-
 /* Loads kernel and initrd, writes the tables that describe the machine, and
- * sets the registers of the first vCPU. The others wait for it. */
+ * sets the registers of the first vCPU. The guest starts the other vCPUs. */
 int arch_load(struct platform *platform, const struct boot_files *files,
-	      const char *cmdline, struct vcpu *first, struct error *err);
+	      const char *cmdline, struct error *err);
 
-/* An exit that the common loop does not know. False: nobody knows it. On the
- * vCPU's thread. */
+/* Handles an exit that the common loop does not know. False when the
+ * architecture does not know it either. The vCPU's thread. */
 bool arch_handle_exit(struct vcpu *vcpu);
 
-/* Presses the power button; false when the machine has none. Event loop. */
+/* Presses the power button. False when the machine has none. Event loop. */
 bool arch_press_power_button(struct platform *platform);
 
-/* Whether the guest's last restart was a panic's. All vCPUs have ended. */
+/* Whether the guest's last restart followed a panic. All vCPUs have ended. */
 bool arch_reset_was_panic(const struct platform *platform);
 
-/* One line on where a vCPU stands: instruction pointer and bytes. On its
- * thread. */
+/* Writes one line that says where a vCPU stands: instruction pointer and
+ * instruction. text is cut at size bytes. The vCPU's thread. */
 void arch_describe_vcpu(struct vcpu *vcpu, char *text, size_t size);

@@ -10,7 +10,7 @@
 static int open_image(struct boot_file *file, const char *path,
 		      struct own_files *own, const char *use, struct error *err)
 {
-	/* a named pipe must not keep us waiting here, but be refused */
+	/* O_NONBLOCK: a named pipe is refused below, and not waited for */
 	autoclose int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct own_file entry = { .use = use, .readonly = true };
 	struct stat st;

@@ -7,33 +7,28 @@
 
 #include "vmm/machine/arch.h"
 
-/* Linux reports free memory in blocks of 2 MiB and leaves 32 of them alone: all
- * that a small guest has free. It gets blocks of 128 KiB, for which the host
- * takes huge pages apart. */
+/* Linux reports free memory in blocks of 2 MiB, and never the last 32 of them,
+ * which is all that a small guest has free. A guest with less memory than this,
+ * in bytes, reports blocks of 128 KiB, for which the host splits huge pages. */
 #define SMALL_GUEST (1ULL << 30)
 
-static void print_reporting(const struct vm_config *config, FILE *out)
-{
-	const struct config_balloon *balloon = &config->balloon;
-
-	if (balloon->given && !balloon->no_reporting &&
-	    config->memory.size < SMALL_GUEST)
-		fputs(" page_reporting.page_reporting_order=5", out);
-}
-
-/* Nothing but a panic on the console, which is slow: every byte is an exit.
- * Ciphers are not tested at each boot (but with fips=1), which takes a stock
- * distribution's kernel half of it. ONGGI=1 ends up in init's environment:
- * there is an exit code register. */
+/* The kernel prints nothing but a panic, because each byte on the console is an
+ * exit. It does not test its ciphers, unless fips=1 says so: the tests take
+ * half of the boot of a distribution's kernel. ONGGI=1 ends up in init's
+ * environment and tells it that there is an exit code register. */
 static void print_defaults(const struct vm_config *config,
 			   const struct vm_layout *layout, FILE *out)
 {
+	const struct config_balloon *balloon = &config->balloon;
+
 	fputs("quiet loglevel=3 cryptomgr.notests ", out);
 	arch_print_cmdline(config, layout, out);
-	/* Linux's /dev/console is the one that is named last */
+	/* Linux takes the last console= for /dev/console */
 	if (!config->hvc.none)
 		fputs(" console=hvc0", out);
-	print_reporting(config, out);
+	if (balloon->given && !balloon->no_reporting &&
+	    config->memory.size < SMALL_GUEST)
+		fputs(" page_reporting.page_reporting_order=5", out);
 	fputs(" ONGGI=1", out);
 	for (unsigned i = 0; i < config->disk_count; i++)
 		if (config->disks[i].root)

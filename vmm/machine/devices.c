@@ -1,5 +1,6 @@
 #include "vmm/machine/devices.h"
 
+#include "devices/virtio/virtio_state.h"
 #include "vmm/machine/kvm.h"
 
 void devices_init(struct machine_devices *devices,
@@ -62,25 +63,6 @@ int devices_map(struct machine_devices *devices, struct memory *memory,
 
 /* --- of one boot --- */
 
-static int attach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
-{
-	const struct platform *platform = ctx;
-
-	return kvm_attach_ioevent(platform->vm_fd, addr, datum, fd);
-}
-
-static void detach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
-{
-	const struct platform *platform = ctx;
-
-	kvm_detach_ioevent(platform->vm_fd, addr, datum, fd);
-}
-
-static const struct virtio_kick_ops kick_ops = {
-	.attach = attach_kick,
-	.detach = detach_kick,
-};
-
 static int put_on_bus(struct machine_device *device, struct platform *platform,
 		      struct error *err)
 {
@@ -88,8 +70,8 @@ static int put_on_bus(struct machine_device *device, struct platform *platform,
 	const struct virtio_mmio_config config = {
 		.base = slot->base,
 		.irq = platform_irq(platform, slot->gsi),
-		.kick_ops = &kick_ops,
-		.kick_ctx = platform,
+		.kick_ops = &kvm_kick_ops,
+		.kick_ctx = &platform->vm_fd,
 	};
 	struct bus_range range = {
 		.name = "virtio-mmio",
@@ -137,10 +119,35 @@ void devices_destroy(struct machine_devices *devices, bool for_good)
 
 		virtio_mmio_destroy(device->mmio);
 		device->mmio = NULL;
-		if (device->dev)
-			device->slot->kind->destroy(device);
+		if (!device->dev)
+			continue;
+		if (device->slot->kind->unwatch)
+			device->slot->kind->unwatch(device);
+		virtio_device_destroy(device->dev);
 		device->dev = NULL;
 	}
+}
+
+static void for_each(struct machine_devices *devices,
+		     void (*call)(struct virtio_device *dev))
+{
+	for (unsigned i = 0; i < devices->count; i++) {
+		struct virtio_device *dev = devices->list[i].dev;
+
+		pthread_mutex_lock(&dev->lock);
+		call(dev);
+		pthread_mutex_unlock(&dev->lock);
+	}
+}
+
+void devices_quiesce(struct machine_devices *devices)
+{
+	for_each(devices, virtio_device_quiesce);
+}
+
+void devices_resume(struct machine_devices *devices)
+{
+	for_each(devices, virtio_device_resume);
 }
 
 struct machine_device *devices_find(struct machine_devices *devices,

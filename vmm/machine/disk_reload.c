@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,45 +20,42 @@
 
 enum finding { FOUND_NOTHING, FOUND_SIZE, FOUND_OTHER };
 
-/* One disk: all that the thread needs, its own. */
+/* One disk, as the thread sees it. The thread may outlive the configuration, so
+ * everything here is a copy. */
 struct disk_view {
-	char *path; /* NULL: a server's, which looks after it */
+	char *path; /* NULL: a server has the disk and looks after it */
 	char *id;
-	bool readonly;
-	bool direct;
-	uint32_t block_size;
-	unsigned file; /* its number in the VM's own files */
-	int fd;	       /* another one of the file that it is now; -1: none */
+	struct disk_options options;
+	struct disk_host now; /* with a descriptor of its own; fd -1: none */
 
 	enum finding finding;
-	uint64_t size;
-	struct disk fresh;
+	uint64_t size;	   /* with FOUND_SIZE, bytes */
+	struct disk fresh; /* with FOUND_OTHER */
 };
 
-/* Belongs to the thread and to its VM, until one of them is done with it. */
+/* What the thread and its VM share. Each of them drops it once. */
 struct disk_look {
-	pthread_mutex_t lock; /* of the next two */
-	bool finished;
-	bool abandoned;
-	int found_fd;		/* signalled when finished */
+	atomic_uint users;
+	int found_fd;		/* an eventfd, signalled by the thread's end */
 	struct own_files files; /* a copy, which follows what was found */
 	unsigned count;
 	struct disk_view views[CONFIG_DISKS_MAX];
 };
 
-static void look_free(struct disk_look *look)
+static void look_drop(struct disk_look *look)
 {
+	if (atomic_fetch_sub(&look->users, 1) > 1)
+		return;
 	for (unsigned i = 0; i < look->count; i++) {
 		struct disk_view *view = &look->views[i];
 
 		free(view->path);
 		free(view->id);
-		cleanup_close(&view->fd);
+		cleanup_close(&view->now.disk.fd);
 		if (view->finding == FOUND_OTHER)
 			close(view->fresh.fd);
 	}
 	cleanup_close(&look->found_fd);
-	pthread_mutex_destroy(&look->lock);
 	free(look);
 }
 
@@ -66,62 +64,51 @@ static void look_free(struct disk_look *look)
 static int look_at(struct disk_look *look, struct disk_view *view,
 		   struct error *err)
 {
-	const struct disk_options wanted = {
-		.path = view->path,
-		.readonly = view->readonly,
-		.direct = view->direct,
-	};
-	struct file_id *id = &look->files.list[view->file].id;
+	const struct disk *now = &view->now.disk;
+	struct file_id *id = &look->files.list[view->now.file].id;
 	struct stat st;
 
 	if (stat(view->path, &st))
 		return error_set(err, ERROR_IO, errno, "disk %s", view->path);
 	if (file_id_equal(*id, file_id_of(&st))) {
-		if (disk_measure(view->fd, view->path, view->block_size,
+		if (disk_measure(now->fd, view->path, now->block_size,
 				 &view->size, err))
 			return -1;
 		view->finding = FOUND_SIZE;
 		return 0;
 	}
-	if (own_files_refuse_disk(&look->files, view->path, view->readonly,
-				  err) ||
-	    disk_open(&wanted, &view->fresh, err))
+	if (own_files_refuse_disk(&look->files, view->path,
+				  view->options.readonly, err) ||
+	    disk_open(&view->options, &view->fresh, err))
 		return -1;
 	view->finding = FOUND_OTHER;
 	*id = file_id_of(&st);
 	return 0;
 }
 
-static void stays(const char *id, const struct error *err)
+static void warn_unchanged(const char *id, const struct error *err)
 {
-	log_warn("%s: %s; it stays as it was", id, err->text);
+	log_warn("%s: %s; the disk stays as it was", id, err->text);
 }
 
 static void *look_main(void *arg)
 {
 	struct disk_look *look = arg;
-	uint64_t one = 1;
-	bool abandoned;
 
 	for (unsigned i = 0; i < look->count; i++) {
 		struct disk_view *view = &look->views[i];
 		struct error err;
 
 		if (view->path && look_at(look, view, &err))
-			stays(view->id, &err);
+			warn_unchanged(view->id, &err);
 	}
-	/* lest these keep the locks of files that are let go of */
+	/* a copy of a descriptor would keep the lock of a file that the device
+	 * lets go of */
 	for (unsigned i = 0; i < look->count; i++)
 		if (look->views[i].path)
-			close(take_fd(&look->views[i].fd));
-	pthread_mutex_lock(&look->lock);
-	look->finished = true;
-	abandoned = look->abandoned;
-	if (!abandoned && write(look->found_fd, &one, sizeof(one)) < 0)
-		log_error("disks: %s", strerror(errno));
-	pthread_mutex_unlock(&look->lock);
-	if (abandoned)
-		look_free(look);
+			close(take_fd(&look->views[i].now.disk.fd));
+	wake(look->found_fd);
+	look_drop(look);
 	return NULL;
 }
 
@@ -135,7 +122,8 @@ static void *close_main(void *arg)
 	return NULL;
 }
 
-/* Where there is much in a device's page cache, the last close takes time. */
+/* Closes in a thread of its own: the last close of a block device writes back
+ * its page cache, which takes time. */
 static void close_elsewhere(int fd)
 {
 	int *copy = malloc(sizeof(*copy));
@@ -149,7 +137,8 @@ static void close_elsewhere(int fd)
 	disk_close(fd);
 }
 
-/* With the lock held: another round, if one was asked for meanwhile. */
+/* Begins another round when this one has ended, if somebody asked for it
+ * meanwhile. Lock held. */
 static void finish_round(struct disk_reload *reload)
 {
 	if (reload->swapping || reload->look || !reload->again)
@@ -158,11 +147,21 @@ static void finish_round(struct disk_reload *reload)
 	kill(getpid(), DISK_RELOAD_SIGNAL);
 }
 
+/* The device uses the disk that it will keep, and unused is the descriptor of
+ * the other one. */
+static void end_swap(struct disk_reload *reload, int unused)
+{
+	close_elsewhere(unused);
+	pthread_mutex_lock(&reload->lock);
+	reload->swapping--;
+	finish_round(reload);
+	pthread_mutex_unlock(&reload->lock);
+}
+
 /* A device has let go of its old file, or could not take the new one. */
 static void on_swapped(void *ctx, int result)
 {
 	struct disk_swap *swap = ctx;
-	struct disk_reload *reload = swap->reload;
 	const struct config_disk *config = swap->config;
 	struct disk *disk = &disk_host_of(swap->device)->disk;
 	int unused = result ? swap->fresh.fd : disk->fd;
@@ -170,16 +169,12 @@ static void on_swapped(void *ctx, int result)
 
 	if (result) {
 		error_set(&err, ERROR_IO, -result, "disk %s", config->path);
-		stays(config->id, &err);
+		warn_unchanged(config->id, &err);
 	} else {
 		*disk = swap->fresh;
-		log_info("%s: disk %s: another file", config->id, config->path);
+		log_info("%s: disk %s: new file", config->id, config->path);
 	}
-	close_elsewhere(unused);
-	pthread_mutex_lock(&reload->lock);
-	reload->swapping--;
-	finish_round(reload);
-	pthread_mutex_unlock(&reload->lock);
+	end_swap(swap->reload, unused);
 }
 
 static struct machine_device *device_of(const struct disk_reload *reload,
@@ -197,7 +192,7 @@ static void apply_size(struct disk_reload *reload, unsigned index,
 
 	if (size == disk->size)
 		return;
-	log_info("%s: disk %s: %llu bytes", config->id, config->path,
+	log_info("%s: disk %s: new size %llu bytes", config->id, config->path,
 		 (unsigned long long)size);
 	disk->size = size;
 	pthread_mutex_lock(&device->dev->lock);
@@ -234,11 +229,8 @@ static void apply_file(struct disk_reload *reload, unsigned index,
 		return;
 	}
 	error_wrap(&err, "disk %s", config->path);
-	stays(config->id, &err);
-	close(fresh->fd);
-	pthread_mutex_lock(&reload->lock);
-	reload->swapping--;
-	pthread_mutex_unlock(&reload->lock);
+	warn_unchanged(config->id, &err);
+	end_swap(reload, fresh->fd);
 }
 
 static void on_found(struct event_source *source, uint32_t events)
@@ -246,12 +238,12 @@ static void on_found(struct event_source *source, uint32_t events)
 	struct disk_reload *reload =
 		container_of(source, struct disk_reload, found);
 	struct disk_look *look = reload->look;
+	uint64_t count;
 
 	(void)events;
+	if (read(source->fd, &count, sizeof(count)) < 0)
+		return;
 	event_loop_remove(reload->loop, source);
-	/* the thread has written, but may not have let go of the lock */
-	pthread_mutex_lock(&look->lock);
-	pthread_mutex_unlock(&look->lock);
 	for (unsigned i = 0; i < look->count; i++) {
 		struct disk_view *view = &look->views[i];
 
@@ -259,10 +251,10 @@ static void on_found(struct event_source *source, uint32_t events)
 			apply_size(reload, i, view->size);
 		if (view->finding == FOUND_OTHER)
 			apply_file(reload, i, &view->fresh,
-				   look->files.list[view->file].id);
-		view->finding = FOUND_NOTHING; /* the device's from now on */
+				   look->files.list[view->now.file].id);
+		view->finding = FOUND_NOTHING; /* the file is the device's */
 	}
-	look_free(look);
+	look_drop(look);
 	pthread_mutex_lock(&reload->lock);
 	reload->look = NULL;
 	finish_round(reload);
@@ -271,23 +263,24 @@ static void on_found(struct event_source *source, uint32_t events)
 
 /* --- starting and stopping --- */
 
-/* host: NULL where a server has the disk. */
+/* host: NULL where a server has the disk. False without memory or
+ * descriptors. */
 static bool fill_view(struct disk_view *view, const struct config_disk *config,
 		      const struct disk_host *host)
 {
-	*view = (struct disk_view){
-		.readonly = config->readonly,
-		.direct = config->direct,
-		.fd = -1,
-	};
+	view->now.disk.fd = -1;
 	view->id = strdup(config->id);
 	if (!host)
 		return view->id;
-	view->block_size = host->disk.block_size;
-	view->file = host->file;
 	view->path = strdup(config->path);
-	view->fd = fcntl(host->disk.fd, F_DUPFD_CLOEXEC, 0);
-	return view->id && view->path && view->fd >= 0;
+	view->options = (struct disk_options){
+		.path = view->path,
+		.readonly = config->readonly,
+		.direct = config->direct,
+	};
+	view->now = *host;
+	view->now.disk.fd = fcntl(host->disk.fd, F_DUPFD_CLOEXEC, 0);
+	return view->id && view->path && view->now.disk.fd >= 0;
 }
 
 static struct disk_look *look_create(const struct disk_reload *reload)
@@ -297,7 +290,7 @@ static struct disk_look *look_create(const struct disk_reload *reload)
 
 	if (!look)
 		return NULL;
-	pthread_mutex_init(&look->lock, NULL);
+	atomic_init(&look->users, 1);
 	look->files = *reload->files;
 	look->found_fd = wake_open();
 	ok = look->found_fd >= 0;
@@ -308,7 +301,7 @@ static struct disk_look *look_create(const struct disk_reload *reload)
 	}
 	if (ok)
 		return look;
-	look_free(look);
+	look_drop(look);
 	return NULL;
 }
 
@@ -322,14 +315,16 @@ static int start_looking(struct disk_reload *reload)
 		.fd = look->found_fd,
 		.ready = on_found,
 	};
-	if (event_loop_add(reload->loop, &reload->found, EPOLLIN) ||
-	    thread_start_detached("disk reload", look_main, look)) {
-		event_loop_remove(reload->loop, &reload->found);
-		look_free(look);
-		return -1;
+	atomic_store(&look->users, 2);
+	if (event_loop_add(reload->loop, &reload->found, EPOLLIN) == 0 &&
+	    thread_start_detached("disk reload", look_main, look) == 0) {
+		reload->look = look;
+		return 0;
 	}
-	reload->look = look;
-	return 0;
+	event_loop_remove(reload->loop, &reload->found);
+	atomic_store(&look->users, 1);
+	look_drop(look);
+	return -1;
 }
 
 void disk_reload_start(struct disk_reload *reload)
@@ -343,24 +338,16 @@ void disk_reload_start(struct disk_reload *reload)
 	pthread_mutex_unlock(&reload->lock);
 	if (!busy && start_looking(reload))
 		log_warn(
-			"disks: out of memory, threads or descriptors; they "
-			"stay as they were");
+			"disk reload: out of memory, threads or descriptors; "
+			"the disks stay as they were");
 }
 
 void disk_reload_stop(struct disk_reload *reload)
 {
-	struct disk_look *look = reload->look;
-	bool finished;
-
-	if (!look)
+	if (!reload->look)
 		return;
 	event_loop_remove(reload->loop, &reload->found);
-	pthread_mutex_lock(&look->lock);
-	look->abandoned = true;
-	finished = look->finished;
-	pthread_mutex_unlock(&look->lock);
-	if (finished)
-		look_free(look);
+	look_drop(reload->look);
 	pthread_mutex_lock(&reload->lock);
 	reload->look = NULL;
 	reload->again = true;

@@ -1,9 +1,9 @@
-/* Looking at the disks again, which a signal asks for: has a file another size,
- * or does its path lead to another file by now?
+/* Looks at the disks again when a signal asks for it: a disk may have another
+ * size by now, or its path may lead to another file.
  *
- * A thread of its own looks, since opening a file may take its time, and a lock
- * does. What it found is applied in the event loop: a size at once, another
- * file when the device has let go of the one before.
+ * A thread of its own looks, because opening and locking a file may take time.
+ * The main event loop applies what it found: a size at once, another file when
+ * the device has let go of the one before.
  */
 #pragma once
 
@@ -24,38 +24,38 @@ struct disk_swap {
 };
 
 struct disk_reload {
-	/* The caller's, which outlive it. */
+	/* The caller's. They outlive the reload. */
 	const struct vm_config *config;
 	struct own_files *files;
 	struct machine_devices *devices;
 	struct event_loop *loop;
 
-	struct disk_look *look; /* a thread is at it; NULL: none */
+	struct disk_look *look; /* what a thread works on; NULL: none looks */
 	struct event_source found;
 	struct disk_swap swaps[CONFIG_DISKS_MAX];
 
-	/* Devices call from their event loops, whichever that is. */
+	/* Devices report from their event loops and from vCPUs' threads. */
 	pthread_mutex_t lock;
-	unsigned swapping; /* devices that have yet to let go */
-	bool again;	   /* asked for since it began */
+	unsigned swapping; /* devices that have yet to let go of a file */
+	bool again;	   /* another round was asked for meanwhile */
 };
 
-/* Blocked before any thread starts; the VM's event loop calls
- * disk_reload_start() for it. */
+/* Blocked before any thread starts. The VM calls disk_reload_start() for it. */
 #define DISK_RELOAD_SIGNAL SIGUSR2
 
-/* Set-up thread. Devices may let go of files until disk_reload_destroy(). */
+/* Set-up thread. Devices may let go of files until disk_reload_destroy(), which
+ * follows their end. */
 void disk_reload_create(struct disk_reload *reload,
 			const struct vm_config *config, struct own_files *files,
 			struct machine_devices *devices,
 			struct event_loop *loop);
 void disk_reload_destroy(struct disk_reload *reload);
 
-/* Begins to look, or will when the last time has come to its end. Troubles go
- * into the log, and leave the disk as it is. Event loop. */
+/* Begins to look, or will when the round under way has ended. An error is
+ * logged and leaves the disk as it is. Main event loop. */
 void disk_reload_start(struct disk_reload *reload);
 
-/* Nothing is applied after this, and no thread waited for. What was asked for
- * and not done is left to the next boot: the signal is sent again. The event
- * loop has stopped. */
+/* Ends the round under way: nothing that it finds is applied, and its thread is
+ * not waited for. The signal is sent again, for the next boot. The event loops
+ * have stopped. */
 void disk_reload_stop(struct disk_reload *reload);

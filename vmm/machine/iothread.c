@@ -4,9 +4,10 @@
 
 #include "base/thread.h"
 
-void iothreads_create(struct iothreads *iothreads, struct event_loop *main_loop)
+int iothreads_create(struct iothreads *iothreads, struct error *err)
 {
-	*iothreads = (struct iothreads){ .main_loop = main_loop };
+	*iothreads = (struct iothreads){ .main_loop = event_loop_create(err) };
+	return iothreads->main_loop ? 0 : -1;
 }
 
 struct event_loop *iothreads_loop(struct iothreads *iothreads, const char *name,
@@ -70,4 +71,5 @@ void iothreads_destroy(struct iothreads *iothreads)
 {
 	while (iothreads->count > 0)
 		event_loop_destroy(iothreads->list[--iothreads->count].loop);
+	event_loop_destroy(iothreads->main_loop);
 }

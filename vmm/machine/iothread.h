@@ -1,7 +1,7 @@
-/* The event loops of a VM: its own, and those that devices ask for by name,
- * each with a thread. Devices that give the same name share one.
+/* The event loops of a VM: the main one, and those that devices ask for by
+ * name, each with a thread. Devices that give the same name share one.
  *
- * Set-up thread.
+ * Set-up thread. A loop calls the devices on it in its own thread.
  */
 #pragma once
 
@@ -20,22 +20,23 @@ struct iothread {
 };
 
 struct iothreads {
-	struct event_loop *main_loop; /* the VM's own, which has no thread */
+	struct event_loop *main_loop; /* vm_run()'s, without an iothread */
 	unsigned count;
 	struct iothread list[LAYOUT_SLOTS_MAX];
 };
 
-void iothreads_create(struct iothreads *iothreads,
-		      struct event_loop *main_loop);
+/* Makes the main loop. -1 with err set when there are no descriptors left. */
+int iothreads_create(struct iothreads *iothreads, struct error *err);
 
-/* The loop of that name, which is made if it is not there; the VM's own for
- * NULL. NULL with err set when there are no descriptors left. */
+/* Returns the loop of that name, which is made if it is not there, or the main
+ * one for NULL. NULL with err set when there are no descriptors left. */
 struct event_loop *iothreads_loop(struct iothreads *iothreads, const char *name,
 				  struct error *err);
 
-/* Start and stop the threads. Devices are called in them in between. */
+/* Starts the threads. -1 with err set; iothreads_stop() ends those that
+ * were started. */
 int iothreads_start(struct iothreads *iothreads, struct error *err);
 void iothreads_stop(struct iothreads *iothreads);
 
-/* Threads have stopped, and devices are gone. */
+/* The threads have stopped, and the devices are gone. */
 void iothreads_destroy(struct iothreads *iothreads);

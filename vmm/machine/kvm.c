@@ -51,8 +51,8 @@ int kvm_open(struct error *err)
 	version = ioctl(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION)
 		return error_set(err, ERROR_KVM, 0,
-				 "/dev/kvm: API version %d, not %d", version,
-				 KVM_API_VERSION);
+				 "/dev/kvm: API version %d; wanted: %d",
+				 version, KVM_API_VERSION);
 	for (unsigned i = 0; i < ARRAY_SIZE(needed); i++)
 		if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].extension) <= 0)
 			return error_set(err, ERROR_KVM, 0,
@@ -64,7 +64,7 @@ int kvm_create_vm(int kvm_fd, unsigned long type, struct error *err)
 {
 	int fd;
 
-	/* on a busy host creation is interrupted by pending signals */
+	/* on a busy host, signals that are pending interrupt the creation */
 	do
 		fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
 	while (fd < 0 && errno == EINTR);
@@ -73,9 +73,9 @@ int kvm_create_vm(int kvm_fd, unsigned long type, struct error *err)
 	return fd;
 }
 
-/* Taking down a VM waits for an RCU grace period, 10 ms and more, in whoever
- * drops the last reference. Files registered with a ring are dropped by the
- * worker that cleans up after the ring. */
+/* Whoever drops the last reference to a VM waits for an RCU grace period, 10 ms
+ * and more. The kernel's worker that cleans up after a ring drops the files
+ * that were registered with it, so it is the one that waits. */
 void kvm_close_vm(int fd)
 {
 	struct io_uring_params params = { 0 };
@@ -121,26 +121,31 @@ void kvm_set_irq(int vm_fd, uint32_t irq, bool level)
 			  strerror(errno));
 }
 
-static int ioeventfd(int vm_fd, uint64_t addr, uint32_t datum, int fd,
-		     uint32_t flags)
+static int set_ioeventfd(const void *vm_fd, uint64_t addr, uint32_t datum,
+			 int fd, uint32_t flags)
 {
 	struct kvm_ioeventfd event = {
 		.datamatch = datum,
 		.addr = addr,
-		.len = 4,
+		.len = sizeof(datum),
 		.fd = fd,
 		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH | flags,
 	};
 
-	return ioctl(vm_fd, KVM_IOEVENTFD, &event) ? -errno : 0;
+	return ioctl(*(const int *)vm_fd, KVM_IOEVENTFD, &event) ? -errno : 0;
 }
 
-int kvm_attach_ioevent(int vm_fd, uint64_t addr, uint32_t datum, int fd)
+static int attach_kick(void *vm_fd, uint64_t addr, uint32_t datum, int fd)
 {
-	return ioeventfd(vm_fd, addr, datum, fd, 0);
+	return set_ioeventfd(vm_fd, addr, datum, fd, 0);
 }
 
-void kvm_detach_ioevent(int vm_fd, uint64_t addr, uint32_t datum, int fd)
+static void detach_kick(void *vm_fd, uint64_t addr, uint32_t datum, int fd)
 {
-	ioeventfd(vm_fd, addr, datum, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
+	set_ioeventfd(vm_fd, addr, datum, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
+
+const struct virtio_kick_ops kvm_kick_ops = {
+	.attach = attach_kick,
+	.detach = detach_kick,
+};

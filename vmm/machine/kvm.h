@@ -1,6 +1,5 @@
-/* Thin wrappers over the KVM ioctls that create and wire a VM
- * (Linux Documentation/virt/kvm/api.rst). Only the set-up thread calls these,
- * but for ioeventfds, which any vCPU thread may attach and detach.
+/* The KVM ioctls that create and wire a VM (Linux
+ * Documentation/virt/kvm/api.rst). Set-up thread, but where another is named.
  */
 #pragma once
 
@@ -9,27 +8,30 @@
 
 #include "base/error.h"
 #include "base/guest_mem.h"
+#include "devices/virtio/virtio_mmio.h"
 
-/* Opens /dev/kvm and checks API version and the extensions onggi needs. The
- * error says what a user can do. -1 with err set, else the descriptor. */
+/* Opens /dev/kvm and checks that it has the API version and the extensions that
+ * onggi needs. Returns the descriptor, or -1 with err set, which says what a
+ * user can do. */
 int kvm_open(struct error *err);
 
-/* A new VM of the architecture's machine type, ended by close() or
- * kvm_close_vm(). */
+/* Creates a VM. type is the architecture's machine type, as KVM_CREATE_VM takes
+ * it. Returns a descriptor for close() or kvm_close_vm(), or -1 with err
+ * set. */
 int kvm_create_vm(int kvm_fd, unsigned long type, struct error *err);
 
-/* Ends a VM whose vCPUs are closed, and does not wait: the kernel takes it down
- * in a worker of its own, where io_uring is allowed. fd may be -1. */
+/* Ends a VM whose vCPUs are closed. Where io_uring is allowed, the kernel takes
+ * the VM down in a worker, and nobody waits. fd -1 is fine. */
 void kvm_close_vm(int fd);
 
-/* Makes every region of mem visible to the guest. */
+/* Shows every region of mem to the guest. 0, or -1 with err set. */
 int kvm_set_memory(int vm_fd, const struct guest_mem *mem, struct error *err);
 
-/* Sets an input of KVM's interrupt controllers, numbered as the architecture
- * has it. Acts at once, without a kernel's worker, which an irqfd needs where
- * the line does not lead to an MSI. */
+/* Sets the level of an input of KVM's interrupt controllers; the architecture
+ * says what irq counts. Takes effect before it returns, while an irqfd would go
+ * through a worker of the kernel for a line that is no MSI. Any thread. */
 void kvm_set_irq(int vm_fd, uint32_t irq, bool level);
 
-/* A 32-bit write of datum to the MMIO address addr signals fd. 0 or -errno. */
-int kvm_attach_ioevent(int vm_fd, uint64_t addr, uint32_t datum, int fd);
-void kvm_detach_ioevent(int vm_fd, uint64_t addr, uint32_t datum, int fd);
+/* Has KVM signal eventfds for a transport's kicks. The context is a pointer to
+ * the VM's descriptor. Any thread. */
+extern const struct virtio_kick_ops kvm_kick_ops;

@@ -2,7 +2,8 @@
 
 #include "vmm/machine/kind.h"
 
-/* Linux has a page table of its own for each GiB, and so has KVM. */
+/* Devices' memory begins at a multiple of 1 GiB, so that it shares no page
+ * table with other memory, neither in Linux nor in KVM. */
 #define MEMORY_ALIGN (1ULL << 30)
 
 static int place_memory(const struct vm_config *config,
@@ -86,7 +87,11 @@ void layout_print(const struct vm_config *config,
 			(unsigned long long)slot->base,
 			(unsigned long long)(slot->base + slot->size - 1),
 			slot->gsi);
-		slot->kind->describe(config, slot->index, out);
+		fputs(slot->kind->name, out);
+		if (slot->kind->describe) {
+			fputs(": ", out);
+			slot->kind->describe(config, slot->index, out);
+		}
 		fputc('\n', out);
 	}
 }

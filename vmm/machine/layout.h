@@ -1,7 +1,7 @@
-/* The guest's address map: which memory and which devices stand where.
+/* The guest's address map: where memory and devices are.
  *
- * Computed from the configuration and the sizes of files, so that --dry-run can
- * print it. Nothing is opened.
+ * It is computed from the configuration and the sizes of files, without opening
+ * anything, so that --dry-run can print it. Main thread.
  */
 #pragma once
 
@@ -19,14 +19,14 @@ struct layout_range {
 	uint64_t base, size; /* guest physical address, bytes */
 };
 
-/* One device of the configuration, behind its transport's window. */
+/* A device of the configuration, and its transport's window. */
 struct device_slot {
 	const struct machine_kind *kind;
 	unsigned index; /* among its kind, as in the configuration */
-	uint64_t base;	/* guest physical address */
-	uint64_t size;
+	uint64_t base;	/* of the window, guest physical address */
+	uint64_t size;	/* bytes */
 	uint32_t gsi;
-	struct layout_range memory; /* that it brings; size 0: none */
+	struct layout_range memory; /* the device's own; size 0: none */
 };
 
 struct vm_layout {
@@ -37,15 +37,16 @@ struct vm_layout {
 };
 
 /* Lists the devices of the configuration in the order in which the guest
- * numbers them, and places the memory that they bring from `start` on, behind
- * all RAM. Windows and interrupts are the architecture's business. -1 with err
- * set when there are more devices than the machine has room for, or a file
- * cannot serve as memory. */
+ * numbers them, and places the memory that they bring. It begins at start,
+ * behind all RAM. The architecture adds windows and interrupts. -1 with err set
+ * when there are more devices than the machine has room for, or a file cannot
+ * serve as memory. */
 int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 		      uint64_t start, struct error *err);
 
-/* Where the last memory ends. */
+/* The guest physical address behind all memory. */
 uint64_t layout_memory_end(const struct vm_layout *layout);
 
+/* Prints memory and devices, one on each line. */
 void layout_print(const struct vm_config *config,
 		  const struct vm_layout *layout, FILE *out);

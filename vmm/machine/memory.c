@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "vmm/machine/kvm.h"
 
 #define HUGE_PAGE (2ULL << 20)
 
@@ -22,7 +21,7 @@ static int explain(const struct config_memory *config, int errnum,
 					   : "");
 }
 
-/* The first address in a mapping that a huge page can have. */
+/* The first address in a mapping at which a huge page can begin. */
 static uint8_t *align(void *mapping)
 {
 	uint8_t *host = mapping;
@@ -30,8 +29,8 @@ static uint8_t *align(void *mapping)
 	return host + (-(uintptr_t)host & (HUGE_PAGE - 1));
 }
 
-/* Whoever gets the descriptor cannot make the file shorter, which would take
- * pages from under us. */
+/* The seals keep servers, who get the descriptor, from making the file shorter:
+ * our pages would be gone. */
 static int open_file(const struct config_memory *config)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING |
@@ -46,8 +45,8 @@ static int open_file(const struct config_memory *config)
 
 /* Puts pages of a file in place of the private ones at host. Each boot has a
  * file of its own, so that a server that still works for the boot before does
- * no harm to this one. Huge pages are the exception: they would have to be
- * there twice. */
+ * no harm to this one. A file of huge pages is kept from boot to boot, because
+ * the host would need twice as many of them. */
 static int share(struct memory *memory, const struct config_memory *config,
 		 uint8_t *host, int *kept_fd)
 {
@@ -115,13 +114,8 @@ int memory_map_file(struct memory *memory, uint64_t gpa, uint64_t size, int fd,
 	return 0;
 }
 
-int memory_show(const struct memory *memory, int vm_fd, struct error *err)
-{
-	return kvm_set_memory(vm_fd, &memory->all, err);
-}
-
-/* A server may hold on to shared memory until the next boot has some of its
- * own to show: its pages go now. */
+/* A server may keep the file open until the next boot shows it another one.
+ * The hole gives the pages back now. */
 static void release_file(struct memory *memory,
 			 const struct config_memory *config, int *kept_fd)
 {
@@ -148,7 +142,7 @@ void memory_destroy(struct memory *memory, const struct config_memory *config,
 		release_file(memory, config, kept_fd);
 }
 
-/* Pages of a file that others map, too, are the file's to lose. */
+/* Pages that others map as well go only if the file loses them. */
 static int drop(const struct memory *memory, uint8_t *start, const uint8_t *end)
 {
 	int advice = memory->fd >= 0 ? MADV_REMOVE : MADV_DONTNEED;

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "vmm/host/terminal.h"
 
-/* A signal handler knows no other way. */
+/* A signal handler gets no context, so these are global. */
 static const struct guest_mem *_Atomic watched;
 static const struct own_files *_Atomic own_files;
 
@@ -20,8 +20,8 @@ static bool is_guests(const struct guest_mem *mem, const uint8_t *page)
 	return false;
 }
 
-/* It comes for what a device does with guest memory, which is within no
- * function that could not be called here again. */
+/* Device code that copies guest memory is interrupted here, and holds no lock of
+ * libc. So this handler may call functions that are not async-signal-safe. */
 static void on_fault(int number, siginfo_t *info, void *context)
 {
 	const struct guest_mem *memory = watched;
@@ -34,8 +34,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 		return;
 	}
 	log_error(
-		"memory: a page of the guest's cannot be had: its file was "
-		"made shorter, or its file system is full");
+		"memory: a page of guest memory cannot be read: its file was "
+		"truncated, or its file system is full");
 	own_files_remove(own_files);
 	_exit(ERROR_IO);
 }

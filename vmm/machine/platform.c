@@ -31,21 +31,44 @@ static const struct power_ops power_ops = {
 	.boot_mark = on_boot_mark,
 };
 
-int platform_create_devices(struct platform *platform, struct vcpus *vcpus,
-			    struct console *console, struct error *err)
+int platform_create_devices(struct platform *platform, struct console *console,
+			    struct error *err)
 {
 	const struct irq_line none = { .fd = -1 };
 
 	serial_init(&platform->serial, none, &console_backend, console);
 	power_init(&platform->power, none, &power_ops, platform);
-	return arch_create_devices(platform, vcpus, err);
+	return arch_create_devices(platform, err);
 }
 
 void platform_destroy_devices(struct platform *platform)
 {
-	arch_destroy_devices(platform);
 	power_destroy(&platform->power);
 	serial_destroy(&platform->serial);
+}
+
+int platform_add_devices(struct platform *platform, struct bus *bus,
+			 uint64_t serial_base, uint64_t power_base,
+			 struct error *err)
+{
+	const struct bus_range serial = {
+		.name = "serial port",
+		.base = serial_base,
+		.size = SERIAL_WINDOW,
+		.ops = &serial_bus_ops,
+		.dev = &platform->serial,
+		.lock = &platform->serial.lock,
+	};
+	const struct bus_range power = {
+		.name = "power registers",
+		.base = power_base,
+		.size = POWER_WINDOW,
+		.ops = &power_bus_ops,
+		.dev = &platform->power,
+		.lock = &platform->power.lock,
+	};
+
+	return bus_add(bus, &serial, err) ? -1 : bus_add(bus, &power, err);
 }
 
 struct irq_line platform_irq(const struct platform *platform, uint32_t gsi)

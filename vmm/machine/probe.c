@@ -28,16 +28,12 @@ static int run_in(int kvm_fd, uint8_t *memory, struct error *err)
 		.ram[0] = { probe_program.base, PROBE_SIZE },
 	};
 	int size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	autoclose int vm_fd = -1;
+	autoclose int vm_fd = arch_create_vm(kvm_fd, &layout, err);
 	autoclose int vcpu_fd = -1;
 	struct guest_mem mem = { 0 };
-	unsigned long type;
 	void *shared;
 	int ret = -1;
 
-	if (arch_vm_type(kvm_fd, &layout, &type, err))
-		return -1;
-	vm_fd = kvm_create_vm(kvm_fd, type, err);
 	if (vm_fd < 0)
 		return -1;
 	guest_mem_add(&mem, probe_program.base, PROBE_SIZE, memory);

@@ -1,6 +1,6 @@
-/* Whether this KVM really runs kernel code. Some do not: a hypervisor without
- * hardware support may pass every ioctl and then give up on the first
- * instruction its emulator does not know. Main thread. */
+/* Finds out whether this KVM really runs kernel code. One without hardware
+ * support may accept every ioctl and then give up on the first instruction that
+ * its emulator does not know. Main thread. */
 #pragma once
 
 #include <linux/kvm.h>
@@ -8,14 +8,16 @@
 
 #include "base/error.h"
 
-/* Runs a few instructions that every kernel uses on a vCPU in kernel mode. -1
- * with ERROR_KVM, where and why, when they do not come to their end. */
+/* Has a vCPU run a few instructions that every kernel uses, in kernel mode. -1
+ * with ERROR_KVM when it does not come to their end; err says where it stopped
+ * and why. */
 int probe_kernel_mode(int kvm_fd, struct error *err);
 
-/* What an architecture brings: a program for PROBE_SIZE bytes of memory at
- * base, how a vCPU enters it, and whether the exit it made is the one at its
- * end. */
-#define PROBE_SIZE 0x10000 /* a page, however large the host's are */
+/* What an architecture brings: write() puts its program into PROBE_SIZE bytes
+ * of memory at base, enter() makes a vCPU begin there, and judge() tells
+ * whether the vCPU's exit is the one at the program's end. enter() and judge()
+ * return -1 with err set. */
+#define PROBE_SIZE 0x10000 /* whole pages, however large the host's are */
 
 struct probe_program {
 	uint64_t base; /* guest physical address */

@@ -8,10 +8,10 @@
 
 #include "vmm/machine/boot_files.h"
 #include "vmm/machine/devices.h"
-#include "vmm/machine/stages.h"
 
 struct resources {
 	const struct vm_config *config;
+	const struct vm_layout *layout;
 	struct timeline *timeline;
 	struct own_files files;
 	struct boot_files boot;
@@ -22,16 +22,8 @@ struct resources {
 	int huge_fd;	/* huge pages of the boot before; -1: none */
 };
 
-/* What is opened, in order, for struct resources as the context. */
-#define RESOURCES_STAGES 8
-extern const struct stage resources_stages[RESOURCES_STAGES];
-
-/* Makes resources ready for resources_stages. */
-void resources_init(struct resources *resources, const struct vm_config *config,
-		    const struct vm_layout *layout, struct timeline *timeline);
-
-/* That and all stages; -1 with err set, and nothing left open or behind.
- * config, layout and timeline outlive the resources. */
+/* Opens everything. -1 with err set, and nothing left open or behind. config,
+ * layout and timeline outlive the resources. */
 int resources_open(struct resources *resources, const struct vm_config *config,
 		   const struct vm_layout *layout, struct timeline *timeline,
 		   struct error *err);

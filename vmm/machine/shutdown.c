@@ -13,17 +13,12 @@ static void quit(struct shutdown *shutdown, int number)
 		     strsignal(number));
 }
 
-static uint64_t timeout_of(const struct shutdown *shutdown)
-{
-	return shutdown->platform->config->stop_timeout;
-}
-
 static void on_timeout(struct timer *timer)
 {
 	struct shutdown *shutdown = container_of(timer, struct shutdown, timer);
 
 	log_warn("the guest did not power off in %llu s",
-		 (unsigned long long)timeout_of(shutdown));
+		 (unsigned long long)shutdown->platform->config->stop_timeout);
 	quit(shutdown, SIGTERM);
 }
 
@@ -44,7 +39,7 @@ void shutdown_destroy(struct shutdown *shutdown)
 
 void shutdown_signal(struct shutdown *shutdown, int number)
 {
-	uint64_t timeout = timeout_of(shutdown);
+	uint64_t timeout = shutdown->platform->config->stop_timeout;
 
 	if (number != SIGTERM || shutdown->asked || !timeout ||
 	    !arch_press_power_button(shutdown->platform)) {

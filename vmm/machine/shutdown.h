@@ -1,9 +1,9 @@
-/* The end of a VM that somebody outside asks for by a signal.
+/* The end of a VM that a user asks for by a signal.
  *
  * SIGTERM presses the power button and gives the guest time to power off. A
- * second one, any other signal, or the end of that time ends the VM at once. So
- * does the first SIGTERM where the machine has no button: waiting would bring
- * nothing. Event loop.
+ * second SIGTERM, any other signal, or the end of that time ends the VM at
+ * once. The first SIGTERM does so, too, if the machine has no power button.
+ * Main event loop; create and destroy belong to the set-up thread.
  */
 #pragma once
 

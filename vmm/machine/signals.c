@@ -30,29 +30,20 @@ void signals_block(void)
 	sigset_t set = handled_signals();
 
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	/* a console whose reader goes away must not take the VM with it, nor
-	 * a file that may not grow any more (ulimit -f) */
+	/* neither a console whose reader goes away nor a file that may not grow
+	 * any more (ulimit -f) ends the VM */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-/* Reads and handles one; false when none has come. */
+/* Reads and handles one signal. False when none has come. */
 static bool handle_next(struct signals *signals)
 {
 	struct signalfd_siginfo info;
 
 	if (read(signals->source.fd, &info, sizeof(info)) != sizeof(info))
 		return false;
-	switch (info.ssi_signo) {
-	case BOOT_FILES_LEASE_SIGNAL:
-		signals->ops->lease_broken(signals->ctx);
-		break;
-	case DISK_RELOAD_SIGNAL:
-		signals->ops->reload_disks(signals->ctx);
-		break;
-	default:
-		signals->ops->stop(signals->ctx, (int)info.ssi_signo);
-	}
+	signals->handle(signals->ctx, (int)info.ssi_signo);
 	return true;
 }
 
@@ -63,7 +54,8 @@ static void signals_ready(struct event_source *source, uint32_t events)
 }
 
 int signals_watch(struct signals *signals, struct event_loop *loop,
-		  const struct signal_ops *ops, void *ctx, struct error *err)
+		  void (*handle)(void *ctx, int number), void *ctx,
+		  struct error *err)
 {
 	sigset_t set = handled_signals();
 
@@ -72,7 +64,7 @@ int signals_watch(struct signals *signals, struct event_loop *loop,
 					   SFD_CLOEXEC | SFD_NONBLOCK),
 			    .ready = signals_ready },
 		.loop = loop,
-		.ops = ops,
+		.handle = handle,
 		.ctx = ctx,
 	};
 	if (signals->source.fd < 0 ||

@@ -8,29 +8,26 @@
 #include "base/error.h"
 #include "base/event_loop.h"
 
-/* What they mean. Event loop. */
-struct signal_ops {
-	void (*stop)(void *ctx, int number); /* SIGTERM, SIGINT, ... */
-	void (*lease_broken)(void *ctx);     /* BOOT_FILES_LEASE_SIGNAL */
-	void (*reload_disks)(void *ctx);     /* DISK_RELOAD_SIGNAL */
-};
-
 struct signals {
-	struct event_source source; /* fd is a signalfd, -1: none */
+	struct event_source source; /* fd is a signalfd; -1: none */
 	struct event_loop *loop;
-	const struct signal_ops *ops;
+	void (*handle)(void *ctx, int number);
 	void *ctx;
 };
 
-/* Blocks them for this thread and those to come, and ignores SIGPIPE and
- * SIGXFSZ, which come as errors instead. */
+/* Blocks the signals for this thread and those to come. Also ignores SIGPIPE
+ * and SIGXFSZ: what would raise them fails with an error instead. Main
+ * thread. */
 void signals_block(void);
 
-/* From now on ops are called for those that come, and for those that came since
- * they were blocked. -1 with err set. */
+/* From now on the loop calls handle() for each signal that comes or has come
+ * since signals were blocked. -1 with err set; signals_unwatch() takes what a
+ * failure leaves. Set-up thread. */
 int signals_watch(struct signals *signals, struct event_loop *loop,
-		  const struct signal_ops *ops, void *ctx, struct error *err);
+		  void (*handle)(void *ctx, int number), void *ctx,
+		  struct error *err);
 
-/* Handles those that have come and not been read yet. The loop has stopped. */
+/* Calls handle() for the signals that nobody has read yet. The loop has
+ * stopped. */
 void signals_handle_pending(struct signals *signals);
 void signals_unwatch(struct signals *signals);

@@ -1,7 +1,8 @@
-/* Why and whether a VM ends.
+/* Whether a VM ends, and why.
  *
- * Any thread may ask for the end. The first reason stands, and with it the exit
- * code and the text; only a reboot gives way to another reason.
+ * Any thread may ask for the end. The first request counts, with its exit code
+ * and text; only a reboot gives way to another reason. stop_init() and
+ * stop_destroy() belong to the set-up thread.
  */
 #pragma once
 
@@ -30,12 +31,14 @@ struct stop {
 	pthread_mutex_t lock;
 	struct stop_cause cause; /* changed under the lock, as a whole */
 	atomic_bool requested;	 /* cause has a reason */
-	struct event_loop *loop; /* is stopped; outlives this */
+	struct event_loop *loop; /* stopped by a request; outlives this */
 };
 
 void stop_init(struct stop *stop, struct event_loop *loop);
 void stop_destroy(struct stop *stop);
 
+/* Logs the reason and stops the event loop; vCPUs see stop_is_requested(). fmt
+ * gives the text. Any thread. */
 void stop_request(struct stop *stop, enum stop_reason reason, int exit_code,
 		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -14,7 +13,7 @@
 #include "vmm/machine/arch.h"
 #include "vmm/machine/platform.h"
 
-/* Its only purpose is to interrupt KVM_RUN. */
+/* Interrupts KVM_RUN, and has no other purpose. */
 #define KICK_SIGNAL SIGUSR1
 
 static void ignore_kick(int signal)
@@ -23,26 +22,6 @@ static void ignore_kick(int signal)
 }
 
 /* --- the guest's exits --- */
-
-static void fail(struct vcpu *vcpu, const char *what)
-{
-	char where[160];
-
-	arch_describe_vcpu(vcpu, where, sizeof(where));
-	stop_request(vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
-		     "vCPU %u: %s: %s", vcpu->index, what, where);
-}
-
-static void internal_error(struct vcpu *vcpu)
-{
-	char where[160];
-
-	arch_describe_vcpu(vcpu, where, sizeof(where));
-	stop_request(vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
-		     "vCPU %u: KVM internal error %u: %s (does 'onggi doctor' "
-		     "find this KVM fit?)",
-		     vcpu->index, vcpu->run->internal.suberror, where);
-}
 
 static void handle_mmio(struct vcpu *vcpu)
 {
@@ -59,7 +38,9 @@ static void handle_mmio(struct vcpu *vcpu)
 
 static void handle_exit(struct vcpu *vcpu)
 {
+	struct stop *stop = vcpu->platform->stop;
 	struct kvm_run *run = vcpu->run;
+	char where[160];
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_MMIO:
@@ -68,11 +49,15 @@ static void handle_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTR:
 		return;
 	case KVM_EXIT_INTERNAL_ERROR:
-		internal_error(vcpu);
+		arch_describe_vcpu(vcpu, where, sizeof(where));
+		stop_request(stop, STOP_ERROR, ERROR_KVM_INTERNAL,
+			     "vCPU %u: KVM internal error %u: %s ('onggi "
+			     "doctor' tests this host's KVM)",
+			     vcpu->index, run->internal.suberror, where);
 		return;
 	case KVM_EXIT_FAIL_ENTRY:
 		stop_request(
-			vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
+			stop, STOP_ERROR, ERROR_KVM_INTERNAL,
 			"vCPU %u: the processor refused to enter the guest, "
 			"reason %#llx",
 			vcpu->index,
@@ -81,10 +66,19 @@ static void handle_exit(struct vcpu *vcpu)
 		return;
 	}
 	if (!arch_handle_exit(vcpu))
-		stop_request(vcpu->platform->stop, STOP_ERROR,
-			     ERROR_KVM_INTERNAL,
+		stop_request(stop, STOP_ERROR, ERROR_KVM_INTERNAL,
 			     "vCPU %u: unexpected KVM exit %u", vcpu->index,
 			     run->exit_reason);
+}
+
+static void handle_run_error(struct vcpu *vcpu, int errnum)
+{
+	char where[160];
+
+	arch_describe_vcpu(vcpu, where, sizeof(where));
+	stop_request(vcpu->platform->stop, STOP_ERROR, ERROR_KVM_INTERNAL,
+		     "vCPU %u: KVM_RUN: %s: %s", vcpu->index, strerror(errnum),
+		     where);
 }
 
 /* --- the thread --- */
@@ -119,20 +113,15 @@ static void *vcpu_thread(void *arg)
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	timeline_mark(platform->timeline, TIMELINE_FIRST_RUN);
-	count_running(vcpu->all, 1);
+	count_running(platform->vcpus, 1);
 	while (!stop_is_requested(platform->stop)) {
-		wait_while_paused(vcpu->all);
-		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		wait_while_paused(platform->vcpus);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
 			handle_exit(vcpu);
-		} else if (errno != EINTR && errno != EAGAIN) {
-			char what[80];
-
-			snprintf(what, sizeof(what), "KVM_RUN: %s",
-				 strerror(errno));
-			fail(vcpu, what);
-		}
+		else if (errno != EINTR && errno != EAGAIN)
+			handle_run_error(vcpu, errno);
 	}
-	count_running(vcpu->all, -1);
+	count_running(platform->vcpus, -1);
 	return NULL;
 }
 
@@ -161,12 +150,12 @@ int vcpus_start(struct vcpus *vcpus, struct error *err)
 	return 0;
 }
 
-/* Makes a thread leave the guest; until unkick() it does not enter again. */
+/* Makes a thread leave the guest. It does not enter again before unkick(). */
 static void kick(struct vcpu *vcpu)
 {
 	if (!vcpu->started)
 		return;
-	/* immediate_exit also catches a thread that is about to enter */
+	/* the signal alone would miss a thread that is about to enter */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
@@ -227,20 +216,17 @@ static int create(struct vcpu *vcpu, struct error *err)
 				 vcpu->index);
 	vcpu->run = run;
 	vcpu->run_size = (size_t)size;
-	return arch_init_vcpu(platform, vcpu, err);
+	return arch_init_vcpu(vcpu, err);
 }
 
 int vcpus_create(struct vcpus *vcpus, struct platform *platform, unsigned count,
 		 struct error *err)
 {
-	*vcpus = (struct vcpus){ .list = calloc(count, sizeof(struct vcpu)) };
+	*vcpus = (struct vcpus){ 0 };
 	pthread_mutex_init(&vcpus->lock, NULL);
 	pthread_cond_init(&vcpus->changed, NULL);
-	if (!vcpus->list)
-		return error_set(err, ERROR_IO, ENOMEM, "vCPUs");
 	for (unsigned i = 0; i < count; i++) {
 		vcpus->list[i] = (struct vcpu){
-			.all = vcpus,
 			.platform = platform,
 			.index = i,
 			.fd = -1,
@@ -261,9 +247,6 @@ void vcpus_destroy(struct vcpus *vcpus)
 			munmap(vcpu->run, vcpu->run_size);
 		cleanup_close(&vcpu->fd);
 	}
-	if (vcpus->count)
-		arch_forget_vcpus(vcpus->list[0].platform);
-	free(vcpus->list);
 	pthread_cond_destroy(&vcpus->changed);
 	pthread_mutex_destroy(&vcpus->lock);
 }

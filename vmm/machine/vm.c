@@ -9,307 +9,253 @@
 #include "vmm/machine/kvm.h"
 #include "vmm/machine/memory_fault.h"
 
-bool vm_boots_again(const struct vm_config *config,
-		    const struct stop_cause *cause)
+bool vm_boots_again(const struct vm *vm)
 {
-	return cause->reason == STOP_REBOOT && !config->no_reboot;
+	return vm->stop.cause.reason == STOP_REBOOT &&
+	       !vm->platform.config->no_reboot;
 }
-
-/* --- signals --- */
-
-/* Somebody wants to write to the kernel's file, and waits for us. */
-static void on_lease_broken(void *ctx)
-{
-	struct vm *vm = ctx;
-	struct error err;
-
-	vcpus_pause(&vm->vcpus);
-	if (load_detach(&vm->memory.kernel_pages, &err))
-		stop_request(&vm->stop, STOP_ERROR, err.class, "%s", err.text);
-	vm->memory.kernel_pages = (struct load_mapping){ 0 };
-	vcpus_resume(&vm->vcpus);
-	boot_files_release(&vm->resources->boot);
-}
-
-static void on_reload_disks(void *ctx)
-{
-	disk_reload_start(&((struct vm *)ctx)->reload);
-}
-
-static void on_stop(void *ctx, int number)
-{
-	shutdown_signal(&((struct vm *)ctx)->shutdown, number);
-}
-
-static const struct signal_ops signal_ops = {
-	.stop = on_stop,
-	.lease_broken = on_lease_broken,
-	.reload_disks = on_reload_disks,
-};
 
 /* --- stages --- */
 
-static int create_loop(void *ctx, struct error *err)
+static int create_loops(struct vm *vm, struct error *err)
 {
-	struct vm *vm = ctx;
+	int ret = iothreads_create(&vm->iothreads, err);
 
-	vm->loop = event_loop_create(err);
-	stop_init(&vm->stop, vm->loop);
-	return vm->loop ? 0 : -1;
+	stop_init(&vm->stop, vm->iothreads.main_loop);
+	return ret;
 }
 
-static void destroy_loop(void *ctx)
+static void destroy_loops(struct vm *vm)
 {
-	struct vm *vm = ctx;
-
 	stop_destroy(&vm->stop);
-	event_loop_destroy(vm->loop);
+	iothreads_destroy(&vm->iothreads);
 }
 
-static int create_kvm(void *ctx, struct error *err)
+static int create_kvm(struct vm *vm, struct error *err)
 {
-	struct vm *vm = ctx;
-	int kvm_fd = vm->resources->kvm_fd;
-	unsigned long type;
-
-	if (arch_vm_type(kvm_fd, vm->layout, &type, err))
-		return -1;
-	vm->platform.vm_fd = kvm_create_vm(kvm_fd, type, err);
+	vm->platform.vm_fd =
+		arch_create_vm(vm->platform.kvm_fd, vm->platform.layout, err);
 	return vm->platform.vm_fd < 0 ? -1 : 0;
 }
 
-/* Where another boot follows, the VM has to be gone first: how many of them
- * wait for their end must not be up to the guest, and KVM says so in the host's
- * log when there are two for one process and descriptor. */
-static void destroy_kvm(void *ctx)
+/* Before another boot, the VM has to be gone: otherwise a guest could have many
+ * of them wait for their end. KVM also complains in the host's log when one
+ * process has two VMs of the same descriptor number. */
+static void destroy_kvm(struct vm *vm)
 {
-	struct vm *vm = ctx;
-
-	if (vm_boots_again(vm->config, &vm->stop.cause))
+	if (vm_boots_again(vm))
 		cleanup_close(&vm->platform.vm_fd);
 	else
 		kvm_close_vm(vm->platform.vm_fd);
 }
 
-static int create_irqchip(void *ctx, struct error *err)
+static int create_arch(struct vm *vm, struct error *err)
 {
-	return arch_create_irqchip(&((struct vm *)ctx)->platform, err);
+	return arch_create(&vm->platform, err);
 }
 
-static void destroy_irqchip(void *ctx)
+static void destroy_arch(struct vm *vm)
 {
-	arch_destroy_irqchip(&((struct vm *)ctx)->platform);
+	arch_destroy(&vm->platform);
 }
 
-static int create_memory(void *ctx, struct error *err)
+static int create_memory(struct vm *vm, struct error *err)
 {
-	struct vm *vm = ctx;
 	struct resources *r = vm->resources;
 
-	if (memory_create(&vm->memory, &vm->config->memory, vm->layout,
+	if (memory_create(&vm->memory, &r->config->memory, r->layout,
 			  devices_share_memory(&r->devices), &r->huge_fd,
 			  err) ||
 	    devices_map(&r->devices, &vm->memory, err) ||
-	    memory_show(&vm->memory, vm->platform.vm_fd, err))
+	    kvm_set_memory(vm->platform.vm_fd, &vm->memory.all, err))
 		return -1;
 	memory_fault_watch(&vm->memory.all, &r->files);
 	timeline_mark(r->timeline, TIMELINE_MEMORY_READY);
 	return 0;
 }
 
-static void destroy_memory(void *ctx)
+static void destroy_memory(struct vm *vm)
 {
-	struct vm *vm = ctx;
-
 	memory_fault_unwatch();
-	memory_destroy(&vm->memory, &vm->config->memory,
+	memory_destroy(&vm->memory, &vm->resources->config->memory,
 		       &vm->resources->huge_fd);
 }
 
-static int create_vcpus(void *ctx, struct error *err)
+static int create_vcpus(struct vm *vm, struct error *err)
 {
-	struct vm *vm = ctx;
-
 	return vcpus_create(&vm->vcpus, &vm->platform,
-			    (unsigned)vm->config->cpus, err);
+			    (unsigned)vm->platform.config->cpus, err);
 }
 
-static void destroy_vcpus(void *ctx)
+static void destroy_vcpus(struct vm *vm)
 {
-	vcpus_destroy(&((struct vm *)ctx)->vcpus);
+	vcpus_destroy(&vm->vcpus);
 }
 
-static int create_platform(void *ctx, struct error *err)
+static int create_platform(struct vm *vm, struct error *err)
 {
-	struct vm *vm = ctx;
-
-	return platform_create_devices(&vm->platform, &vm->vcpus,
-				       vm->resources->console, err);
+	return platform_create_devices(&vm->platform, vm->resources->console,
+				       err);
 }
 
-static void destroy_platform(void *ctx)
+static void destroy_platform(struct vm *vm)
 {
-	platform_destroy_devices(&((struct vm *)ctx)->platform);
+	platform_destroy_devices(&vm->platform);
 }
 
-static int create_iothreads(void *ctx, struct error *err)
+static int create_devices(struct vm *vm, struct error *err)
 {
-	struct vm *vm = ctx;
-
-	(void)err;
-	iothreads_create(&vm->iothreads, vm->loop);
-	return 0;
-}
-
-static void destroy_iothreads(void *ctx)
-{
-	iothreads_destroy(&((struct vm *)ctx)->iothreads);
-}
-
-static int create_reload(void *ctx, struct error *err)
-{
-	struct vm *vm = ctx;
-
-	(void)err;
-	disk_reload_create(&vm->reload, vm->config, &vm->resources->files,
-			   &vm->resources->devices, vm->loop);
-	return 0;
-}
-
-static void destroy_reload(void *ctx)
-{
-	disk_reload_destroy(&((struct vm *)ctx)->reload);
-}
-
-static int create_devices(void *ctx, struct error *err)
-{
-	struct vm *vm = ctx;
+	struct resources *r = vm->resources;
 	const struct kind_machine machine = {
-		.config = vm->config,
+		.config = r->config,
 		.memory = &vm->memory,
 		.iothreads = &vm->iothreads,
 		.stop = &vm->stop,
 	};
 
-	return devices_create(&vm->resources->devices, &machine, &vm->platform,
-			      err);
+	disk_reload_create(&vm->reload, r->config, &r->files, &r->devices,
+			   vm->iothreads.main_loop);
+	return devices_create(&r->devices, &machine, &vm->platform, err);
 }
 
-static void destroy_devices(void *ctx)
+static void destroy_devices(struct vm *vm)
 {
-	struct vm *vm = ctx;
-
-	devices_destroy(&vm->resources->devices,
-			!vm_boots_again(vm->config, &vm->stop.cause));
+	devices_destroy(&vm->resources->devices, !vm_boots_again(vm));
+	/* until now they may have let go of disks */
+	disk_reload_destroy(&vm->reload);
 }
 
-static int load_kernel(void *ctx, struct error *err)
+static int load_kernel(struct vm *vm, struct error *err)
 {
-	struct vm *vm = ctx;
-	autofree char *cmdline = cmdline_build(vm->config, vm->layout, err);
+	struct resources *r = vm->resources;
+	autofree char *cmdline = cmdline_build(r->config, r->layout, err);
 
-	if (!cmdline || arch_load(&vm->platform, &vm->resources->boot, cmdline,
-				  &vm->vcpus.list[0], err))
+	if (!cmdline || arch_load(&vm->platform, &r->boot, cmdline, err))
 		return -1;
 	log_guest(LOG_INFO, "command line: %s", cmdline);
-	timeline_mark(vm->resources->timeline, TIMELINE_KERNEL_LOADED);
+	timeline_mark(r->timeline, TIMELINE_KERNEL_LOADED);
 	return 0;
 }
 
-static int create_shutdown(void *ctx, struct error *err)
+/* A process is about to write to the kernel's file, and waits until the guest
+ * has a copy of what it maps. */
+static void release_kernel(struct vm *vm)
+{
+	struct error err;
+
+	vcpus_pause(&vm->vcpus);
+	devices_quiesce(&vm->resources->devices);
+	if (load_detach(&vm->memory.kernel_pages, &err))
+		stop_request(&vm->stop, STOP_ERROR, err.class, "%s", err.text);
+	vm->memory.kernel_pages = (struct load_mapping){ 0 };
+	devices_resume(&vm->resources->devices);
+	vcpus_resume(&vm->vcpus);
+	boot_files_release(&vm->resources->boot);
+}
+
+static void on_signal(void *ctx, int number)
 {
 	struct vm *vm = ctx;
 
-	return shutdown_create(&vm->shutdown, vm->loop, &vm->platform, err);
+	switch (number) {
+	case BOOT_FILES_LEASE_SIGNAL:
+		release_kernel(vm);
+		break;
+	case DISK_RELOAD_SIGNAL:
+		disk_reload_start(&vm->reload);
+		break;
+	default:
+		shutdown_signal(&vm->shutdown, number);
+	}
 }
 
-static void destroy_shutdown(void *ctx)
+static int watch_signals(struct vm *vm, struct error *err)
 {
-	shutdown_destroy(&((struct vm *)ctx)->shutdown);
+	struct event_loop *loop = vm->iothreads.main_loop;
+
+	if (shutdown_create(&vm->shutdown, loop, &vm->platform, err))
+		return -1;
+	return signals_watch(&vm->signals, loop, on_signal, vm, err);
 }
 
-static int watch_signals(void *ctx, struct error *err)
+static void unwatch_signals(struct vm *vm)
 {
-	struct vm *vm = ctx;
-
-	return signals_watch(&vm->signals, vm->loop, &signal_ops, vm, err);
+	signals_unwatch(&vm->signals);
+	shutdown_destroy(&vm->shutdown);
 }
 
-static void unwatch_signals(void *ctx)
+static int attach_consoles(struct vm *vm, struct error *err)
 {
-	signals_unwatch(&((struct vm *)ctx)->signals);
-}
-
-static int attach_consoles(void *ctx, struct error *err)
-{
-	struct vm *vm = ctx;
-
 	return consoles_attach(&vm->consoles, vm->resources->console,
-			       &vm->platform, &vm->resources->devices, vm->loop,
-			       err);
+			       &vm->platform, &vm->resources->devices,
+			       vm->iothreads.main_loop, err);
 }
 
-static void detach_consoles(void *ctx)
+static void detach_consoles(struct vm *vm)
 {
-	consoles_detach(&((struct vm *)ctx)->consoles);
+	consoles_detach(&vm->consoles);
 }
 
-/* vCPUs want the interrupt controller, and its lines want vCPUs. Memory comes
- * after the controller: the other way round, KVM takes 10 ms longer to close
- * the VM. Devices may still let go of reloaded disks while they are
- * destroyed. */
-const struct stage vm_stages[VM_STAGES] = {
-	{ "event loop", create_loop, destroy_loop },
+/* The interrupt controller must exist before the first vCPU, and all vCPUs
+ * before the first interrupt line. Memory comes after the controller: the other
+ * way round, KVM takes 10 ms longer to close the VM. */
+const struct vm_stage vm_stages[VM_STAGES] = {
+	{ "event loops", create_loops, destroy_loops },
 	{ "VM", create_kvm, destroy_kvm },
-	{ "interrupt controller", create_irqchip, destroy_irqchip },
+	{ "interrupt controller", create_arch, destroy_arch },
 	{ "memory", create_memory, destroy_memory },
 	{ "vCPUs", create_vcpus, destroy_vcpus },
 	{ "platform", create_platform, destroy_platform },
-	{ "I/O threads", create_iothreads, destroy_iothreads },
-	{ "disk reload", create_reload, destroy_reload },
 	{ "virtio devices", create_devices, destroy_devices },
 	{ "kernel", load_kernel, NULL },
-	{ "shutdown", create_shutdown, destroy_shutdown },
 	{ "signals", watch_signals, unwatch_signals },
 	{ "consoles", attach_consoles, detach_consoles },
 };
 
-void vm_init(struct vm *vm, const struct vm_layout *layout,
-	     struct resources *resources)
+static void destroy_stages(struct vm *vm, unsigned count)
+{
+	while (count-- > 0)
+		if (vm_stages[count].destroy)
+			vm_stages[count].destroy(vm);
+}
+
+int vm_create(struct vm *vm, const struct vm_stage stages[VM_STAGES],
+	      struct resources *resources, struct error *err)
 {
 	*vm = (struct vm){
-		.config = resources->config,
-		.layout = layout,
 		.resources = resources,
 		.platform = {
 			.config = resources->config,
-			.layout = layout,
+			.layout = resources->layout,
 			.timeline = resources->timeline,
 			.memory = &vm->memory,
+			.vcpus = &vm->vcpus,
 			.stop = &vm->stop,
 			.kvm_fd = resources->kvm_fd,
 			.vm_fd = -1,
 		},
+		.signals.source.fd = -1,
 	};
-}
-
-int vm_create(struct vm *vm, const struct vm_layout *layout,
-	      struct resources *resources, struct error *err)
-{
-	vm_init(vm, layout, resources);
-	return stages_create(vm_stages, VM_STAGES, vm, err);
+	for (unsigned i = 0; i < VM_STAGES; i++) {
+		if (stages[i].create(vm, err)) {
+			destroy_stages(vm, i + 1);
+			return -1;
+		}
+		log_debug("created: %s", stages[i].name);
+	}
+	return 0;
 }
 
 void vm_destroy(struct vm *vm)
 {
-	stages_destroy(vm_stages, VM_STAGES, vm);
+	destroy_stages(vm, VM_STAGES);
 }
 
 /* --- the run --- */
 
-/* A reset that a panic made is no reboot, and one after SIGTERM is the end:
- * whoever sent it wants no new boot. That goes for a signal that nobody has
- * read yet, too. */
+/* A reset that follows a panic is an error. A reset after SIGTERM ends the VM,
+ * because whoever sent it wants no new boot; the signal may still wait to be
+ * read. */
 static void judge_reboot(struct vm *vm)
 {
 	if (arch_reset_was_panic(&vm->platform)) {
@@ -322,21 +268,20 @@ static void judge_reboot(struct vm *vm)
 		shutdown_signal(&vm->shutdown, SIGTERM);
 }
 
-void vm_run(struct vm *vm, struct stop_cause *cause)
+void vm_run(struct vm *vm)
 {
 	struct error err;
 
 	if (iothreads_start(&vm->iothreads, &err) ||
 	    vcpus_start(&vm->vcpus, &err))
 		stop_request(&vm->stop, STOP_ERROR, err.class, "%s", err.text);
-	event_loop_run(vm->loop);
+	event_loop_run(vm->iothreads.main_loop);
 	vcpus_stop(&vm->vcpus);
 	iothreads_stop(&vm->iothreads);
-	/* whoever asked for the end does not want to wait for a reader */
+	/* whoever ended the VM does not want to wait for a console's reader */
 	if (vm->stop.cause.reason != STOP_QUIT)
 		consoles_flush(&vm->consoles, vm->signals.source.fd);
 	if (vm->stop.cause.reason == STOP_REBOOT)
 		judge_reboot(vm);
 	disk_reload_stop(&vm->reload);
-	*cause = vm->stop.cause;
 }

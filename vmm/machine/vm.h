@@ -1,9 +1,10 @@
 /* One boot of a virtual machine, from the KVM descriptor to the last device.
  *
- * struct vm owns everything that lives as long as one boot of the guest; what
- * outlives a guest reboot (open disks, taps, consoles) is in struct resources.
- * The calling thread of vm_run() is the event loop; each vCPU has a thread, and
- * so has each further event loop that devices ask for.
+ * struct vm owns everything that lives as long as one boot of the guest. What
+ * outlives a reboot of the guest (open disks, taps, consoles) is in struct
+ * resources. The thread that calls vm_run() runs the main event loop; each vCPU
+ * has a thread, and so has each further event loop that devices ask for. Main
+ * thread.
  */
 #pragma once
 
@@ -12,41 +13,44 @@
 #include "vmm/machine/resources.h"
 #include "vmm/machine/shutdown.h"
 #include "vmm/machine/signals.h"
-#include "vmm/machine/stages.h"
 #include "vmm/machine/vcpu.h"
 
 struct vm {
-	const struct vm_config *config;
-	const struct vm_layout *layout;
 	struct resources *resources;
-	struct event_loop *loop;
+	struct iothreads iothreads;
 	struct stop stop;
 	struct platform platform;
 	struct memory memory;
 	struct vcpus vcpus;
-	struct iothreads iothreads;
 	struct disk_reload reload;
 	struct shutdown shutdown;
 	struct signals signals;
 	struct consoles consoles;
 };
 
-/* What a VM is made of, in order, for struct vm as the context. */
-#define VM_STAGES 13
-extern const struct stage vm_stages[VM_STAGES];
+/* A part of a VM. destroy() takes what create() made, also what a create() left
+ * that failed half-way. */
+struct vm_stage {
+	const char *name;
+	int (*create)(struct vm *vm, struct error *err);
+	void (*destroy)(struct vm *vm); /* NULL: nothing is left of it */
+};
 
-/* Makes vm ready for vm_stages. The arguments outlive it. */
-void vm_init(struct vm *vm, const struct vm_layout *layout,
-	     struct resources *resources);
+/* All parts, in the order in which they are created. */
+#define VM_STAGES 10
+extern const struct vm_stage vm_stages[VM_STAGES];
 
-/* vm_init() and all stages; -1 with err set, and nothing left. */
-int vm_create(struct vm *vm, const struct vm_layout *layout,
+/* Creates all stages, which are vm_stages, or a test's copy of them. -1 with
+ * err set, and everything destroyed again. resources outlive the VM. */
+int vm_create(struct vm *vm, const struct vm_stage stages[VM_STAGES],
 	      struct resources *resources, struct error *err);
 
-/* Runs the guest until it stops, and says why it did. */
-void vm_run(struct vm *vm, struct stop_cause *cause);
+/* Runs the guest until it stops. vm->stop.cause says why it did, also after
+ * vm_destroy(). */
+void vm_run(struct vm *vm);
+
+/* Destroys vm_stages in reverse order. */
 void vm_destroy(struct vm *vm);
 
 /* Whether the guest boots again after this end. */
-bool vm_boots_again(const struct vm_config *config,
-		    const struct stop_cause *cause);
+bool vm_boots_again(const struct vm *vm);

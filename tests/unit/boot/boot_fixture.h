@@ -2,6 +2,7 @@
  * an ELF kernel made to order. Included by test programs only. */
 #pragma once
 
+#include <elf.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@
 #include "base/guest_mem.h"
 #include "boot/kernel.h"
 #include "boot/load.h"
-#include "boot/x86_64/elf_abi.h"
+#include "boot/x86_64/formats.h"
 
 #define MIB (1024 * 1024)
 
@@ -56,13 +57,13 @@ static inline void memory_free(struct guest_mem *mem)
 /* A small vmlinux: one PT_LOAD of 4 KiB at 2 MiB with .bss up to 8 KiB, and a
  * PVH note. Tests bend its fields. */
 struct elf_image {
-	struct elf_header header;
-	struct elf_phdr load;
-	struct elf_phdr note;
+	Elf64_Ehdr header;
+	Elf64_Phdr load;
+	Elf64_Phdr note;
 	uint8_t gap[0x100 - 64 - 2 * 56];
-	struct elf_note pvh;
+	Elf64_Nhdr pvh;
 	char pvh_name[4];
-	le32_t pvh_entry;
+	uint32_t pvh_entry;
 	uint8_t pad[0x1000 - 0x100 - 20];
 	uint8_t code[0x1000];
 };
@@ -76,38 +77,36 @@ static inline struct elf_image *elf_image_make(void)
 	struct elf_image *e = calloc(1, sizeof(*e));
 
 	assert_non_null(e);
-	e->header = (struct elf_header){
-		.magic = { 0x7f, 'E', 'L', 'F' },
-		.class = ELF_CLASS_64,
-		.data = ELF_DATA_LSB,
-		.type = le16(ELF_TYPE_EXEC),
-		.machine = le16(ELF_MACHINE_X86_64),
-		.entry = le64(ELF_IMAGE_ENTRY),
-		.phoff = le64(sizeof(struct elf_header)),
-		.phentsize = le16(sizeof(struct elf_phdr)),
-		.phnum = le16(2),
+	e->header = (Elf64_Ehdr){
+		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB },
+		.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_entry = ELF_IMAGE_ENTRY,
+		.e_phoff = sizeof(Elf64_Ehdr),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = 2,
 	};
-	e->load = (struct elf_phdr){
-		.type = le32(ELF_PT_LOAD),
-		.offset = le64(offsetof(struct elf_image, code)),
-		.vaddr = le64(0xffffffff80000000 + ELF_IMAGE_BASE),
-		.paddr = le64(ELF_IMAGE_BASE),
-		.filesz = le64(sizeof(e->code)),
-		.memsz = le64(0x2000),
+	e->load = (Elf64_Phdr){
+		.p_type = PT_LOAD,
+		.p_offset = offsetof(struct elf_image, code),
+		.p_vaddr = 0xffffffff80000000 + ELF_IMAGE_BASE,
+		.p_paddr = ELF_IMAGE_BASE,
+		.p_filesz = sizeof(e->code),
+		.p_memsz = 0x2000,
 	};
-	e->note = (struct elf_phdr){
-		.type = le32(ELF_PT_NOTE),
-		.offset = le64(offsetof(struct elf_image, pvh)),
-		.filesz = le64(20),
-		.align = le64(4),
+	e->note = (Elf64_Phdr){
+		.p_type = PT_NOTE,
+		.p_offset = offsetof(struct elf_image, pvh),
+		.p_filesz = 20,
+		.p_align = 4,
 	};
-	e->pvh = (struct elf_note){
-		.namesz = le32(4),
-		.descsz = le32(4),
-		.type = le32(XEN_ELFNOTE_PHYS32_ENTRY),
+	e->pvh = (Elf64_Nhdr){
+		.n_namesz = 4,
+		.n_descsz = 4,
+		.n_type = XEN_ELFNOTE_PHYS32_ENTRY,
 	};
 	memcpy(e->pvh_name, "Xen", 4);
-	e->pvh_entry = le32(ELF_IMAGE_PVH);
+	e->pvh_entry = ELF_IMAGE_PVH;
 	memset(e->code, 0xc5, sizeof(e->code));
 	return e;
 }

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdbool.h>
 
+#include "boot/initrd.h"
+
 #define FILE_SIZE (MIB + 300 * 1024 + 123)
 #define MEMORY_SIZE (4 * MIB)
 
@@ -163,7 +165,7 @@ static void a_file_that_shrinks_is_an_io_error(void **state)
 	assert_int_equal(ftruncate(file.fd, 100000), 0);
 	assert_int_equal(load_range(&mem, 0, &file, 0, FILE_SIZE, &err), -1);
 	assert_int_equal(err.class, ERROR_IO);
-	assert_string_equal(err.text, "load: shrank while it was read");
+	assert_string_equal(err.text, "shrank while it was read");
 	assert_memory_equal(mem.regions[0].host, bytes, 100000);
 	memory_free(&mem);
 	close(file.fd);
@@ -218,7 +220,7 @@ static void ranges_outside_file_or_memory_are_errors(void **state)
 					    bad[i].offset, bad[i].len, &err),
 				 -1);
 		assert_int_equal(err.class, ERROR_IMAGE);
-		assert_non_null(strstr(err.text, "kernel x: "));
+		assert_true(err.text[0] != 0);
 	}
 	memory_free(&mem);
 	close(file.fd);
@@ -229,12 +231,23 @@ static void a_failing_read_is_an_io_error(void **state)
 {
 	struct boot_file file = { .fd = -1, .size = 100, .name = "gone" };
 	struct error err = { 0 };
+	struct guest_mem mem = memory_make(MEMORY_SIZE);
+	struct kernel_image kernel = { .initrd_max = UINT32_MAX };
+	struct initrd initrd;
 	uint8_t buf[10];
 
 	(void)state;
 	assert_int_equal(boot_file_read(&file, 0, buf, 10, &err), -1);
 	assert_int_equal(err.class, ERROR_IO);
+	assert_string_equal(err.text, "read: Bad file descriptor");
+	assert_int_equal(initrd_load(&file, &mem, &kernel, &initrd, &err), -1);
+	assert_int_equal(err.class, ERROR_IO);
 	assert_string_equal(err.text, "gone: read: Bad file descriptor");
+	assert_int_equal(kernel_load(&file, &mem, KERNEL_AUTO, &kernel, &err),
+			 -1);
+	assert_int_equal(err.class, ERROR_IO);
+	assert_string_equal(err.text, "gone: read: Bad file descriptor");
+	memory_free(&mem);
 }
 
 int main(void)

@@ -3,11 +3,7 @@
 
 #include <stdbool.h>
 
-#include "vmm/config/section.h"
-
 struct arch_config {
 	char *dump_dtb;
 	bool pmu;
 };
-
-extern const struct config_section arch_section;

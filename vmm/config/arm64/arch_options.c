@@ -1,20 +1,19 @@
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const struct field options[] = {
 	{ "pmu", FIELD_FLAG, FIELD_AT(vm_config, arch.pmu),
-	  .help = "give the guest the performance counters" },
+	  .help = "give the guest the processor's performance counters" },
 	{ "dump-dtb", FIELD_STRING, FIELD_AT(vm_config, arch.dump_dtb),
 	  .is_output = true, .arg = "FILE",
-	  .help = "write the device tree there before the guest starts" },
+	  .help = "write the device tree to FILE before the guest starts" },
 	{ .name = NULL },
 };
 
 const struct config_section arch_section = { options, NULL, NULL };
 
 const struct foreign_option foreign_options[] = {
-	{ "tables", "an arm64 machine is described by a device tree alone" },
-	{ "boot", "an arm64 kernel has one entry" },
-	{ "pit",
-	  "an arm64 machine has no 8254 timer, but the architected one" },
+	{ "tables", "an arm64 guest always gets a device tree" },
+	{ "boot", "an arm64 kernel has only one entry point" },
+	{ "pit", "an arm64 machine has no 8254 timer" },
 	{ .name = NULL },
 };

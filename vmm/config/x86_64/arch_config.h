@@ -3,8 +3,6 @@
 
 #include <stdbool.h>
 
-#include "vmm/config/section.h"
-
 /* How the kernel finds its devices. */
 enum config_tables { TABLES_AUTO, TABLES_ACPI, TABLES_MPTABLE };
 
@@ -16,5 +14,3 @@ struct arch_config {
 	int boot;   /* enum config_boot */
 	bool pit;
 };
-
-extern const struct config_section arch_section;

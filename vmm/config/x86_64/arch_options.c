@@ -1,4 +1,4 @@
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static const char *const tables[] = {
 	[TABLES_AUTO] = "auto",
@@ -17,20 +17,20 @@ static const char *const boots[] = {
 static const struct field options[] = {
 	{ "tables", FIELD_CHOICE, FIELD_AT(vm_config, arch.tables),
 	  .choices = tables, .arg = "auto|acpi|mptable",
-	  .help = "how the kernel finds its devices: ACPI, or MP table and "
-		  "virtio_mmio.device= (auto)" },
+	  .help = "describe devices by ACPI, or by MP table and "
+		  "virtio_mmio.device= words (auto)" },
 	{ "boot", FIELD_CHOICE, FIELD_AT(vm_config, arch.boot),
 	  .choices = boots, .arg = "auto|pvh|linux64",
-	  .help = "how a vmlinux is entered (auto: PVH where it has the "
+	  .help = "entry point of a vmlinux (auto: PVH if the kernel has the "
 		  "note)" },
 	{ "pit", FIELD_FLAG, FIELD_AT(vm_config, arch.pit),
-	  .help = "add the 8254 timer, for kernels that insist" },
+	  .help = "add the 8254 timer, for kernels that require it" },
 	{ .name = NULL },
 };
 
 const struct config_section arch_section = { options, NULL, NULL };
 
 const struct foreign_option foreign_options[] = {
-	{ "dump-dtb", "an x86-64 machine is not described by a device tree" },
+	{ "dump-dtb", "an x86-64 guest gets no device tree" },
 	{ .name = NULL },
 };

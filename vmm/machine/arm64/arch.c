@@ -62,18 +62,19 @@ void arch_print_cmdline(const struct vm_config *config,
 		fputs(" console=ttyS0", out);
 }
 
-/* Guests get as many address bits as they need: the fewer, the fewer levels
- * have the tables that KVM walks. */
-int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
-		 unsigned long *type, struct error *err)
+/* Guests get no more address bits than they need: with fewer bits, the tables
+ * that KVM walks have fewer levels. */
+int arch_create_vm(int kvm_fd, const struct vm_layout *layout,
+		   struct error *err)
 {
 	uint64_t end = layout_memory_end(layout);
 	unsigned bits = 64 - (unsigned)__builtin_clzll(end - 1);
 	int most = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+	unsigned long type;
 
 	if (bits < 32)
 		bits = 32; /* the least that KVM takes */
-	*type = most > 0 ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
+	type = most > 0 ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
 	if (most <= 0)
 		most = 40;
 	if (bits > (unsigned)most)
@@ -81,7 +82,7 @@ int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
 				 "memory: %llu GiB do not fit into this "
 				 "processor's %d-bit guest addresses",
 				 (unsigned long long)end >> 30, most);
-	return 0;
+	return kvm_create_vm(kvm_fd, type, err);
 }
 
 int arch_open_dump(const struct vm_config *config,
@@ -99,18 +100,30 @@ int arch_open_dump(const struct vm_config *config,
 	return 0;
 }
 
-int arch_create_irqchip(struct platform *platform, struct error *err)
+int arch_create(struct platform *platform, struct error *err)
 {
-	platform->arch.gic_fd = -1; /* before anything can fail */
+	struct arch_state *arch = &platform->arch;
+
+	pl061_init(&arch->gpio, platform_irq(platform, GPIO_SPI));
+	arch->gic_fd = -1; /* before anything can fail */
+	arch->steal = mmap(NULL, STEAL_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (arch->steal == MAP_FAILED)
+		return error_set(err, ERROR_IO, errno, "stolen time");
 	return gic_create(platform, err);
 }
 
-void arch_destroy_irqchip(struct platform *platform)
+void arch_destroy(struct platform *platform)
 {
-	cleanup_close(&platform->arch.gic_fd);
+	struct arch_state *arch = &platform->arch;
+
+	cleanup_close(&arch->gic_fd);
+	if (arch->steal != MAP_FAILED)
+		munmap(arch->steal, STEAL_SIZE);
+	pl061_destroy(&arch->gpio);
 }
 
-/* The GIC notes an edge by itself, which needs no end. */
+/* The GIC takes note of a rising edge; the line need not fall again. */
 void arch_raise_irq(int vm_fd, uint32_t gsi)
 {
 	kvm_set_irq(vm_fd,
@@ -119,49 +132,27 @@ void arch_raise_irq(int vm_fd, uint32_t gsi)
 		    true);
 }
 
-int arch_create_devices(struct platform *platform, struct vcpus *vcpus,
-			struct error *err)
+int arch_create_devices(struct platform *platform, struct error *err)
 {
-	const struct bus_range ranges[] = {
-		{ .name = "serial port",
-		  .base = SERIAL_BASE,
-		  .size = SERIAL_WINDOW,
-		  .ops = &serial_bus_ops,
-		  .dev = &platform->serial,
-		  .lock = &platform->serial.lock },
-		{ .name = "power registers",
-		  .base = POWER_ADDRESS,
-		  .size = POWER_WINDOW,
-		  .ops = &power_bus_ops,
-		  .dev = &platform->power,
-		  .lock = &platform->power.lock },
-		{ .name = "GPIO controller",
-		  .base = GPIO_BASE,
-		  .size = PL061_WINDOW,
-		  .ops = &pl061_bus_ops,
-		  .dev = &platform->arch.gpio,
-		  .lock = &platform->arch.gpio.lock },
+	const struct bus_range gpio = {
+		.name = "GPIO controller",
+		.base = GPIO_BASE,
+		.size = PL061_WINDOW,
+		.ops = &pl061_bus_ops,
+		.dev = &platform->arch.gpio,
+		.lock = &platform->arch.gpio.lock,
 	};
 
-	pl061_init(&platform->arch.gpio, (struct irq_line){ .fd = -1 });
 	platform->serial.irq = platform_irq(platform, SERIAL_SPI);
-	platform->arch.gpio.irq = platform_irq(platform, GPIO_SPI);
-	if (gic_start(platform, err) || cpu_start_timers(platform, vcpus, err))
+	if (gic_start(platform, err) || cpu_start_timers(platform, err) ||
+	    platform_add_devices(platform, &platform->mmio, SERIAL_BASE,
+				 POWER_ADDRESS, err))
 		return -1;
-	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++)
-		if (bus_add(&platform->mmio, &ranges[i], err))
-			return -1;
-	return 0;
-}
-
-void arch_destroy_devices(struct platform *platform)
-{
-	cpu_stop_timers(platform);
-	pl061_destroy(&platform->arch.gpio);
+	return bus_add(&platform->mmio, &gpio, err);
 }
 
 static void describe_devices(const struct platform *platform,
-			     struct fdt_config *fdt, struct fdt_virtio *virtio)
+			     struct fdt_config *fdt, struct fdt_device *virtio)
 {
 	const struct vm_layout *layout = platform->layout;
 
@@ -174,7 +165,7 @@ static void describe_devices(const struct platform *platform,
 	fdt->gpio.spi = GPIO_SPI;
 	fdt->gpio_button_line = GPIO_POWER_BUTTON;
 	for (unsigned i = 0; i < layout->slot_count; i++)
-		virtio[i] = (struct fdt_virtio){
+		virtio[i] = (struct fdt_device){
 			.gpa = layout->slots[i].base,
 			.size = layout->slots[i].size,
 			.spi = layout->slots[i].gsi,
@@ -183,8 +174,8 @@ static void describe_devices(const struct platform *platform,
 	fdt->virtio_count = layout->slot_count;
 }
 
-/* fd: -1 for nowhere. Each boot's tree replaces the one before, where that is a
- * file. */
+/* Writes the tree to fd, unless that is -1. In a file, each boot's tree
+ * replaces the one before. */
 static int dump_tree(int fd, const void *bytes, size_t size, struct error *err)
 {
 	if (fd < 0)
@@ -195,7 +186,8 @@ static int dump_tree(int fd, const void *bytes, size_t size, struct error *err)
 	return 0;
 }
 
-/* Right behind the kernel, in memory that it brings in anyway. */
+/* The tree goes right behind the kernel, to memory that loading the kernel
+ * brings in anyway. */
 static int load_tree(const struct platform *platform, int dump_fd,
 		     const struct kernel_image *kernel,
 		     const struct fdt_config *fdt, uint64_t *gpa,
@@ -217,9 +209,9 @@ static int load_tree(const struct platform *platform, int dump_fd,
 }
 
 int arch_load(struct platform *platform, const struct boot_files *files,
-	      const char *cmdline, struct vcpu *first, struct error *err)
+	      const char *cmdline, struct error *err)
 {
-	struct fdt_virtio virtio[LAYOUT_SLOTS_MAX];
+	struct fdt_device virtio[LAYOUT_SLOTS_MAX];
 	struct fdt_cache caches[CACHES_MAX];
 	struct kernel_image kernel;
 	struct fdt_config fdt = {
@@ -250,12 +242,8 @@ int arch_load(struct platform *platform, const struct boot_files *files,
 		return error_set(err, ERROR_IO, errno, "getrandom");
 	if (load_tree(platform, files->dump_fd, &kernel, &fdt, &tree, err))
 		return -1;
-	return cpu_set_entry(first, kernel.entry, tree, err);
-}
-
-void arch_forget_vcpus(struct platform *platform)
-{
-	(void)platform;
+	return cpu_set_entry(&platform->vcpus->list[0], kernel.entry, tree,
+			     err);
 }
 
 static void on_system_event(struct vcpu *vcpu)
@@ -297,7 +285,8 @@ bool arch_press_power_button(struct platform *platform)
 	return true;
 }
 
-/* reboot=panic_warm, without which no Linux asks for a warm reset. */
+/* Linux asks for a warm reset only after a panic, and only with
+ * reboot=panic_warm. */
 bool arch_reset_was_panic(const struct platform *platform)
 {
 	return platform->arch.warm_reset;

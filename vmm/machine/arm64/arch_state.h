@@ -12,7 +12,7 @@ struct arch_state {
 	int gic_fd;
 	unsigned gic_version;
 	struct pl061 gpio;
-	void *steal; /* page of stolen time, STEAL_SIZE bytes; NULL: none */
+	void *steal; /* of stolen time, STEAL_SIZE bytes; MAP_FAILED: none */
 	uint64_t mpidrs[CONFIG_CPUS_MAX];
 	/* the guest asked for a warm reset (PSCI SYSTEM_RESET2) */
 	atomic_bool warm_reset;

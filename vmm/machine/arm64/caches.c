@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 
-/* Text of a file below the caches' folder, without its line break. */
+/* Reads the text of a file below the caches' folder, without its line break. */
 static bool read_text(int folder, unsigned index, const char *name, char *text,
 		      size_t size)
 {
@@ -25,7 +25,7 @@ static bool read_text(int folder, unsigned index, const char *name, char *text,
 	return true;
 }
 
-/* A number above 0, which may have the K of a size behind it. */
+/* Reads a number above 0, which may have the K of a size behind it. */
 static bool read_number(int folder, unsigned index, const char *name,
 			uint32_t *value)
 {

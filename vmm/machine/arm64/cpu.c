@@ -5,13 +5,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "vmm/machine/arch.h"
 #include "vmm/machine/arm64/layout.h"
 
-/* A core register of struct kvm_regs, all of 64 bits that are used here. */
+/* The id of a 64-bit core register in struct kvm_regs. */
 #define CORE_REG(member)                                       \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
 	 KVM_REG_ARM_CORE_REG(member))
@@ -36,15 +35,16 @@ static int set_reg(int fd, uint64_t id, uint64_t value)
 	return ioctl(fd, KVM_SET_ONE_REG, &reg);
 }
 
-/* Everything of the host's processor that KVM can give. */
 static bool has_feature(const struct platform *platform, int extension)
 {
 	return ioctl(platform->vm_fd, KVM_CHECK_EXTENSION, extension) > 0;
 }
 
-static void choose_features(const struct platform *platform,
-			    const struct vcpu *vcpu, struct kvm_vcpu_init *init)
+/* Guests get all features of the host's processor that KVM can give them. */
+static void choose_features(const struct vcpu *vcpu, struct kvm_vcpu_init *init)
 {
+	const struct platform *platform = vcpu->platform;
+
 	init->features[0] |= 1U << KVM_ARM_VCPU_PSCI_0_2;
 	if (vcpu->index > 0) /* until the first one starts it */
 		init->features[0] |= 1U << KVM_ARM_VCPU_POWER_OFF;
@@ -58,9 +58,9 @@ static void choose_features(const struct platform *platform,
 		init->features[0] |= 1U << KVM_ARM_VCPU_SVE;
 }
 
-int arch_init_vcpu(struct platform *platform, struct vcpu *vcpu,
-		   struct error *err)
+int arch_init_vcpu(struct vcpu *vcpu, struct error *err)
 {
+	struct platform *platform = vcpu->platform;
 	const int sve = KVM_ARM_VCPU_SVE;
 	struct kvm_vcpu_init init;
 	uint64_t mpidr;
@@ -68,12 +68,12 @@ int arch_init_vcpu(struct platform *platform, struct vcpu *vcpu,
 	if (platform->config->arch.pmu &&
 	    !has_feature(platform, KVM_CAP_ARM_PMU_V3))
 		return error_set(err, ERROR_KVM, 0,
-				 "pmu: this host gives guests no performance "
-				 "counters");
+				 "pmu: this host cannot give guests "
+				 "performance counters");
 	if (ioctl(platform->vm_fd, KVM_ARM_PREFERRED_TARGET, &init))
 		return error_set(err, ERROR_KVM, errno,
 				 "KVM_ARM_PREFERRED_TARGET");
-	choose_features(platform, vcpu, &init);
+	choose_features(vcpu, &init);
 	if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init))
 		return error_set(err, ERROR_KVM, errno, "KVM_ARM_VCPU_INIT");
 	if ((init.features[0] & 1U << KVM_ARM_VCPU_SVE) &&
@@ -113,27 +113,21 @@ static int start_pmu(const struct vcpus *vcpus, struct error *err)
 	return 0;
 }
 
-/* KVM writes the stolen time of each vCPU to a page of its own, which is
- * memory, but none that the kernel is told of. */
-static int start_steal_time(struct platform *platform,
-			    const struct vcpus *vcpus, struct error *err)
+/* KVM writes the stolen time of all vCPUs to a page that the guest can read but
+ * that is not listed as RAM. */
+static int start_steal_time(struct platform *platform, struct error *err)
 {
+	const struct vcpus *vcpus = platform->vcpus;
 	struct kvm_userspace_memory_region slot = {
 		.slot = GUEST_REGIONS_MAX, /* behind all other memory */
 		.guest_phys_addr = STEAL_BASE,
 		.memory_size = STEAL_SIZE,
+		.userspace_addr = (uintptr_t)platform->arch.steal,
 	};
-	void *page;
 
 	if (vcpu_attr(&vcpus->list[0], KVM_HAS_DEVICE_ATTR,
 		      KVM_ARM_VCPU_PVTIME_CTRL, KVM_ARM_VCPU_PVTIME_IPA, NULL))
 		return 0;
-	page = mmap(NULL, STEAL_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED)
-		return error_set(err, ERROR_IO, errno, "stolen time");
-	platform->arch.steal = page;
-	slot.userspace_addr = (uintptr_t)page;
 	if (ioctl(platform->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot))
 		return error_set(err, ERROR_KVM, errno, "stolen time");
 	for (unsigned i = 0; i < vcpus->count; i++) {
@@ -147,19 +141,11 @@ static int start_steal_time(struct platform *platform,
 	return 0;
 }
 
-int cpu_start_timers(struct platform *platform, const struct vcpus *vcpus,
-		     struct error *err)
+int cpu_start_timers(struct platform *platform, struct error *err)
 {
-	if (platform->config->arch.pmu && start_pmu(vcpus, err))
+	if (platform->config->arch.pmu && start_pmu(platform->vcpus, err))
 		return -1;
-	return start_steal_time(platform, vcpus, err);
-}
-
-void cpu_stop_timers(struct platform *platform)
-{
-	if (platform->arch.steal)
-		munmap(platform->arch.steal, STEAL_SIZE);
-	platform->arch.steal = NULL;
+	return start_steal_time(platform, err);
 }
 
 int cpu_set_entry(struct vcpu *vcpu, uint64_t pc, uint64_t tree,
@@ -171,8 +157,9 @@ int cpu_set_entry(struct vcpu *vcpu, uint64_t pc, uint64_t tree,
 	return 0;
 }
 
-/* The instruction can be shown only while the guest runs without an MMU, that
- * is, where it is most wanted: KVM does not translate for us here. */
+/* Shows the instruction only while the guest runs without an MMU, because KVM
+ * does not translate addresses for us on this architecture. Guests that fail
+ * usually fail there. */
 void arch_describe_vcpu(struct vcpu *vcpu, char *text, size_t size)
 {
 	uint64_t pc, pstate, lr;

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "vmm/machine/arm64/layout.h"
 
-/* Private interrupts and the SPIs, in steps of 32. */
+/* Private interrupts and SPIs together, a multiple of 32. */
 #define IRQS 64
 _Static_assert(VIRTIO_SPI + LAYOUT_SLOTS_MAX <= IRQS - GIC_SPI_FIRST,
 	       "an SPI for every device");
@@ -61,10 +61,10 @@ int gic_create(struct platform *platform, struct error *err)
 			continue;
 		platform->arch.gic_fd = (int)request.fd;
 		platform->arch.gic_version = kinds[i].version;
-		/* or KVM would refuse the ninth vCPU, and not say why */
+		/* KVM would refuse the ninth vCPU without saying why */
 		if (kinds[i].version == 2 && platform->config->cpus > 8)
 			return error_set(err, ERROR_USAGE, 0,
-					 "cpus: this host's GICv2 takes 8");
+					 "cpus: a GICv2 supports at most 8");
 		if (set_addresses(platform) ||
 		    set_attr(platform->arch.gic_fd,
 			     KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs))

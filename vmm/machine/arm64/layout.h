@@ -1,6 +1,6 @@
 /* The address map of an arm64 machine, and its shared peripheral interrupts
- * (SPIs), counted from 0 as device trees do. What devices have
- * lies in the first GiB, memory from 2 GiB up without a hole. */
+ * (SPIs), counted from 0 as in device trees. Devices lie in the first GiB,
+ * memory from 2 GiB up without a hole. */
 #pragma once
 
 #define GIC_DISTRIBUTOR 0x08000000ULL
@@ -19,12 +19,12 @@
 
 #define MEMORY_BASE 0x80000000ULL
 
-#define GIC_SPI_FIRST 32 /* behind the private ones */
+#define GIC_SPI_FIRST 32 /* the number of SPI 0, behind the private ones */
 #define SERIAL_SPI 0
 #define GPIO_SPI 1
 #define VIRTIO_SPI 2 /* and up, one for each device */
 
 #define GPIO_POWER_BUTTON 3 /* the line on the GPIO controller */
 
-/* Of the private ones: the virtual PMU's overflow. */
+/* The private interrupt for overflows of the virtual PMU. */
 #define PMU_PPI 7

@@ -7,7 +7,8 @@
 
 #include "vmm/machine/arm64/layout.h"
 
-/* What a kernel does first, and at its end a write where nothing is. */
+/* The first things that a kernel does, then a write to an address where nothing
+ * is. */
 static const uint32_t payload[] = {
 	0xd5384240, /* mrs	x0, CurrentEL */
 	0xd5381001, /* mrs	x1, SCTLR_EL1 */
@@ -52,7 +53,7 @@ static int judge(int vcpu_fd, const struct kvm_run *run, struct error *err)
 	    run->mmio.data[0] == CURRENT_EL1)
 		return 0;
 	return error_set(err, ERROR_KVM, 0,
-			 "this KVM does not run kernel code (KVM exit %u)",
+			 "KVM does not run kernel code here (KVM exit %u)",
 			 run->exit_reason);
 }
 

@@ -6,13 +6,6 @@ static unsigned count(const struct vm_config *config)
 	return config->balloon.given;
 }
 
-static void describe(const struct vm_config *config, unsigned index, FILE *out)
-{
-	(void)config;
-	(void)index;
-	fputs("balloon", out);
-}
-
 static int discard(void *ctx, uint8_t *host, uint64_t len)
 {
 	return memory_discard(ctx, host, len);
@@ -35,14 +28,8 @@ static int create(struct machine_device *device,
 	return device->dev ? 0 : -1;
 }
 
-static void destroy(struct machine_device *device)
-{
-	virtio_device_destroy(device->dev);
-}
-
 const struct machine_kind balloon_kind = {
+	.name = "balloon",
 	.count = count,
-	.describe = describe,
 	.create = create,
-	.destroy = destroy,
 };

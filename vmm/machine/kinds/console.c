@@ -7,13 +7,6 @@ static unsigned count(const struct vm_config *config)
 	return !config->hvc.none;
 }
 
-static void describe(const struct vm_config *config, unsigned index, FILE *out)
-{
-	(void)config;
-	(void)index;
-	fputs("console: hvc0", out);
-}
-
 static int open_hvc(struct machine_device *device, const struct kind_host *host,
 		    struct error *err)
 {
@@ -40,17 +33,11 @@ static int create(struct machine_device *device,
 	return device->dev ? 0 : error_wrap(err, "hvc");
 }
 
-static void destroy(struct machine_device *device)
-{
-	virtio_device_destroy(device->dev);
-}
-
 const struct machine_kind console_kind = {
+	.name = "console: hvc0",
 	.count = count,
-	.describe = describe,
 	.opens_late = true,
 	.open = open_hvc,
 	.close = close_hvc,
 	.create = create,
-	.destroy = destroy,
 };

@@ -5,10 +5,7 @@
 
 #include "devices/block/vhost_user_blk.h"
 #include "devices/block/virtio_blk.h"
-#include "devices/vhost_user/vhost_user_device.h"
-#include "vmm/machine/disk_open_once.h"
 #include "vmm/machine/kinds/kinds.h"
-#include "vmm/machine/kinds/options.h"
 
 static unsigned count(const struct vm_config *config)
 {
@@ -20,51 +17,43 @@ static void describe(const struct vm_config *config, unsigned index, FILE *out)
 	const struct config_disk *disk = &config->disks[index];
 
 	if (disk->vhost_user)
-		fprintf(out, "block: vhost-user %s", disk->vhost_user);
+		fprintf(out, "vhost-user %s", disk->vhost_user);
 	else
-		fprintf(out, "block: %s", disk->path);
+		fputs(disk->path, out);
 }
 
-static int open_file(struct machine_device *device,
-		     const struct config_disk *config, struct own_files *files,
-		     struct error *err)
+/* --- on the host --- */
+
+int disk_host_open(struct machine_device *device,
+		   const struct disk_options *options, const char *use,
+		   struct own_files *files, struct error *err)
 {
-	const struct disk_options options = {
-		.path = config->path,
-		.readonly = config->readonly,
-		.direct = config->direct,
+	struct own_file file = {
+		.use = use,
+		.is_disk = true,
+		.readonly = options->readonly,
 	};
 	struct disk_host *host = calloc(1, sizeof(*host));
-	int file;
+	struct stat st;
 
 	if (!host)
-		return error_set(err, ERROR_IO, ENOMEM, "disk");
+		return error_set(err, ERROR_IO, ENOMEM, "disk %s",
+				 options->path);
 	host->disk.fd = -1;
 	device->host = host;
-	file = disk_open_once(files, &options, config->id, &host->disk, err);
-	if (file < 0)
+	if (own_files_refuse_disk(files, options->path, options->readonly,
+				  err) ||
+	    disk_open(options, &host->disk, err))
 		return -1;
-	host->file = (unsigned)file;
+	if (fstat(host->disk.fd, &st))
+		return error_set(err, ERROR_IO, errno, "disk %s",
+				 options->path);
+	file.id = file_id_of(&st);
+	host->file = own_files_add(files, &file);
 	return 0;
 }
 
-static int open_disk(struct machine_device *device,
-		     const struct kind_host *host, struct error *err)
-{
-	const struct config_disk *disk =
-		&host->config->disks[device->slot->index];
-
-	if (!disk->vhost_user)
-		return open_file(device, disk, host->files, err)
-			       ? error_wrap(err, "%s", disk->id)
-			       : 0;
-	device->shares_memory = true;
-	device->server = connect_server(&vhost_user_blk_kind, disk->id,
-					disk->vhost_user, err);
-	return device->server ? 0 : -1;
-}
-
-static void close_disk(struct machine_device *device)
+void disk_host_close(struct machine_device *device)
 {
 	struct disk_host *host = device->host;
 
@@ -73,7 +62,28 @@ static void close_disk(struct machine_device *device)
 	free(host);
 }
 
-/* One per vCPU, unless said otherwise. */
+static int open_disk(struct machine_device *device,
+		     const struct kind_host *host, struct error *err)
+{
+	const struct config_disk *disk =
+		&host->config->disks[device->slot->index];
+	const struct disk_options options = {
+		.path = disk->path,
+		.readonly = disk->readonly,
+		.direct = disk->direct,
+	};
+
+	if (disk->vhost_user)
+		return kind_connect_server(device, &vhost_user_blk_kind,
+					   disk->id, disk->vhost_user, err);
+	if (disk_host_open(device, &options, disk->id, host->files, err))
+		return error_wrap(err, "%s", disk->id);
+	return 0;
+}
+
+/* --- the device --- */
+
+/* One per vCPU, unless the user gave a number. */
 static unsigned queues_of(const struct vm_config *config,
 			  const struct config_disk *disk)
 {
@@ -83,28 +93,13 @@ static unsigned queues_of(const struct vm_config *config,
 					      : VIRTIO_BLK_QUEUES_MAX;
 }
 
-static struct virtio_device *create_here(struct machine_device *device,
-					 const struct kind_machine *machine,
-					 const struct config_disk *disk,
-					 struct error *err)
+static int create_served(struct machine_device *device,
+			 const struct kind_machine *machine, struct error *err)
 {
-	const struct virtio_blk_options options = {
-		.disk = &disk_host_of(device)->disk,
-		.queues = queues_of(machine->config, disk),
-		.limits = rate_limits_of(&disk->limit),
-		.unsafe = disk->cache == CACHE_UNSAFE,
-		.serial = disk->serial ? disk->serial : disk->id,
-	};
-	struct event_loop *loop =
-		iothreads_loop(machine->iothreads, disk->iothread, err);
-	struct virtio_device *dev;
-
-	if (!loop)
-		return NULL;
-	dev = virtio_blk_create(&options, &machine->memory->all, loop, err);
-	if (dev && disk->iothread) /* which takes work off the vCPUs */
-		virtio_device_kick_in_loop(dev);
-	return dev;
+	device->dev = vhost_user_blk_create(device->server,
+					    &machine->memory->all,
+					    machine->iothreads->main_loop, err);
+	return device->dev ? 0 : -1;
 }
 
 static int create(struct machine_device *device,
@@ -112,27 +107,36 @@ static int create(struct machine_device *device,
 {
 	const struct config_disk *disk =
 		&machine->config->disks[device->slot->index];
+	struct virtio_blk_options options = {
+		.queues = queues_of(machine->config, disk),
+		.limits = kind_rate_limits(&disk->limit),
+		.unsafe = disk->cache == CACHE_UNSAFE,
+		.serial = disk->serial ? disk->serial : disk->id,
+		.engine_create = disk->engine == ENGINE_THREAD
+					 ? block_thread_create
+					 : block_engine_create,
+	};
+	struct event_loop *loop;
 
-	if (device->server) {
-		device->dev = vhost_user_blk_create(
-			device->server, &machine->memory->all,
-			machine->iothreads->main_loop, err);
-		return device->dev ? 0 : -1;
-	}
-	device->dev = create_here(device, machine, disk, err);
-	return device->dev ? 0 : error_wrap(err, "%s", disk->id);
-}
-
-static void destroy(struct machine_device *device)
-{
-	virtio_device_destroy(device->dev);
+	if (device->server)
+		return create_served(device, machine, err);
+	options.disk = &disk_host_of(device)->disk;
+	loop = iothreads_loop(machine->iothreads, disk->iothread, err);
+	if (loop)
+		device->dev = virtio_blk_create(&options, &machine->memory->all,
+						loop, err);
+	if (!device->dev)
+		return error_wrap(err, "%s", disk->id);
+	if (disk->iothread) /* whose purpose is to take work off the vCPUs */
+		virtio_device_kick_in_loop(device->dev);
+	return 0;
 }
 
 const struct machine_kind disk_kind = {
+	.name = "block",
 	.count = count,
 	.describe = describe,
 	.open = open_disk,
-	.close = close_disk,
+	.close = disk_host_close,
 	.create = create,
-	.destroy = destroy,
 };

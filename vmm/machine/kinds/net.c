@@ -7,19 +7,17 @@
 #include "devices/net/vhost_net.h"
 #include "devices/net/vhost_user_net.h"
 #include "devices/net/virtio_net.h"
-#include "devices/vhost_user/vhost_user_device.h"
 #include "vmm/host/passt.h"
 #include "vmm/machine/kinds/kinds.h"
-#include "vmm/machine/kinds/options.h"
 
 _Static_assert(CONFIG_NET_QUEUES_MAX == NET_PAIRS_MAX, "a back end for each");
 
-/* What carries a card's frames on the host. */
+/* Where a card's frames go on the host. */
 struct net_host {
 	struct net_tap taps[NET_PAIRS_MAX];
 	unsigned tap_count;
-	struct vhost_kernel kernel; /* with vhost */
-	struct passt *passt;	    /* NULL: another */
+	struct vhost_kernel kernel; /* serves the tap, with "vhost" */
+	struct passt *passt;	    /* NULL: taps are the back ends */
 };
 
 static unsigned count(const struct vm_config *config)
@@ -31,7 +29,7 @@ static void describe(const struct vm_config *config, unsigned index, FILE *out)
 {
 	const struct config_net *net = &config->nets[index];
 
-	fprintf(out, "net: %s%s", net->vhost_user ? "vhost-user " : "",
+	fprintf(out, "%s%s", net->vhost_user ? "vhost-user " : "",
 		config_net_name(net));
 }
 
@@ -46,7 +44,7 @@ static int open_backends(struct machine_device *device, struct net_host *host,
 		host->passt = passt_start(net, err);
 		if (!host->passt)
 			return -1;
-		device->shares_memory = passt_is_vhost_user(host->passt);
+		device->shares_memory = !passt_backend(host->passt);
 		return 0;
 	}
 	if (net->vhost && vhost_kernel_open(&host->kernel, VHOST_NET_PATH,
@@ -66,13 +64,9 @@ static int open_net(struct machine_device *device, const struct kind_host *host,
 	char name[16];
 
 	snprintf(name, sizeof(name), "net%u", index);
-	if (net->vhost_user) {
-		/* which says itself whose connection it is */
-		device->shares_memory = true;
-		device->server = connect_server(&vhost_user_net_kind, name,
-						net->vhost_user, err);
-		return device->server ? 0 : -1;
-	}
+	if (net->vhost_user)
+		return kind_connect_server(device, &vhost_user_net_kind, name,
+					   net->vhost_user, err);
 	device->host = calloc(1, sizeof(struct net_host));
 	if (!device->host)
 		return error_set(err, ERROR_IO, ENOMEM, "%s", name);
@@ -106,14 +100,13 @@ static void set_address(uint8_t mac[NET_MAC_LEN], const struct config_net *net)
 
 static uint16_t mtu_of(const struct config_net *net)
 {
-	/* passt's is not the one that guests start with */
+	/* A guest that is told nothing assumes 1500 bytes; passt takes more. */
 	return (uint16_t)(net->user && !net->mtu ? CONFIG_USER_MTU : net->mtu);
 }
 
-static struct virtio_device *create_served(struct machine_device *device,
-					   const struct kind_machine *machine,
-					   const struct config_net *net,
-					   struct error *err)
+static void create_served(struct machine_device *device,
+			  const struct kind_machine *machine,
+			  const struct config_net *net, struct error *err)
 {
 	struct vhost_user_net_options options = { .mtu = mtu_of(net) };
 	struct net_host *host = device->host;
@@ -121,47 +114,47 @@ static struct virtio_device *create_served(struct machine_device *device,
 	if (!device->server) /* passt's, which takes its time to start */
 		device->server = passt_connect(host->passt, err);
 	if (!device->server)
-		return NULL;
+		return;
 	options.conn = device->server;
 	set_address(options.mac, net);
-	return vhost_user_net_create(&options, &machine->memory->all,
-				     machine->iothreads->main_loop, err);
+	device->dev = vhost_user_net_create(&options, &machine->memory->all,
+					    machine->iothreads->main_loop, err);
 }
 
-static struct virtio_device *create_by_kernel(struct net_host *host,
-					      const struct config_net *net,
-					      const struct guest_mem *mem,
-					      struct event_loop *loop,
-					      struct error *err)
+static void create_by_kernel(struct machine_device *device,
+			     const struct config_net *net,
+			     const struct guest_mem *mem,
+			     struct event_loop *loop, struct error *err)
 {
+	struct net_host *host = device->host;
 	struct vhost_net_options options = {
 		.kernel = &host->kernel,
 		.backend = &host->taps[0].backend,
-		.mtu = (uint16_t)net->mtu,
+		.mtu = mtu_of(net),
 	};
 
 	set_address(options.mac, net);
-	return vhost_net_create(&options, mem, loop, err);
+	device->dev = vhost_net_create(&options, mem, loop, err);
 }
 
-static struct virtio_device *create_here(struct net_host *host,
-					 const struct config_net *net,
-					 const struct guest_mem *mem,
-					 struct event_loop *loop,
-					 struct error *err)
+static void create_here(struct machine_device *device,
+			const struct config_net *net,
+			const struct guest_mem *mem, struct event_loop *loop,
+			struct error *err)
 {
+	struct net_host *host = device->host;
 	struct virtio_net_options options = {
 		.pairs = host->passt ? 1 : host->tap_count,
 		.mtu = mtu_of(net),
-		.rx_limits = rate_limits_of(&net->rx_limit),
-		.tx_limits = rate_limits_of(&net->tx_limit),
+		.rx_limits = kind_rate_limits(&net->rx_limit),
+		.tx_limits = kind_rate_limits(&net->tx_limit),
 	};
 
 	set_address(options.mac, net);
 	for (unsigned i = 0; i < options.pairs; i++)
 		options.backends[i] = host->passt ? passt_backend(host->passt)
 						  : &host->taps[i].backend;
-	return virtio_net_create(&options, mem, loop, err);
+	device->dev = virtio_net_create(&options, mem, loop, err);
 }
 
 static void on_passt_failed(void *ctx, const char *why)
@@ -179,16 +172,15 @@ static int create(struct machine_device *device,
 	struct event_loop *loop;
 
 	if (device->shares_memory) {
-		device->dev = create_served(device, machine, net, err);
+		create_served(device, machine, net, err);
 		if (!device->dev)
 			return -1;
 	} else {
 		loop = iothreads_loop(machine->iothreads, net->iothread, err);
 		if (loop && net->vhost)
-			device->dev =
-				create_by_kernel(host, net, mem, loop, err);
+			create_by_kernel(device, net, mem, loop, err);
 		else if (loop)
-			device->dev = create_here(host, net, mem, loop, err);
+			create_here(device, net, mem, loop, err);
 		if (!device->dev)
 			return error_wrap(err, "net %s", config_net_name(net));
 	}
@@ -198,20 +190,20 @@ static int create(struct machine_device *device,
 			   on_passt_failed, machine->stop, err);
 }
 
-static void destroy(struct machine_device *device)
+static void unwatch(struct machine_device *device)
 {
 	struct net_host *host = device->host;
 
 	if (host && host->passt)
 		passt_unwatch(host->passt);
-	virtio_device_destroy(device->dev);
 }
 
 const struct machine_kind net_kind = {
+	.name = "net",
 	.count = count,
 	.describe = describe,
 	.open = open_net,
 	.close = close_net,
 	.create = create,
-	.destroy = destroy,
+	.unwatch = unwatch,
 };

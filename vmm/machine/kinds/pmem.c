@@ -1,17 +1,15 @@
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
-#include "devices/block/disk_file.h"
 #include "devices/block/virtio_pmem.h"
-#include "vmm/machine/disk_open_once.h"
+#include "vmm/machine/kinds/disk.h"
 #include "vmm/machine/kinds/kinds.h"
 
-/* What Linux maps of persistent memory comes in pieces of this size
+/* Linux maps persistent memory in pieces of this size, in bytes
  * (memremap_compat_align()). */
 #define PIECE (2ULL << 20)
 
-/* KVM takes less than 8 TiB at once. */
+/* KVM takes less than 8 TiB in one slot. */
 #define SIZE_MAX_TIB 4
 
 static unsigned count(const struct vm_config *config)
@@ -21,7 +19,7 @@ static unsigned count(const struct vm_config *config)
 
 static void describe(const struct vm_config *config, unsigned index, FILE *out)
 {
-	fprintf(out, "pmem: %s", config->pmems[index].path);
+	fputs(config->pmems[index].path, out);
 }
 
 static int measure(const struct vm_config *config, unsigned index,
@@ -38,8 +36,8 @@ static int measure(const struct vm_config *config, unsigned index,
 	*size = (uint64_t)st.st_size;
 	if (!*size || *size % PIECE)
 		return error_set(err, ERROR_IO, 0,
-				 "pmem %s: %llu bytes are not a multiple of "
-				 "2 MiB (truncate -s %%2M FILE makes them one)",
+				 "pmem %s: %llu bytes are not a multiple of 2 "
+				 "MiB (truncate -s %%2M FILE extends the file)",
 				 path, (unsigned long long)*size);
 	if (*size > SIZE_MAX_TIB * (1ULL << 40))
 		return error_set(err, ERROR_IO, 0,
@@ -57,34 +55,20 @@ static int open_file(struct machine_device *device,
 		.path = pmem->path,
 		.readonly = pmem->readonly,
 	};
-	struct disk *file = calloc(1, sizeof(*file));
 
-	if (!file)
-		return error_set(err, ERROR_IO, ENOMEM, "pmem");
-	file->fd = -1;
-	device->host = file;
-	if (disk_open_once(host->files, &options, "persistent memory", file,
-			   err) < 0)
+	if (disk_host_open(device, &options, "persistent memory", host->files,
+			   err))
 		return error_wrap(err, "pmem");
 	return 0;
 }
 
-static void close_file(struct machine_device *device)
-{
-	struct disk *file = device->host;
-
-	if (file)
-		disk_close(file->fd);
-	free(file);
-}
-
-/* What is read only is the guest's to write to all the same, in pages of its
- * own: the device has no way to forbid it (virtio 1.2, 5.19.4). */
+/* A readonly file is mapped privately: the device has no way to forbid writes
+ * (virtio 1.2, 5.19.4), so the guest writes to pages of its own. */
 static int map(struct machine_device *device, struct memory *memory,
 	       struct error *err)
 {
 	const struct layout_range *range = &device->slot->memory;
-	const struct disk *file = device->host;
+	const struct disk *file = &disk_host_of(device)->disk;
 
 	if (file->size != range->size)
 		return error_set(err, ERROR_IO, 0, "its size has changed");
@@ -95,7 +79,7 @@ static int map(struct machine_device *device, struct memory *memory,
 static int create(struct machine_device *device,
 		  const struct kind_machine *machine, struct error *err)
 {
-	const struct disk *file = device->host;
+	const struct disk *file = &disk_host_of(device)->disk;
 	const struct virtio_pmem_options options = {
 		.start = device->slot->memory.base,
 		.size = device->slot->memory.size,
@@ -107,18 +91,13 @@ static int create(struct machine_device *device,
 	return device->dev ? 0 : -1;
 }
 
-static void destroy(struct machine_device *device)
-{
-	virtio_device_destroy(device->dev);
-}
-
 const struct machine_kind pmem_kind = {
+	.name = "pmem",
 	.count = count,
 	.describe = describe,
 	.measure = measure,
 	.open = open_file,
-	.close = close_file,
+	.close = disk_host_close,
 	.map = map,
 	.create = create,
-	.destroy = destroy,
 };

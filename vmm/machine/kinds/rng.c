@@ -6,13 +6,6 @@ static unsigned count(const struct vm_config *config)
 	return !config->no_rng;
 }
 
-static void describe(const struct vm_config *config, unsigned index, FILE *out)
-{
-	(void)config;
-	(void)index;
-	fputs("rng", out);
-}
-
 static int create(struct machine_device *device,
 		  const struct kind_machine *machine, struct error *err)
 {
@@ -21,14 +14,8 @@ static int create(struct machine_device *device,
 	return device->dev ? 0 : -1;
 }
 
-static void destroy(struct machine_device *device)
-{
-	virtio_device_destroy(device->dev);
-}
-
 const struct machine_kind rng_kind = {
+	.name = "rng",
 	.count = count,
-	.describe = describe,
 	.create = create,
-	.destroy = destroy,
 };

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "devices/vhost_user_fs.h"
-#include "devices/vhost_user/vhost_user_device.h"
 #include "vmm/host/virtiofsd.h"
 #include "vmm/machine/kinds/kinds.h"
 
@@ -13,19 +12,20 @@ static unsigned count(const struct vm_config *config)
 
 static void describe(const struct vm_config *config, unsigned index, FILE *out)
 {
-	fprintf(out, "file system: %s as %s", config->shares[index].path,
+	fprintf(out, "%s as %s", config->shares[index].path,
 		config->shares[index].tag);
 }
 
 static void stop(struct machine_device *device)
 {
-	/* virtiofsd ends with its connection */
+	/* virtiofsd ends when its connection is closed */
 	vhost_user_destroy(device->server);
 	device->server = NULL;
 	virtiofsd_stop(device->host);
 }
 
-/* Has the folder served, anew if what served it is gone. */
+/* Has virtiofsd serve the folder: a new one if there is none, or if the one
+ * before is gone. */
 static int serve(struct machine_device *device, const struct vm_config *config,
 		 struct error *err)
 {
@@ -39,17 +39,16 @@ static int serve(struct machine_device *device, const struct vm_config *config,
 	if (device->server && vhost_user_is_ready(device->server))
 		return 0;
 	stop(device);
+	snprintf(name, sizeof(name), "share %s", share->tag);
 	options.fd = virtiofsd_start(device->host, share->path, share->tag,
 				     share->readonly, err);
 	if (options.fd < 0)
-		return -1;
-	snprintf(name, sizeof(name), "share %s", share->tag);
+		return error_wrap(err, "%s", name);
 	device->server = vhost_user_create(&options, err);
 	if (device->server)
 		return 0;
-	error_wrap(err, "%s", name);
 	virtiofsd_explain(device->host, err);
-	return -1;
+	return error_wrap(err, "%s", name);
 }
 
 static int open_share(struct machine_device *device,
@@ -82,21 +81,23 @@ static int create(struct machine_device *device,
 					   &machine->memory->all, loop, err);
 	if (!device->dev)
 		return -1;
-	ret = virtiofsd_watch(daemon, loop);
+	ret = process_watch(&daemon->process, loop);
 	return ret ? error_set(err, ERROR_IO, -ret, "virtiofsd") : 0;
 }
 
-static void destroy(struct machine_device *device)
+static void unwatch(struct machine_device *device)
 {
-	virtiofsd_unwatch(device->host);
-	virtio_device_destroy(device->dev);
+	struct virtiofsd *daemon = device->host;
+
+	process_unwatch(&daemon->process);
 }
 
 const struct machine_kind share_kind = {
+	.name = "file system",
 	.count = count,
 	.describe = describe,
 	.open = open_share,
 	.close = close_share,
 	.create = create,
-	.destroy = destroy,
+	.unwatch = unwatch,
 };

@@ -16,12 +16,12 @@ static unsigned count(const struct vm_config *config)
 static void describe(const struct vm_config *config, unsigned index, FILE *out)
 {
 	(void)index;
-	fprintf(out, "vsock: %s, CID %llu", config->vsock.path,
+	fprintf(out, "%s, CID %llu", config->vsock.path,
 		(unsigned long long)config->vsock.cid);
 }
 
-/* Each connection is a descriptor, and shells allow 1024 by default. What else
- * there is takes no more than another thousand. */
+/* Each connection takes a descriptor, and shells allow 1024 by default.
+ * Everything else together takes fewer than another thousand. */
 #define DESCRIPTORS (VSOCK_CONNECTIONS_MAX + 1024)
 
 static void allow_descriptors(void)
@@ -81,17 +81,12 @@ static int create(struct machine_device *device,
 	return device->dev ? 0 : -1;
 }
 
-static void destroy(struct machine_device *device)
-{
-	virtio_device_destroy(device->dev);
-}
-
 const struct machine_kind vsock_kind = {
+	.name = "vsock",
 	.count = count,
 	.describe = describe,
 	.opens_late = true,
 	.open = open_socket,
 	.close = close_socket,
 	.create = create,
-	.destroy = destroy,
 };

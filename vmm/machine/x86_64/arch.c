@@ -25,29 +25,30 @@
 #define HOLE_END (4 * GIB)
 #define VIRTIO_BASE 0xd0000000ULL
 
-/* In the hole, clear of the APICs: what Intel hosts without unrestricted
- * guest mode need for real mode. */
+/* Intel hosts without unrestricted guest mode need these pages for real mode.
+ * They lie in the hole, clear of the APICs. */
 #define TSS_ADDRESS 0xfffbd000ULL
 #define IDENTITY_MAP_ADDRESS 0xfffbc000ULL
 
 #define COM1_GSI 4
 #define POWER_GSI 9
 
-/* Warm reset code at 40:72, which Linux sets for a panic only when told
- * reboot=panic_warm; so the machine knows a panic from a reboot without any
- * driver in the guest. */
+/* The warm reset code at 40:72. With reboot=panic_warm, Linux writes it for a
+ * panic only: so the machine tells a panic from a reboot without a driver in
+ * the guest. */
 #define RESET_CODE_ADDRESS 0x472
 #define RESET_CODE_WARM 0x1234
 
-/* What the I/O APIC's 24 inputs have left for virtio. First those that KVM does
- * not lead to the PIC, too, which would take part in each interrupt. */
+/* The inputs of the I/O APIC that are left for virtio. Those from 16 up come
+ * first: KVM leads the lower ones to the PIC as well, which would take part in
+ * each interrupt. */
 static const uint8_t virtio_gsis[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6,
 				       7,  8,  10, 11, 12, 13, 14, 15, 3 };
 _Static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
 	       "an interrupt for every slot");
 
-/* boot/ describes to the guest what devices/ and the configuration make, and
- * neither sees the other. This file sees all. */
+/* boot/ describes to the guest what devices/ and the configuration make. They
+ * do not see each other's constants, so this file compares them. */
 _Static_assert(ACPI_CPUS_MAX >= CONFIG_CPUS_MAX &&
 		       MPTABLE_CPUS_MAX >= CONFIG_CPUS_MAX,
 	       "tables for as many CPUs as can be asked for");
@@ -60,9 +61,9 @@ SAME(ACPI_COM1_PORTS, SERIAL_WINDOW);
 const char arch_kernel_name[] = "vmlinux";
 const char arch_images_suffix[] = "";
 
-/* A kernel whose version string or build salt has the word "mptable", as
- * onggi's tuned kernel does, gets an MP table, any other ACPI. One that cannot
- * be read is left to kernel_load(), which says why. */
+/* A kernel whose version string or build salt contains "mptable", as that of
+ * onggi's tuned kernel does, gets an MP table. Any other gets ACPI.
+ * kernel_load() says what is wrong with a file that cannot be read. */
 void arch_settle_config(struct vm_config *config)
 {
 	autoclose int fd =
@@ -126,8 +127,8 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 void arch_print_cmdline(const struct vm_config *config,
 			const struct vm_layout *layout, FILE *out)
 {
-	/* noreplace-smp: with one vCPU Linux would take its lock prefixes out,
-	 * at 7,000 places, which it does one mapping at a time */
+	/* noreplace-smp: with one vCPU Linux would remove its lock prefixes in
+	 * 7,000 places, and map each place on its own */
 	fputs("panic=-1 reboot=panic_warm 8250.nr_uarts=1 i8042.noaux "
 	      "i8042.nomux i8042.dumbkbd swiotlb=noforce noreplace-smp",
 	      out);
@@ -143,14 +144,11 @@ void arch_print_cmdline(const struct vm_config *config,
 			layout->slots[i].gsi);
 }
 
-int arch_vm_type(int kvm_fd, const struct vm_layout *layout,
-		 unsigned long *type, struct error *err)
+int arch_create_vm(int kvm_fd, const struct vm_layout *layout,
+		   struct error *err)
 {
-	(void)kvm_fd;
 	(void)layout;
-	(void)err;
-	*type = 0;
-	return 0;
+	return kvm_create_vm(kvm_fd, 0, err);
 }
 
 int arch_open_dump(const struct vm_config *config,
@@ -163,7 +161,7 @@ int arch_open_dump(const struct vm_config *config,
 	return 0;
 }
 
-int arch_create_irqchip(struct platform *platform, struct error *err)
+int arch_create(struct platform *platform, struct error *err)
 {
 	uint64_t identity_map = IDENTITY_MAP_ADDRESS;
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
@@ -176,13 +174,15 @@ int arch_create_irqchip(struct platform *platform, struct error *err)
 	if (platform->config->arch.pit &&
 	    ioctl(platform->vm_fd, KVM_CREATE_PIT2, &pit))
 		return error_set(err, ERROR_KVM, errno, "KVM_CREATE_PIT2");
-	return 0;
+	platform->arch.cpuid = cpu_read_cpuid(
+		platform->kvm_fd, (unsigned)platform->config->cpus, err);
+	return platform->arch.cpuid ? 0 : -1;
 }
 
-/* The controller is KVM's, and ends with the VM. */
-void arch_destroy_irqchip(struct platform *platform)
+/* The interrupt controller ends with the VM. */
+void arch_destroy(struct platform *platform)
 {
-	(void)platform;
+	free(platform->arch.cpuid);
 }
 
 static void on_i8042_reset(void *ctx)
@@ -199,25 +199,8 @@ void arch_raise_irq(int vm_fd, uint32_t gsi)
 	kvm_set_irq(vm_fd, gsi, false);
 }
 
-int arch_create_devices(struct platform *platform, struct vcpus *vcpus,
-			struct error *err)
+int arch_create_devices(struct platform *platform, struct error *err)
 {
-	const struct bus_range serial = {
-		.name = "serial port",
-		.base = ACPI_COM1_PORT,
-		.size = SERIAL_WINDOW,
-		.ops = &serial_bus_ops,
-		.dev = &platform->serial,
-		.lock = &platform->serial.lock,
-	};
-	const struct bus_range power = {
-		.name = "power registers",
-		.base = POWER_PORT,
-		.size = POWER_WINDOW,
-		.ops = &power_bus_ops,
-		.dev = &platform->power,
-		.lock = &platform->power.lock,
-	};
 	const struct bus_range i8042 = {
 		.name = "i8042",
 		.base = I8042_PORT,
@@ -226,21 +209,14 @@ int arch_create_devices(struct platform *platform, struct vcpus *vcpus,
 		.dev = &platform->arch.i8042,
 	};
 
-	(void)vcpus;
 	platform->arch.i8042 =
 		(struct i8042){ .reset = on_i8042_reset, .ctx = platform };
 	platform->serial.irq = platform_irq(platform, COM1_GSI);
 	platform->power.irq = platform_irq(platform, POWER_GSI);
-	if (bus_add(&platform->arch.pio, &serial, err) ||
-	    bus_add(&platform->arch.pio, &power, err) ||
-	    bus_add(&platform->arch.pio, &i8042, err))
+	if (platform_add_devices(platform, &platform->arch.pio, ACPI_COM1_PORT,
+				 POWER_PORT, err))
 		return -1;
-	return 0;
-}
-
-void arch_destroy_devices(struct platform *platform)
-{
-	(void)platform;
+	return bus_add(&platform->arch.pio, &i8042, err);
 }
 
 static int build_acpi(const struct platform *platform, uint64_t *rsdp,
@@ -267,7 +243,7 @@ static int build_acpi(const struct platform *platform, uint64_t *rsdp,
 }
 
 int arch_load(struct platform *platform, const struct boot_files *files,
-	      const char *cmdline, struct vcpu *first, struct error *err)
+	      const char *cmdline, struct error *err)
 {
 	static const enum kernel_protocol protocols[] = {
 		[BOOT_AUTO] = KERNEL_AUTO,
@@ -295,7 +271,7 @@ int arch_load(struct platform *platform, const struct boot_files *files,
 	}
 	if (x86_64_setup_boot(&platform->memory->ram, &boot, &entry, err))
 		return -1;
-	return cpu_set_registers(first, &entry, err);
+	return cpu_set_registers(&platform->vcpus->list[0], &entry, err);
 }
 
 static void handle_io(struct vcpu *vcpu)
@@ -330,7 +306,7 @@ bool arch_handle_exit(struct vcpu *vcpu)
 	return false;
 }
 
-/* ACPI's; the MP table knows of nothing the like. */
+/* The button is ACPI's: an MP table cannot describe one. */
 bool arch_press_power_button(struct platform *platform)
 {
 	if (!uses_acpi(platform->config))

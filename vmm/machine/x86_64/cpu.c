@@ -29,26 +29,7 @@
 #define TIMING_LEAF 0x40000010 /* EAX: TSC kHz, EBX: APIC bus kHz */
 #define APIC_BUS_KHZ 1000000   /* KVM's APIC timer counts nanoseconds */
 
-static struct kvm_cpuid2 *read_supported_cpuid(int kvm_fd, struct error *err)
-{
-	struct kvm_cpuid2 *cpuid =
-		calloc(1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + 4) *
-						   sizeof(cpuid->entries[0]));
-
-	if (!cpuid) {
-		error_set(err, ERROR_KVM, ENOMEM, "CPUID");
-		return NULL;
-	}
-	cpuid->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-		error_set(err, ERROR_KVM, errno, "KVM_GET_SUPPORTED_CPUID");
-		free(cpuid);
-		return NULL;
-	}
-	return cpuid;
-}
-
-/* Bits that hold the numbers 0 to count - 1. */
+/* How many bits the numbers 0 to count - 1 take. */
 static unsigned bits_for(unsigned count)
 {
 	return count > 1 ? 32 - (unsigned)__builtin_clz(count - 1) : 0;
@@ -93,8 +74,8 @@ static void set_topology(struct kvm_cpuid_entry2 *e, unsigned cpus,
 	}
 }
 
-/* The topology leaf 0xb, in full: a host may lack it, or have it for itself
- * only. Its newer twin 0x1f goes, so that guests read this one. */
+/* Replaces the topology leaf 0xb, which a host may lack, or fill with its own
+ * topology. Removes the newer leaf 0x1f, which guests would read first. */
 static void replace_topology_leaf(struct kvm_cpuid2 *cpuid, unsigned cpus)
 {
 	const struct kvm_cpuid_entry2 levels[] = {
@@ -123,6 +104,26 @@ static void replace_topology_leaf(struct kvm_cpuid2 *cpuid, unsigned cpus)
 	cpuid->nent = kept;
 }
 
+struct kvm_cpuid2 *cpu_read_cpuid(int kvm_fd, unsigned cpus, struct error *err)
+{
+	struct kvm_cpuid2 *cpuid =
+		calloc(1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + 4) *
+						   sizeof(cpuid->entries[0]));
+
+	if (!cpuid) {
+		error_set(err, ERROR_KVM, ENOMEM, "CPUID");
+		return NULL;
+	}
+	cpuid->nent = CPUID_ENTRIES_MAX;
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+		error_set(err, ERROR_KVM, errno, "KVM_GET_SUPPORTED_CPUID");
+		free(cpuid);
+		return NULL;
+	}
+	replace_topology_leaf(cpuid, cpus);
+	return cpuid;
+}
+
 static void add_timing_leaf(struct kvm_cpuid2 *cpuid, uint32_t tsc_khz)
 {
 	for (unsigned i = 0; i < cpuid->nent; i++)
@@ -137,34 +138,28 @@ static void add_timing_leaf(struct kvm_cpuid2 *cpuid, uint32_t tsc_khz)
 
 static void set_features(struct kvm_cpuid_entry2 *e)
 {
-	/* No virtualization within: KVM's code for it is large, a guest that
-	 * may use it can attack it, and nothing here needs it. */
+	/* No nested virtualization: nothing here needs it, and KVM's code for
+	 * it is large and open to attack by a guest that may use it. */
 	if (e->function == AMD_LEAF1)
 		e->ecx &= ~AMD_LEAF1_ECX_SVM;
 	if (e->function != 0x1)
 		return;
 	e->ecx &= ~LEAF1_ECX_VMX;
-	/* KVM's APIC always has the deadline timer, but does not list it */
+	/* KVM's APIC always has the deadline timer, but KVM does not list it */
 	e->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_TSC_DEADLINE;
 }
 
-static int set_cpuid(struct platform *platform, struct vcpu *vcpu,
-		     struct error *err)
+static int set_cpuid(struct vcpu *vcpu, struct error *err)
 {
+	struct platform *platform = vcpu->platform;
 	unsigned cpus = (unsigned)platform->config->cpus;
 	struct kvm_cpuid2 *cpuid = platform->arch.cpuid;
+	int tsc_khz = 0;
 
-	if (!cpuid) {
-		int tsc_khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
-
-		cpuid = read_supported_cpuid(platform->kvm_fd, err);
-		platform->arch.cpuid = cpuid;
-		if (!cpuid)
-			return -1;
-		replace_topology_leaf(cpuid, cpus);
-		if (tsc_khz > 0)
-			add_timing_leaf(cpuid, (uint32_t)tsc_khz);
-	}
+	if (vcpu->index == 0) /* the leaf serves all of them */
+		tsc_khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	if (tsc_khz > 0)
+		add_timing_leaf(cpuid, (uint32_t)tsc_khz);
 	for (unsigned i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
 
@@ -191,7 +186,6 @@ static int set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value,
 		uint8_t room[sizeof(struct kvm_msrs) +
 			     sizeof(struct kvm_msr_entry)];
 	} one = { .msrs.nmsrs = 1 };
-
 	int set;
 
 	one.msrs.entries[0].index = index;
@@ -220,12 +214,10 @@ static int set_msrs(struct vcpu *vcpu, struct error *err)
 #define EFER_LME (1U << 8)
 #define EFER_LMA (1U << 10)
 
-#define SEGMENT_CODE 11	    /* execute, read, accessed */
-#define SEGMENT_DATA 3	    /* read, write, accessed */
 #define SEGMENT_TSS_BUSY 11 /* a system type */
 
-static struct kvm_segment flat_segment(uint16_t selector, uint8_t type,
-				       bool code64)
+struct kvm_segment cpu_flat_segment(uint16_t selector, uint8_t type,
+				    bool code64)
 {
 	return (struct kvm_segment){
 		.selector = selector,
@@ -244,7 +236,7 @@ int cpu_set_registers(struct vcpu *vcpu, const struct x86_64_entry *entry,
 {
 	bool long_mode = entry->protocol == KERNEL_LINUX64;
 	struct kvm_segment data =
-		flat_segment(entry->data_selector, SEGMENT_DATA, false);
+		cpu_flat_segment(entry->data_selector, SEGMENT_DATA, false);
 	struct kvm_regs regs = {
 		.rip = entry->rip,
 		.rsp = entry->rsp,
@@ -256,7 +248,8 @@ int cpu_set_registers(struct vcpu *vcpu, const struct x86_64_entry *entry,
 
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
 		return error_set(err, ERROR_KVM, errno, "KVM_GET_SREGS");
-	sregs.cs = flat_segment(entry->code_selector, SEGMENT_CODE, long_mode);
+	sregs.cs =
+		cpu_flat_segment(entry->code_selector, SEGMENT_CODE, long_mode);
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	sregs.tr = (struct kvm_segment){
 		.selector = entry->task_selector,
@@ -281,22 +274,15 @@ int cpu_set_registers(struct vcpu *vcpu, const struct x86_64_entry *entry,
 	return 0;
 }
 
-int arch_init_vcpu(struct platform *platform, struct vcpu *vcpu,
-		   struct error *err)
+int arch_init_vcpu(struct vcpu *vcpu, struct error *err)
 {
-	return set_cpuid(platform, vcpu, err) ? -1 : set_msrs(vcpu, err);
-}
-
-void arch_forget_vcpus(struct platform *platform)
-{
-	free(platform->arch.cpuid);
-	platform->arch.cpuid = NULL;
+	return set_cpuid(vcpu, err) ? -1 : set_msrs(vcpu, err);
 }
 
 /* --- diagnosis --- */
 
-/* The bytes at RIP: KVM's own copy where it gives one, else read through the
- * guest's page tables. */
+/* Copies the bytes at RIP, and returns how many: KVM's copy if it gives one,
+ * else what the guest's page tables lead to. */
 static size_t instruction_bytes(struct vcpu *vcpu, uint64_t rip, uint8_t *bytes,
 				size_t max)
 {
@@ -319,7 +305,7 @@ static size_t instruction_bytes(struct vcpu *vcpu, uint64_t rip, uint8_t *bytes,
 	}
 	if (ioctl(vcpu->fd, KVM_TRANSLATE, &address) || !address.valid)
 		return 0;
-	/* stay on the page that was translated */
+	/* the translation holds for this page only */
 	if (max > 0x1000 - (rip & 0xfff))
 		max = 0x1000 - (rip & 0xfff);
 	return guest_read(&vcpu->platform->memory->all,

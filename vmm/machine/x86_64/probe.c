@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 
 #include "base/cleanup.h"
+#include "vmm/machine/x86_64/cpu.h"
 
 #define PML4 0x1000
 #define PDPT 0x2000
@@ -52,20 +53,8 @@ static void write_payload(uint8_t *memory)
 
 static int set_registers(int vm_fd, int vcpu_fd, struct error *err)
 {
-	const struct kvm_segment code = { .selector = 8,
-					  .type = 11,
-					  .present = 1,
-					  .s = 1,
-					  .l = 1,
-					  .g = 1,
-					  .limit = 0xffffffff };
-	const struct kvm_segment data = { .selector = 16,
-					  .type = 3,
-					  .present = 1,
-					  .s = 1,
-					  .db = 1,
-					  .g = 1,
-					  .limit = 0xffffffff };
+	const struct kvm_segment data =
+		cpu_flat_segment(16, SEGMENT_DATA, false);
 	struct kvm_regs regs = {
 		.rip = CODE, .rflags = 2, .rdi = DATA, .rsi = DATA + 0x100
 	};
@@ -74,7 +63,7 @@ static int set_registers(int vm_fd, int vcpu_fd, struct error *err)
 	(void)vm_fd;
 	if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs))
 		return error_set(err, ERROR_KVM, errno, "KVM_GET_SREGS");
-	sregs.cs = code;
+	sregs.cs = cpu_flat_segment(8, SEGMENT_CODE, true);
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	sregs.cr3 = PML4;
 	sregs.cr0 = 0x80000011;	       /* PG, ET, PE */
@@ -106,7 +95,7 @@ static int judge(int vcpu_fd, const struct kvm_run *run, struct error *err)
 		return 0;
 	ioctl(vcpu_fd, KVM_GET_REGS, &regs);
 	return error_set(err, ERROR_KVM, 0,
-			 "this KVM stops at %s in kernel mode (KVM exit %u)",
+			 "KVM stops at %s when it runs kernel code (exit %u)",
 			 instruction_at(regs.rip), run->exit_reason);
 }
 

@@ -24,7 +24,7 @@ static const struct fdt_cache caches[] = {
 	{ 3, FDT_CACHE_UNIFIED, 0x2000000, 64, 32768 },
 };
 
-static const struct fdt_virtio virtio[] = {
+static const struct fdt_device virtio[] = {
 	{ 0x10000000, 0x1000, 16 },
 	{ 0x10001000, 0x1000, 17 },
 };

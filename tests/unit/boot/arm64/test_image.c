@@ -155,7 +155,7 @@ static void foreign_files_are_named(void **state)
 
 	(void)state;
 	check_image_refused(e, sizeof(*e), "an x86-64 kernel");
-	e->header.machine = le16(183);
+	e->header.e_machine = 183;
 	check_image_refused(e, sizeof(*e), "an ELF file");
 	memcpy(bzimage + 0x202, "HdrS", 4);
 	check_image_refused(bzimage, sizeof(bzimage), "an x86-64 kernel");

@@ -2,6 +2,8 @@
  * refused. */
 #include "tests/unit/boot/boot_fixture.h"
 
+#include <asm/bootparam.h>
+
 #include "base/cleanup.h"
 #include "boot/x86_64/abi.h"
 
@@ -10,7 +12,7 @@
 
 struct bzimage {
 	uint8_t boot[SETUP_HEADER_OFFSET];
-	struct linux_setup_header hdr;
+	struct setup_header hdr;
 	uint8_t setup[SETUP_BYTES - 0x26c];
 	uint8_t code[CODE_BYTES];
 };
@@ -22,21 +24,21 @@ static struct bzimage *bzimage_make(void)
 	struct bzimage *b = calloc(1, sizeof(*b));
 
 	assert_non_null(b);
-	b->hdr = (struct linux_setup_header){
+	b->hdr = (struct setup_header){
 		.setup_sects = 4,
-		.syssize = le32(CODE_BYTES / 16),
-		.boot_flag = le16(LINUX_BOOT_FLAG),
-		.header_length = 0x6a,
-		.header = le32(LINUX_HEADER_MAGIC),
-		.version = le16(0x20f),
-		.loadflags = LOADFLAG_LOADED_HIGH,
-		.initrd_addr_max = le32(0x7fffffff),
-		.kernel_alignment = le32(0x200000),
+		.syssize = CODE_BYTES / 16,
+		.boot_flag = LINUX_BOOT_FLAG,
+		.jump = 0x6a << 8,
+		.header = LINUX_HEADER_MAGIC,
+		.version = 0x20f,
+		.loadflags = LOADED_HIGH,
+		.initrd_addr_max = 0x7fffffff,
+		.kernel_alignment = 0x200000,
 		.relocatable_kernel = 1,
-		.xloadflags = le16(XLOADFLAG_KERNEL_64),
-		.cmdline_size = le32(2047),
-		.pref_address = le64(0x400000),
-		.init_size = le32(0x300000),
+		.xloadflags = XLF_KERNEL_64,
+		.cmdline_size = 2047,
+		.pref_address = 0x400000,
+		.init_size = 0x300000,
 	};
 	memset(b->code, 0xb2, CODE_BYTES);
 	return b;
@@ -49,13 +51,13 @@ static void the_version_string_is_read_where_the_header_says(void **state)
 	char text[16];
 
 	(void)state;
-	b->hdr.kernel_version = le16(offsetof(struct bzimage, setup) - 0x200);
+	b->hdr.kernel_version = offsetof(struct bzimage, setup) - 0x200;
 	memcpy(b->setup, "6.12-onggi", 11);
 	file = file_make("image", b, sizeof(*b));
 	kernel_read_build(&file, text, sizeof(text));
 	assert_string_equal(text, "6.12-onggi");
 	close(file.fd);
-	b->hdr.kernel_version = le16(0xffff); /* past the end */
+	b->hdr.kernel_version = 0xffff; /* past the end */
 	file = file_make("image", b, sizeof(*b));
 	kernel_read_build(&file, text, sizeof(text));
 	assert_string_equal(text, "");
@@ -108,16 +110,16 @@ static void alignment_and_low_memory_move_a_relocatable_kernel_up(void **state)
 	struct kernel_image image;
 
 	(void)state;
-	b->hdr.pref_address = le64(0x410000);
+	b->hdr.pref_address = 0x410000;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, NULL);
 	assert_int_equal(image.start, 0x600000);
-	b->hdr.pref_address = le64(0);
+	b->hdr.pref_address = 0;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, NULL);
 	assert_int_equal(image.start, 0x200000);
 	b->hdr.relocatable_kernel = 0;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, NULL);
 	assert_int_equal(image.start, 0x100000);
-	b->hdr.pref_address = le64(0x410000);
+	b->hdr.pref_address = 0x410000;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, NULL);
 	assert_int_equal(image.start, 0x410000);
 	memory_free(&mem);
@@ -130,17 +132,17 @@ static void bzimages_we_cannot_start_are_named(void **state)
 
 	(void)state;
 	check_refused(b, sizeof(*b), KERNEL_PVH, "no PVH entry");
-	b->hdr.kernel_alignment = le32(0x300000);
+	b->hdr.kernel_alignment = 0x300000;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "not a power of 2");
-	b->hdr.kernel_alignment = le32(0);
+	b->hdr.kernel_alignment = 0;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "not a power of 2");
 	b->hdr.loadflags = 0;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "zImage");
-	b->hdr.xloadflags = le16(0);
+	b->hdr.xloadflags = 0;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "64-bit entry");
-	b->hdr.version = le16(0x20b);
+	b->hdr.version = 0x20b;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "protocol 2.11");
-	b->hdr.boot_flag = le16(0);
+	b->hdr.boot_flag = 0;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "0xaa55");
 	free(b);
 }
@@ -164,9 +166,9 @@ static void bzimages_that_do_not_fit_are_refused(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-		b->hdr.pref_address = le64(bad[i].pref);
-		b->hdr.init_size = le32(bad[i].init_size);
-		b->hdr.kernel_alignment = le32(bad[i].align);
+		b->hdr.pref_address = bad[i].pref;
+		b->hdr.init_size = bad[i].init_size;
+		b->hdr.kernel_alignment = bad[i].align;
 		b->hdr.relocatable_kernel = bad[i].relocatable;
 		check_refused(b, sizeof(*b), KERNEL_AUTO, "bzImage ");
 	}
@@ -183,7 +185,7 @@ static void truncated_bzimages_are_refused_at_every_length(void **state)
 	b->hdr.setup_sects = 255;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "truncated bzImage");
 	b->hdr.setup_sects = 4;
-	b->hdr.syssize = le32(0xffffffff);
+	b->hdr.syssize = 0xffffffff;
 	check_refused(b, sizeof(*b), KERNEL_AUTO, "truncated bzImage");
 	free(b);
 }
@@ -195,11 +197,11 @@ static void the_longest_setup_header_is_cut_to_its_place(void **state)
 	struct kernel_image image;
 
 	(void)state;
-	b->hdr.header_length = 0xff;
+	b->hdr.jump = 0xff00;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, NULL);
 	assert_int_equal(image.arch.setup_header_size, 0x290 - 0x1f1);
 	/* and one too short to have the fields of 2.12 has them zero */
-	b->hdr.header_length = 0x10;
+	b->hdr.jump = 0x1000;
 	load_in(&mem, b, sizeof(*b), KERNEL_AUTO, &image, "64-bit entry");
 	memory_free(&mem);
 	free(b);

@@ -72,8 +72,8 @@ static void an_eight_byte_pvh_note_is_read_too(void **state)
 	struct kernel_image image;
 
 	(void)state;
-	e->pvh.descsz = le32(8); /* the bytes that follow are zero */
-	e->note.filesz = le64(24);
+	e->pvh.n_descsz = 8; /* the bytes that follow are zero */
+	e->note.p_filesz = 24;
 	load_in(&mem, e, sizeof(*e), KERNEL_PVH, &image, NULL);
 	assert_int_equal(image.entry, ELF_IMAGE_PVH);
 	memory_free(&mem);
@@ -88,11 +88,11 @@ static void the_build_salt_is_read_from_its_note(void **state)
 
 	(void)state;
 	/* a second note behind the PVH one */
-	e->note.filesz = le64(20 + 12 + 8 + 8);
-	*(struct elf_note *)e->pad = (struct elf_note){
-		.namesz = le32(6),
-		.descsz = le32(8),
-		.type = le32(LINUX_ELFNOTE_BUILD_SALT),
+	e->note.p_filesz = 20 + 12 + 8 + 8;
+	*(Elf64_Nhdr *)e->pad = (Elf64_Nhdr){
+		.n_namesz = 6,
+		.n_descsz = 8,
+		.n_type = LINUX_ELFNOTE_BUILD_SALT,
 	};
 	memcpy(e->pad + 12, "Linux\0\0\0mptable", 16);
 	file = file_make("salted", e, sizeof(*e));
@@ -101,7 +101,7 @@ static void the_build_salt_is_read_from_its_note(void **state)
 	kernel_read_build(&file, text, 4);
 	assert_string_equal(text, "mpt");
 	close(file.fd);
-	e->note.filesz = le64(20);
+	e->note.p_filesz = 20;
 	file = file_make("plain", e, sizeof(*e));
 	kernel_read_build(&file, text, sizeof(text));
 	assert_string_equal(text, "");
@@ -149,7 +149,7 @@ static void a_virtual_entry_is_made_physical(void **state)
 	struct kernel_image image;
 
 	(void)state;
-	e->header.entry = le64(0xffffffff80000000 + ELF_IMAGE_ENTRY);
+	e->header.e_entry = 0xffffffff80000000 + ELF_IMAGE_ENTRY;
 	load_in(&mem, e, sizeof(*e), KERNEL_LINUX64, &image, NULL);
 	assert_int_equal(image.entry, ELF_IMAGE_ENTRY);
 	memory_free(&mem);
@@ -161,12 +161,12 @@ static void entries_outside_the_segments_are_refused(void **state)
 	struct elf_image *e = elf_image_make();
 
 	(void)state;
-	e->header.entry = le64(0x1234);
+	e->header.e_entry = 0x1234;
 	check_refused(e, sizeof(*e), KERNEL_LINUX64, "entry point 0x1234");
-	e->pvh_entry = le32(ELF_IMAGE_BASE + 0x1000); /* in .bss */
+	e->pvh_entry = ELF_IMAGE_BASE + 0x1000; /* in .bss */
 	check_refused(e, sizeof(*e), KERNEL_PVH, "PVH entry 0x201000");
-	e->pvh.descsz = le32(8);
-	e->note.filesz = le64(24);
+	e->pvh.n_descsz = 8;
+	e->note.p_filesz = 24;
 	e->pad[0] = 1;
 	check_refused(e, sizeof(*e), KERNEL_PVH, "PVH entry 0x100201000");
 	free(e);
@@ -177,13 +177,13 @@ static void elf_of_another_kind_is_named(void **state)
 	struct elf_image *e = elf_image_make();
 
 	(void)state;
-	e->header.type = le16(1);
+	e->header.e_type = 1;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "type 1");
-	e->header.machine = le16(183);
+	e->header.e_machine = 183;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "machine 183");
-	e->header.data = 2;
+	e->header.e_ident[EI_DATA] = 2;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "big-endian");
-	e->header.class = 1;
+	e->header.e_ident[EI_CLASS] = 1;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "32-bit");
 	free(e);
 }
@@ -193,17 +193,17 @@ static void program_headers_out_of_bounds_are_refused(void **state)
 	struct elf_image *e = elf_image_make();
 
 	(void)state;
-	e->header.phentsize = le16(32);
+	e->header.e_phentsize = 32;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "32 bytes");
-	e->header.phentsize = le16(56);
-	e->header.phnum = le16(0xffff);
+	e->header.e_phentsize = 56;
+	e->header.e_phnum = 0xffff;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "65535 ELF program");
-	e->header.phnum = le16(0);
+	e->header.e_phnum = 0;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "nothing to load");
-	e->header.phnum = le16(2);
-	e->header.phoff = le64(sizeof(*e) - 100);
+	e->header.e_phnum = 2;
+	e->header.e_phoff = sizeof(*e) - 100;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "end of the file");
-	e->header.phoff = le64(UINT64_MAX - 10);
+	e->header.e_phoff = UINT64_MAX - 10;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "end of the file");
 	free(e);
 }
@@ -239,10 +239,10 @@ static void segments_must_fit_file_and_memory(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-		e->load.offset = le64(bad[i].offset);
-		e->load.paddr = le64(bad[i].paddr);
-		e->load.filesz = le64(bad[i].filesz);
-		e->load.memsz = le64(bad[i].memsz);
+		e->load.p_offset = bad[i].offset;
+		e->load.p_paddr = bad[i].paddr;
+		e->load.p_filesz = bad[i].filesz;
+		e->load.p_memsz = bad[i].memsz;
 		check_refused(e, sizeof(*e), KERNEL_AUTO, bad[i].reason);
 	}
 	free(e);
@@ -254,7 +254,7 @@ static void segments_that_share_memory_are_refused(void **state)
 
 	(void)state;
 	e->note = e->load;
-	e->note.paddr = le64(ELF_IMAGE_BASE + 0x1fff);
+	e->note.p_paddr = ELF_IMAGE_BASE + 0x1fff;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "headers 0 and 1");
 	free(e);
 }
@@ -269,14 +269,14 @@ static void hostile_notes_do_not_derail_the_search(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 36; i++) {
-		e->pvh.namesz = le32(sizes[i / 6]);
-		e->pvh.descsz = le32(sizes[i % 6]);
+		e->pvh.n_namesz = sizes[i / 6];
+		e->pvh.n_descsz = sizes[i % 6];
 		load_in(&mem, e, sizeof(*e), KERNEL_AUTO, &image, NULL);
 		assert_int_equal(image.arch.protocol, KERNEL_LINUX64);
 	}
-	e->note.filesz = le64(1 << 20);
+	e->note.p_filesz = 1 << 20;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "bytes of ELF notes");
-	e->note.filesz = le64(0x2000);
+	e->note.p_filesz = 0x2000;
 	check_refused(e, sizeof(*e), KERNEL_AUTO, "end of the file");
 	memory_free(&mem);
 	free(e);
@@ -292,8 +292,8 @@ static void a_large_segment_does_not_spill_into_its_bss(void **state)
 	uint8_t *code = mem.regions[0].host + ELF_IMAGE_BASE;
 
 	(void)state;
-	e->load.filesz = le64(0x20010); /* ends inside a page */
-	e->load.memsz = le64(0x30000);
+	e->load.p_filesz = 0x20010; /* ends inside a page */
+	e->load.p_memsz = 0x30000;
 	memset(bytes, 0x77, len);
 	memcpy(bytes, e, sizeof(*e));
 	load_in(&mem, bytes, len, KERNEL_AUTO, &image, NULL);

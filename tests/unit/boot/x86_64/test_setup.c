@@ -2,6 +2,8 @@
  * the layouts the specifications give. */
 #include "tests/unit/boot/boot_fixture.h"
 
+#include <asm/bootparam.h>
+
 #include "boot/x86_64/abi.h"
 #include "boot/x86_64/layout.h"
 #include "boot/x86_64/memory_map.h"
@@ -62,25 +64,25 @@ static void the_zero_page_tells_where_everything_is(void **state)
 		.rsdp = 0xe0000,
 	};
 	struct error err = { 0 };
-	const struct linux_zero_page *zero;
+	const struct boot_params *zero;
 	struct x86_64_entry entry;
 
 	(void)state;
 	assert_int_equal(x86_64_setup_boot(&mem, &boot, &entry, &err), 0);
 	zero = at(&mem, entry.rsi, sizeof(*zero));
 	assert_int_equal(entry.rip, 0x1000200);
-	assert_int_equal(le16_get(zero->hdr.boot_flag), 0xaa55);
-	assert_int_equal(le32_get(zero->hdr.header), 0x53726448);
+	assert_int_equal(zero->hdr.boot_flag, 0xaa55);
+	assert_int_equal(zero->hdr.header, 0x53726448);
 	assert_int_equal(zero->hdr.type_of_loader, 0xff);
 	assert_int_equal(zero->hdr.loadflags, 1);
-	assert_string_equal(at(&mem, le32_get(zero->hdr.cmd_line_ptr), 20),
+	assert_string_equal(at(&mem, zero->hdr.cmd_line_ptr, 20),
 			    "console=ttyS0 quiet");
-	assert_int_equal(le32_get(zero->hdr.ramdisk_image), 0x23456000);
-	assert_int_equal(le32_get(zero->ext_ramdisk_image), 1);
-	assert_int_equal(le32_get(zero->hdr.ramdisk_size), 0x34567890);
-	assert_int_equal(le32_get(zero->ext_ramdisk_size), 2);
-	assert_int_equal(le64_get(zero->acpi_rsdp_addr), 0xe0000);
-	assert_int_equal(zero->unused_1e9[6], 0); /* the sentinel */
+	assert_int_equal(zero->hdr.ramdisk_image, 0x23456000);
+	assert_int_equal(zero->ext_ramdisk_image, 1);
+	assert_int_equal(zero->hdr.ramdisk_size, 0x34567890);
+	assert_int_equal(zero->ext_ramdisk_size, 2);
+	assert_int_equal(zero->acpi_rsdp_addr, 0xe0000);
+	assert_int_equal(zero->sentinel, 0);
 	memory_free(&mem);
 }
 
@@ -88,16 +90,16 @@ static void a_bzimage_header_is_kept_where_the_loader_has_no_say(void **state)
 {
 	struct guest_mem mem = memory_make(64 * MIB);
 	struct kernel_image kernel = kernel_make(KERNEL_LINUX64);
-	struct linux_setup_header hdr = {
-		.header = le32(LINUX_HEADER_MAGIC),
-		.version = le16(0x20f),
-		.loadflags = LOADFLAG_LOADED_HIGH | LOADFLAG_CAN_USE_HEAP,
-		.init_size = le32(0x800000),
-		.root_dev = le16(0x1234),
+	struct setup_header hdr = {
+		.header = LINUX_HEADER_MAGIC,
+		.version = 0x20f,
+		.loadflags = LOADED_HIGH | CAN_USE_HEAP,
+		.init_size = 0x800000,
+		.root_dev = 0x1234,
 	};
 	struct x86_64_boot boot = { .kernel = &kernel, .cmdline = "" };
 	struct error err = { 0 };
-	const struct linux_zero_page *zero;
+	const struct boot_params *zero;
 	struct x86_64_entry entry;
 
 	(void)state;
@@ -105,11 +107,11 @@ static void a_bzimage_header_is_kept_where_the_loader_has_no_say(void **state)
 	kernel.arch.setup_header_size = sizeof(hdr);
 	assert_int_equal(x86_64_setup_boot(&mem, &boot, &entry, &err), 0);
 	zero = at(&mem, entry.rsi, sizeof(*zero));
-	assert_int_equal(le16_get(zero->hdr.version), 0x20f);
-	assert_int_equal(le32_get(zero->hdr.init_size), 0x800000);
-	assert_int_equal(le16_get(zero->hdr.root_dev), 0x1234);
-	assert_int_equal(le32_get(zero->hdr.code32_start), 0x1000000);
-	assert_int_equal(zero->hdr.loadflags, LOADFLAG_LOADED_HIGH);
+	assert_int_equal(zero->hdr.version, 0x20f);
+	assert_int_equal(zero->hdr.init_size, 0x800000);
+	assert_int_equal(zero->hdr.root_dev, 0x1234);
+	assert_int_equal(zero->hdr.code32_start, 0x1000000);
+	assert_int_equal(zero->hdr.loadflags, LOADED_HIGH);
 	memory_free(&mem);
 }
 
@@ -221,19 +223,19 @@ static void the_memory_map_leaves_out_the_legacy_holes(void **state)
 		.regions = { { .gpa = 0, .size = 3 * GIB },
 			     { .gpa = 4 * GIB, .size = 5 * GIB } },
 	};
-	static const struct x86_64_memory_range expect[] = {
+	static const struct boot_e820_entry expect[] = {
 		{ 0, 0x9f000, E820_RAM },
 		{ 0x9f000, 0x1000, E820_RESERVED },
 		{ 0xe0000, 0x20000, E820_ACPI },
 		{ 0x100000, 3 * GIB - 0x100000, E820_RAM },
 		{ 4 * GIB, 5 * GIB, E820_RAM },
 	};
-	struct x86_64_memory_range map[X86_64_MEMORY_MAP_MAX];
+	struct boot_e820_entry map[X86_64_MEMORY_MAP_MAX];
 
 	(void)state;
 	assert_int_equal(x86_64_memory_map_build(&mem, map), 5);
 	for (unsigned i = 0; i < 5; i++) {
-		assert_int_equal(map[i].gpa, expect[i].gpa);
+		assert_int_equal(map[i].addr, expect[i].addr);
 		assert_int_equal(map[i].size, expect[i].size);
 		assert_int_equal(map[i].type, expect[i].type);
 	}
@@ -246,11 +248,11 @@ static void memory_at_the_end_of_the_address_space_is_mapped_whole(void **state)
 		.regions = { { .gpa = 0, .size = 0x100000 },
 			     { .gpa = -(4ULL << 12), .size = 4 << 12 } },
 	};
-	struct x86_64_memory_range map[X86_64_MEMORY_MAP_MAX];
+	struct boot_e820_entry map[X86_64_MEMORY_MAP_MAX];
 
 	(void)state;
 	assert_int_equal(x86_64_memory_map_build(&mem, map), 4);
-	assert_int_equal(map[3].gpa, -(4ULL << 12));
+	assert_int_equal(map[3].addr, -(4ULL << 12));
 	assert_int_equal(map[3].size, 4 << 12);
 }
 

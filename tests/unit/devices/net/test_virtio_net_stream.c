@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 
 #include "devices/net/net_stream.h"
+#include "devices/virtio/virtio_state.h"
 
 struct stream_fixture {
 	struct fixture net;
@@ -244,6 +245,28 @@ static void a_reset_amid_a_sent_frame_sends_its_rest(void **state)
 	assert_int_equal(get_frame(f, got), 200);
 }
 
+/* A held device finishes the frame that it has begun, and begins no other. */
+static void a_held_device_sends_no_more_than_the_rest_of_a_frame(void **state)
+{
+	struct stream_fixture *sf = *state;
+	struct fixture *f = &sf->net;
+	uint8_t got[65535];
+
+	shrink_socket(sf);
+	fake_start(&f->d, 0, 8);
+	give_tx(f, HEADER + 60000);
+	give_tx(f, HEADER + 100);
+	fake_kick(&f->d, VIRTIO_NET_TX);
+	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 1);
+	virtio_device_quiesce(f->dev);
+	assert_int_equal(get_frame(f, got), 60000);
+	assert_int_equal(get_frame(f, got), -1);
+	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 1);
+	virtio_device_resume(f->dev);
+	assert_int_equal(get_frame(f, got), 100);
+	assert_int_equal(fake_used_idx(&f->d, VIRTIO_NET_TX), 2);
+}
+
 /* A guest's reboot makes another device on the same back end. */
 static void a_reboot_amid_a_sent_frame_sends_its_rest(void **state)
 {
@@ -340,6 +363,7 @@ int main(void)
 		TEST(a_turn_is_bounded_and_another_follows),
 		TEST(a_reset_amid_a_received_frame_keeps_the_step),
 		TEST(a_reset_amid_a_sent_frame_sends_its_rest),
+		TEST(a_held_device_sends_no_more_than_the_rest_of_a_frame),
 		TEST(a_reboot_amid_a_sent_frame_sends_its_rest),
 		TEST(a_full_socket_stops_sending_until_it_is_read),
 		TEST(the_peers_end_takes_the_link_down),

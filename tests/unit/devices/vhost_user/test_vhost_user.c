@@ -152,6 +152,21 @@ static void run_until(struct fixture *f, const unsigned *counter,
 	assert_int_equal(*counter, value);
 }
 
+/* Hands over a ring that only the server looks at. */
+static int start_queue(struct fixture *f, unsigned index)
+{
+	const struct virtqueue_state ring = {
+		.size = 8,
+		.next_avail = 77,
+		.desc = 0x1000,
+		.avail = 0x2000,
+		.used = 0x3000,
+	};
+
+	return vhost_user_start_queue(f->conn, index, &ring, STDOUT_FILENO,
+				      STDERR_FILENO);
+}
+
 static void a_good_back_end_is_greeted(void **state)
 {
 	struct fixture *f = *state;
@@ -174,7 +189,6 @@ static void a_good_back_end_is_greeted(void **state)
 static void one_without_protocol_features_will_do(void **state)
 {
 	struct fixture *f = *state;
-	const struct vhost_user_ring ring = { .size = 8, .kick = 1, .call = 1 };
 
 	f->b.features = 1ULL << VIRTIO_F_VERSION_1;
 	greet(f, &without_config);
@@ -182,7 +196,7 @@ static void one_without_protocol_features_will_do(void **state)
 	assert_int_equal(vhost_user_offer(f->conn)->queues, UINT32_MAX);
 	attach(f);
 	assert_int_equal(vhost_user_set_features(f->conn, UINT64_MAX), 0);
-	assert_int_equal(vhost_user_start_queue(f->conn, 1, &ring), 0);
+	assert_int_equal(start_queue(f, 1), 0);
 	fake_backend_wait(&f->b, VHOST_SET_VRING_KICK_MSG, 1);
 	assert_int_equal(f->b.features_set, 1ULL << VIRTIO_F_VERSION_1);
 	/* it is enabled by itself */
@@ -319,26 +333,12 @@ static void nonsense_in_configuration_space_is_told(void **state)
 
 /* --- attached --- */
 
-static struct vhost_user_ring a_ring(void)
-{
-	return (struct vhost_user_ring){
-		.size = 8,
-		.base = 77,
-		.desc = 0x1000,
-		.avail = 0x2000,
-		.used = 0x3000,
-		.kick = STDOUT_FILENO,
-		.call = STDERR_FILENO,
-	};
-}
-
 static void memory_and_rings_are_told_as_they_are(void **state)
 {
 	struct fixture *f = *state;
 	static uint8_t low[4096], high[8192], own[4096];
 	int file = memfd_create("memory", MFD_CLOEXEC);
 	struct guest_mem mem = { 0 };
-	struct vhost_user_ring ring = a_ring();
 	uint16_t base = 0;
 
 	guest_mem_add(&mem, 0, sizeof(low), low);
@@ -354,7 +354,7 @@ static void memory_and_rings_are_told_as_they_are(void **state)
 						  1ULL << VIRTIO_BLK_F_RO),
 			 0);
 	assert_int_equal(vhost_user_set_memory(f->conn, &mem), 0);
-	assert_int_equal(vhost_user_start_queue(f->conn, 2, &ring), 0);
+	assert_int_equal(start_queue(f, 2), 0);
 	fake_backend_wait(&f->b, VHOST_SET_VRING_ENABLE_MSG, 1);
 	/* what it does not offer is no business of its own */
 	assert_int_equal(f->b.features_set,
@@ -378,7 +378,7 @@ static void memory_and_rings_are_told_as_they_are(void **state)
 	vhost_user_detach(f->conn);
 	/* it stays for the next boot */
 	attach(f);
-	assert_int_equal(vhost_user_start_queue(f->conn, 0, &ring), 0);
+	assert_int_equal(start_queue(f, 0), 0);
 	fake_backend_wait(&f->b, VHOST_SET_VRING_ENABLE_MSG, 2);
 	vhost_user_detach(f->conn);
 	close(file);
@@ -387,7 +387,6 @@ static void memory_and_rings_are_told_as_they_are(void **state)
 static void every_mishap_while_a_ring_is_stopped_ends_it(void **state)
 {
 	for (unsigned j = 0; j < sizeof(mishaps) / sizeof(*mishaps); j++) {
-		struct vhost_user_ring ring = a_ring();
 		struct fixture *f;
 		uint16_t base;
 
@@ -398,7 +397,7 @@ static void every_mishap_while_a_ring_is_stopped_ends_it(void **state)
 		f->b.mischief = mishaps[j].how;
 		greet_bad(f);
 		attach(f);
-		assert_int_equal(vhost_user_start_queue(f->conn, 0, &ring), 0);
+		assert_int_equal(start_queue(f, 0), 0);
 		assert_int_equal(vhost_user_stop_queue(f->conn, 0, &base),
 				 -EIO);
 		assert_non_null(
@@ -437,7 +436,6 @@ static void every_mishap_at_set_up_is_found_out_later(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		for (unsigned j = 0; j < sizeof(mishaps) / sizeof(*mishaps);
 		     j++) {
-			struct vhost_user_ring ring = a_ring();
 			struct fixture *f;
 
 			teardown(state);
@@ -448,7 +446,7 @@ static void every_mishap_at_set_up_is_found_out_later(void **state)
 			greet_bad(f);
 			attach(f);
 			/* it may be dead before all is said */
-			vhost_user_start_queue(f->conn, 0, &ring);
+			start_queue(f, 0);
 			if (vhost_user_is_ready(f->conn))
 				run_until(f, &f->lost, 1);
 			assert_non_null(strstr(vhost_user_reason(f->conn),
@@ -605,7 +603,6 @@ static void a_storm_of_changes_is_asked_about_once_at_a_time(void **state)
 static void rubbish_in_the_channel_ends_the_channel_alone(void **state)
 {
 	struct fixture *f = *state;
-	struct vhost_user_ring ring = a_ring();
 	uint8_t byte;
 
 	greet(f, &with_config);
@@ -614,7 +611,7 @@ static void rubbish_in_the_channel_ends_the_channel_alone(void **state)
 	event_loop_run(f->loop);
 	assert_int_equal(recv(f->b.back_fd, &byte, 1, MSG_DONTWAIT), 0);
 	assert_true(vhost_user_is_ready(f->conn));
-	assert_int_equal(vhost_user_start_queue(f->conn, 0, &ring), 0);
+	assert_int_equal(start_queue(f, 0), 0);
 	vhost_user_detach(f->conn);
 }
 

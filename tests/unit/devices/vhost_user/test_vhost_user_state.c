@@ -5,6 +5,7 @@
 
 #include <linux/virtio_blk.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "devices/block/vhost_user_blk.h"
@@ -125,7 +126,7 @@ static void save(struct fixture *f)
 	virtio_device_save(f->d.dev, f->saved);
 }
 
-static void load(struct fixture *f)
+static void load_held(struct fixture *f)
 {
 	struct error err;
 
@@ -135,6 +136,11 @@ static void load(struct fixture *f)
 	assert_int_equal(virtio_device_load(f->d.dev, f->saved, f->size, &err),
 			 0);
 	assert_false(virtio_device_up(f->d.dev));
+}
+
+static void load(struct fixture *f)
+{
+	load_held(f);
 	virtio_device_resume(f->d.dev);
 }
 
@@ -201,6 +207,46 @@ static void the_cache_mode_goes_along(void **state)
 	assert_int_equal(f->b.config_written.data[0], told ^ 1);
 	assert_int_equal(virtio_device_read_config(f->d.dev, WCE, 1), told ^ 1);
 	/* the rest is as the server has it */
+	assert_int_equal(virtio_device_read_config(f->d.dev, 0, 1),
+			 f->b.config[0]);
+}
+
+/* The server says that its configuration space has changed, and is asked for
+ * it. */
+static void server_changes_config(struct fixture *f)
+{
+	const struct vhost_msg_header changed = {
+		.request = VHOST_BACKEND_CONFIG_CHANGE_MSG,
+		.flags = VHOST_MSG_VERSION,
+	};
+
+	f->b.config[0] ^= 0xff;
+	assert_int_equal(send(f->b.back_fd, &changed, sizeof(changed), 0),
+			 sizeof(changed));
+	for (int i = 0; i < 30000 &&
+			vhost_user_offer(f->conn)->config[0] != f->b.config[0];
+	     i++) {
+		fake_run_loop(&f->d);
+		usleep(1000);
+	}
+}
+
+static void
+the_cache_mode_outlives_a_change_before_the_device_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	unsigned told = f->b.config[WCE];
+
+	start(f, 1ULL << VIRTIO_BLK_F_CONFIG_WCE);
+	virtio_device_write_config(f->d.dev, WCE, 1, told ^ 1);
+	fake_backend_wait(&f->b, VHOST_SET_CONFIG_MSG, 1);
+	save(f);
+	load_held(f);
+	server_changes_config(f);
+	virtio_device_resume(f->d.dev);
+	fake_backend_wait(&f->b, VHOST_SET_CONFIG_MSG, 2);
+	assert_int_equal(f->b.config_written.data[0], told ^ 1);
+	assert_int_equal(virtio_device_read_config(f->d.dev, WCE, 1), told ^ 1);
 	assert_int_equal(virtio_device_read_config(f->d.dev, 0, 1),
 			 f->b.config[0]);
 }
@@ -290,6 +336,7 @@ int main(void)
 		TEST(a_pause_takes_the_rings_back_and_goes_on_there),
 		TEST(a_fresh_device_goes_on_there_as_well),
 		TEST(the_cache_mode_goes_along),
+		TEST(the_cache_mode_outlives_a_change_before_the_device_goes_on),
 		TEST(a_server_that_is_lost_meanwhile_fails_the_rest),
 		TEST(a_server_that_dies_of_it_fails_what_it_had),
 		cmocka_unit_test_setup_teardown(

@@ -83,10 +83,10 @@ static inline int setup_with(void **state, unsigned patience_ms)
 	static struct fixture f;
 	struct vsock_mux_options options = {
 		.lock = &f.lock,
-		.connect = connect_port,
-		.connect_ctx = &f,
-		.guest_cid = CID,
-		.patience_ms = patience_ms,
+		.host.connect = connect_port,
+		.host.connect_ctx = &f,
+		.host.guest_cid = CID,
+		.host.patience_ms = patience_ms,
 		.wake = wake,
 		.ctx = &f,
 	};
@@ -102,7 +102,7 @@ static inline int setup_with(void **state, unsigned patience_ms)
 	event_loop_stop(f.loop); /* each run dispatches one batch */
 	if (vsock_socket_open(&f.listener, f.path, &err))
 		return -1;
-	options.listen_fd = f.listener.fd;
+	options.host.listen_fd = f.listener.fd;
 	f.mux = vsock_mux_create(&options, &err);
 	vsock_mux_start(f.mux);
 	*state = &f;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/config/config.h"
+#include "vmm/config/section.h"
 
 static struct vm_config config;
 
@@ -136,7 +136,7 @@ static void disks_get_names_in_their_order(void **state)
 	assert_string_equal(config.disks[1].id, "root");
 	assert_string_equal(config.disks[2].id, "disk2");
 	refuse(WORDS("--disk", "a", "--disk", "b,id=disk0"),
-	       "disk: two are called disk0");
+	       "disk: two disks have the id disk0");
 }
 
 static void the_tag_of_a_share_comes_off_its_path(void **state)
@@ -147,13 +147,13 @@ static void the_tag_of_a_share_comes_off_its_path(void **state)
 	assert_string_equal(config.shares[0].tag, "tag");
 	assert_string_equal(config.shares[1].path, "/c:d");
 	assert_string_equal(config.shares[1].tag, "other");
-	refuse(WORDS("--share", "/a"), "share: '/a' is not like DIR:TAG");
+	refuse(WORDS("--share", "/a"), "share: '/a' has no tag: DIR:TAG");
 	refuse(WORDS("--share", "tag=x"), "share: needs DIR:TAG");
 	refuse(WORDS("--share", ":x"), "share x: needs a folder: DIR:TAG");
 	refuse(WORDS("--share", "/a:"),
 	       "share /a: the tag must have 1 to 36 bytes");
 	refuse(WORDS("--share", "/a:t", "--share", "/b:t"),
-	       "share: two are called t");
+	       "share: two have the tag t");
 }
 
 static void a_guest_on_vsock_has_an_address(void **state)
@@ -179,7 +179,7 @@ static void there_is_one_console_on_stdio(void **state)
 	accept(WORDS("--hvc", "stdio", "--console", "none"));
 	assert_null(config.console.file);
 	refuse(WORDS("--hvc", "stdio", "--console", "stdio"),
-	       "hvc: stdio is the console's already");
+	       "hvc: console uses stdio already");
 	refuse(WORDS("--hvc", "stdio,pty"),
 	       "hvc: stdio, pty, file and none exclude each other");
 	refuse(WORDS("--console", "none,file=f"),
@@ -215,8 +215,8 @@ static void a_server_has_its_disk_alone(void **state)
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		snprintf(value, sizeof(value), "vhost-user=s,%s", keys[i]);
 		refuse(WORDS("--disk", value),
-		       "disk: vhost-user goes with root and id alone: what "
-		       "else there is, its server knows");
+		       "disk: vhost-user can be combined with root and id "
+		       "only; the server decides everything else");
 	}
 	refuse(WORDS("--disk", "readonly=false"), "disk: needs a path");
 }
@@ -230,20 +230,45 @@ static void back_ends_of_a_card_exclude_each_other(void **state)
 	refuse(WORDS("--net", "mtu=1500"), needs);
 	refuse(WORDS("--net", "tap=t0,user"), needs);
 	refuse(WORDS("--net", "user,vhost-user=s"), needs);
-	refuse(WORDS("--net", "user,vhost"),
-	       "net: vhost goes with tap=NAME alone");
-	refuse(WORDS("--net", "tap=t0,stream"),
-	       "net: stream is for user alone");
-	refuse(WORDS("--net", "tap=t0,publish=1:1"),
-	       "net: publish is for user alone");
+	refuse(WORDS("--net", "user,vhost"), "net: vhost needs tap=NAME");
+	refuse(WORDS("--net", "tap=t0,stream"), "net: stream needs user");
+	refuse(WORDS("--net", "tap=t0,publish=1:1"), "net: publish needs user");
 	refuse(WORDS("--net", "user,publish=1:1,publish=[::1]:1:2"),
-	       "net: publish: port 1 is named twice");
+	       "net: publish: host port 1 is used twice");
 	refuse(WORDS("--net", "user,mtu=65521"),
-	       "net: mtu: passt has 65520 at most");
+	       "net: mtu: passt takes at most 65520");
 	refuse(WORDS("--net", "vhost-user=s", "--net", "vhost-user=s"),
-	       "net: s is named twice");
+	       "net: s is used by two cards");
 	accept(WORDS("--net", "user,publish=1:1,publish=udp:1:1", "--net",
 		     "tap=t0,vhost", "--net", "vhost-user=s,mtu=1500"));
+}
+
+static void ports_are_settled_from_their_texts(void **state)
+{
+	const struct config_publish *ports = config.nets[0].ports;
+	struct error err = { 0 };
+	bool help;
+
+	(void)state;
+	accept(WORDS("--net", "user,publish=8080:80,publish=udp:[::0]:53:54"));
+	assert_false(ports[0].udp);
+	assert_string_equal(ports[0].address, "127.0.0.1");
+	assert_int_equal(ports[0].host, 8080);
+	assert_int_equal(ports[0].guest, 80);
+	assert_true(ports[1].udp);
+	assert_string_equal(ports[1].address, "::");
+	assert_int_equal(ports[1].host, 53);
+	assert_int_equal(ports[1].guest, 54);
+	config_free(&config);
+	assert_int_equal(config_parse(&config, 2,
+				      WORDS("--net", "user,publish=80:x"),
+				      &help, &err),
+			 0);
+	assert_int_equal(config_settle(&config, &err), -1);
+	assert_string_equal(
+		err.text,
+		"net: publish: '80:x' does not have a form such as 8080:80, "
+		"0.0.0.0:8080:80 or udp:5353:53");
 }
 
 static void a_socket_and_a_thread_have_short_names(void **state)
@@ -256,11 +281,11 @@ static void a_socket_and_a_thread_have_short_names(void **state)
 	accept(WORDS("--disk", socket, "--net", socket));
 	socket[start + 107] = 's';
 	refuse(WORDS("--disk", socket),
-	       "disk: vhost-user: a socket's path has "
-	       "at most 107 bytes");
+	       "disk: vhost-user: the socket's path "
+	       "is longer than 107 bytes");
 	refuse(WORDS("--net", socket),
-	       "net: vhost-user: a socket's path has "
-	       "at most 107 bytes");
+	       "net: vhost-user: the socket's path "
+	       "is longer than 107 bytes");
 	accept(WORDS("--disk", "a,iothread=fifteen-letters"));
 	refuse(WORDS("--net", "tap=t0,iothread=sixteen-letters-"),
 	       "net: t0: iothread: 'sixteen-letters-' is longer than 15 bytes");
@@ -276,14 +301,14 @@ static void the_root_is_one_disk_or_persistent_memory(void **state)
 	accept(WORDS("--pmem", "a", "--pmem", "b,root"));
 	assert_true(config_has_root(&config));
 	refuse(WORDS("--disk", "a,root", "--pmem", "b,root"),
-	       "disk, pmem: 2 are marked root");
+	       "disk, pmem: only one can have root");
 }
 
 static void a_word_of_dashes_is_found_outside_quotes_alone(void **state)
 {
 	static const char why[] =
-		"cmdline: has a --, so that the kernel would drop the "
-		"arguments after onggi's own --";
+		"cmdline: contains --, and onggi adds another -- before "
+		"INIT-ARGS; the kernel ignores what follows a second one";
 
 	(void)state;
 	refuse(WORDS("--cmdline", "a --", "--", "x"), why);
@@ -361,6 +386,7 @@ int main(void)
 		TEST(settling_again_changes_nothing),
 		TEST(a_server_has_its_disk_alone),
 		TEST(back_ends_of_a_card_exclude_each_other),
+		TEST(ports_are_settled_from_their_texts),
 		TEST(a_socket_and_a_thread_have_short_names),
 		TEST(the_root_is_one_disk_or_persistent_memory),
 		TEST(a_word_of_dashes_is_found_outside_quotes_alone),

@@ -23,6 +23,7 @@
 #include "vmm/machine/vm.h"
 
 struct fixture {
+	bool has_kvm; /* or else there is nothing else */
 	char dir[32];
 	char kernel[64], disk[64], pmem[64], vsock[64], pidfile[64], hvc[64];
 	char words[16][96];
@@ -134,9 +135,12 @@ static int setup(void **state)
 	struct error err;
 	autoclose int kvm = kvm_open(&err);
 
-	f = (struct fixture){ .dir = "/tmp/onggi-stages-XXXXXX" };
-	*state = NULL;
-	if (kvm < 0)
+	f = (struct fixture){
+		.has_kvm = kvm >= 0,
+		.dir = "/tmp/onggi-stages-XXXXXX",
+	};
+	*state = &f;
+	if (!f.has_kvm)
 		return 0;
 	assert_non_null(mkdtemp(f.dir));
 	snprintf(f.kernel, sizeof(f.kernel), "%s/kernel", f.dir);
@@ -152,7 +156,6 @@ static int setup(void **state)
 	log_set_level(LOG_ERROR);
 	signals_block();
 	configure(&f);
-	*state = &f;
 	return 0;
 }
 
@@ -160,7 +163,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	if (!f)
+	if (!f->has_kvm)
 		return 0;
 	config_free(&f->config);
 	unlink(f->kernel);
@@ -215,39 +218,6 @@ static void assert_nothing_left(struct fixture *f, struct census before,
 		fail_msg("%s: a file is left", when);
 }
 
-static int (*real_create)(void *ctx, struct error *err);
-
-static int create_and_fail(void *ctx, struct error *err)
-{
-	return real_create(ctx, err)
-		       ? -1
-		       : error_set(err, ERROR_IO, 0, "this stage fails");
-}
-
-static void each_opening_is_undone(void **state)
-{
-	struct fixture *f = *state;
-	struct stage stages[RESOURCES_STAGES];
-	struct census before;
-	struct error err;
-
-	if (!f)
-		skip();
-	before = take_census();
-	for (unsigned i = 0; i < RESOURCES_STAGES; i++) {
-		memcpy(stages, resources_stages, sizeof(stages));
-		real_create = stages[i].create;
-		stages[i].create = create_and_fail;
-		resources_init(&f->resources, &f->config, &f->layout,
-			       &f->timeline);
-		assert_int_equal(stages_create(stages, RESOURCES_STAGES,
-					       &f->resources, &err),
-				 -1);
-		assert_string_equal(err.text, "this stage fails");
-		assert_nothing_left(f, before, stages[i].name);
-	}
-}
-
 static void open_resources(struct fixture *f)
 {
 	struct error err;
@@ -257,14 +227,53 @@ static void open_resources(struct fixture *f)
 		fail_msg("%s", err.text);
 }
 
+/* Each file that is opened is missing once, or is where no file can be. */
+static void each_opening_is_undone(void **state)
+{
+	struct fixture *f = *state;
+	char **const paths[] = {
+		&f->config.kernel,	  &f->config.disks[0].path,
+		&f->config.pmems[0].path, &f->config.pidfile,
+		&f->config.console.file,  &f->config.hvc.file,
+		&f->config.vsock.path,
+	};
+	struct census before;
+	struct error err;
+
+	if (!f->has_kvm)
+		skip();
+	before = take_census();
+	f->config.console.none = false;
+	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+		char *good = *paths[i];
+
+		*paths[i] = "/nowhere/file";
+		assert_int_equal(resources_open(&f->resources, &f->config,
+						&f->layout, &f->timeline, &err),
+				 -1);
+		*paths[i] = good;
+		assert_non_null(strstr(err.text, "/nowhere/file"));
+		assert_nothing_left(f, before, err.text);
+	}
+}
+
+static int (*real_create)(struct vm *vm, struct error *err);
+
+static int create_and_fail(struct vm *vm, struct error *err)
+{
+	return real_create(vm, err)
+		       ? -1
+		       : error_set(err, ERROR_IO, 0, "this stage fails");
+}
+
 static void each_stage_is_undone(void **state)
 {
 	struct fixture *f = *state;
-	struct stage stages[VM_STAGES];
+	struct vm_stage stages[VM_STAGES];
 	struct census before, outside;
 	struct error err;
 
-	if (!f)
+	if (!f->has_kvm)
 		skip();
 	outside = take_census();
 	for (unsigned i = 0; i < VM_STAGES; i++) {
@@ -273,8 +282,7 @@ static void each_stage_is_undone(void **state)
 		memcpy(stages, vm_stages, sizeof(stages));
 		real_create = stages[i].create;
 		stages[i].create = create_and_fail;
-		vm_init(&f->vm, &f->layout, &f->resources);
-		assert_int_equal(stages_create(stages, VM_STAGES, &f->vm, &err),
+		assert_int_equal(vm_create(&f->vm, stages, &f->resources, &err),
 				 -1);
 		assert_string_equal(err.text, "this stage fails");
 		if (take_census().threads != before.threads)
@@ -292,12 +300,12 @@ static void a_whole_vm_is_undone(void **state)
 	struct census before;
 	struct error err;
 
-	if (!f)
+	if (!f->has_kvm)
 		skip();
 	before = take_census();
 	open_resources(f);
 	for (int boot = 0; boot < 3; boot++) {
-		if (vm_create(&f->vm, &f->layout, &f->resources, &err))
+		if (vm_create(&f->vm, vm_stages, &f->resources, &err))
 			fail_msg("%s", err.text);
 		stop_request(&f->vm.stop, STOP_REBOOT, 0, "reset");
 		vm_destroy(&f->vm);
@@ -315,7 +323,7 @@ static void running_out_of_descriptors_leaves_nothing(void **state)
 	bool started = false;
 	struct error err;
 
-	if (!f)
+	if (!f->has_kvm)
 		skip();
 	before = take_census();
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -327,8 +335,8 @@ static void running_out_of_descriptors_leaves_nothing(void **state)
 		if (resources_open(&f->resources, &f->config, &f->layout,
 				   &f->timeline, &err) == 0) {
 			assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-			if (vm_create(&f->vm, &f->layout, &f->resources,
-				      &err) == 0) {
+			if (vm_create(&f->vm, vm_stages, &f->resources, &err) ==
+			    0) {
 				started = true;
 				vm_destroy(&f->vm);
 			}

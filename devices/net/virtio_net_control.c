@@ -1,13 +1,17 @@
-#include "devices/net/net_control.h"
-
+/* The control queue of virtio-net (virtio 1.2, 5.1.6.5): what a driver sets
+ * while the device runs.
+ *
+ * A driver also says which frames it wants to see: promiscuous mode, and
+ * addresses. Such a command is only checked. The driver gets all frames, as
+ * 5.1.6.5.1 allows.
+ */
 #include <errno.h>
-#include <linux/virtio_net.h>
 
 #include "base/iov.h"
 #include "base/le_types.h"
-#include "devices/net/net_backend.h"
+#include "devices/net/virtio_net_device.h"
 
-/* The readable part of a command, of which `left` bytes are to come. */
+/* A command; `left` bytes of its readable part have not been read yet. */
 struct command {
 	uint8_t class;
 	uint8_t code;
@@ -15,14 +19,14 @@ struct command {
 	size_t left;
 };
 
-/* Takes the whole of what is left; it has to be that long. */
+/* Reads all that is left. False if that is not size bytes long. */
 static bool take_all(struct command *command, void *data, size_t size)
 {
 	return command->left == size &&
 	       iov_read(&command->data, data, size) == size;
 }
 
-/* 5.1.6.5.1: one byte says on or off */
+/* 5.1.6.5.1: one byte says on or off. */
 static bool set_receive_mode(struct command *command)
 {
 	uint8_t on;
@@ -31,7 +35,7 @@ static bool set_receive_mode(struct command *command)
 	       take_all(command, &on, sizeof(on)) && on <= 1;
 }
 
-/* 5.1.6.5.2: a number of addresses, and those */
+/* Reads a table: the number of its addresses, then the addresses. */
 static bool take_addresses(struct command *command)
 {
 	le32_t entries;
@@ -49,7 +53,7 @@ static bool take_addresses(struct command *command)
 	return true;
 }
 
-/* Two tables: of one station, and of groups. */
+/* 5.1.6.5.2: two tables, of unicast and of multicast addresses. */
 static bool set_addresses(struct command *command)
 {
 	return command->code == VIRTIO_NET_CTRL_MAC_TABLE_SET &&
@@ -57,9 +61,9 @@ static bool set_addresses(struct command *command)
 	       !command->left;
 }
 
-static bool execute(struct virtio_device *dev, struct command *command,
-		    const struct net_control_ops *ops)
+static bool execute(struct virtio_net *net, struct command *command)
 {
+	const struct virtio_device *dev = &net->dev;
 	le16_t pairs;
 	le64_t offloads;
 
@@ -74,19 +78,18 @@ static bool execute(struct virtio_device *dev, struct command *command,
 		return virtio_has_feature(dev, VIRTIO_NET_F_MQ) &&
 		       command->code == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET &&
 		       take_all(command, &pairs, sizeof(pairs)) &&
-		       ops->set_pairs(dev, le16_get(pairs));
+		       net_set_pairs(net, le16_get(pairs));
 	case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
 		return virtio_has_feature(dev,
 					  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) &&
 		       command->code == VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET &&
 		       take_all(command, &offloads, sizeof(offloads)) &&
-		       ops->set_offloads(dev, le64_get(offloads));
+		       net_set_offloads(net, le64_get(offloads));
 	}
 	return false;
 }
 
-int net_control_next(struct virtio_device *dev, struct virtqueue *vq,
-		     const struct net_control_ops *ops)
+int net_control_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	struct command command;
 	struct chain chain;
@@ -106,7 +109,7 @@ int net_control_next(struct virtio_device *dev, struct virtqueue *vq,
 		command.class = header[0];
 		command.code = header[1];
 		command.left -= sizeof(header);
-		if (execute(dev, &command, ops))
+		if (execute(net_from_dev(dev), &command))
 			ack = VIRTIO_NET_OK;
 	}
 	answer = iov_cursor(chain.iov + chain.out_count, chain.in_count);
