@@ -70,33 +70,34 @@ static uint8_t read_data(struct pl061 *pl061, uint8_t mask)
 	return value & mask;
 }
 
-/* A register that the guest reads and writes as it is; NULL: not such a one. */
-static uint8_t *plain_register(struct pl061_state *s, uint64_t offset)
+/* The place in struct pl061_state of a register that the guest reads and writes
+ * as it is; -1 if it is not such a register. */
+static int plain_register(uint64_t offset)
 {
 	switch (offset) {
 	case GPIODIR:
-		return &s->dir;
+		return offsetof(struct pl061_state, dir);
 	case GPIOIS:
-		return &s->is;
+		return offsetof(struct pl061_state, is);
 	case GPIOIBE:
-		return &s->ibe;
+		return offsetof(struct pl061_state, ibe);
 	case GPIOIEV:
-		return &s->iev;
+		return offsetof(struct pl061_state, iev);
 	case GPIOIE:
-		return &s->ie;
+		return offsetof(struct pl061_state, ie);
 	case GPIOAFSEL:
-		return &s->afsel;
+		return offsetof(struct pl061_state, afsel);
 	}
-	return NULL;
+	return -1;
 }
 
 static uint8_t read_register(struct pl061 *pl061, uint64_t offset)
 {
 	struct pl061_state *s = &pl061->state;
-	const uint8_t *plain = plain_register(s, offset);
+	int plain = plain_register(offset);
 
-	if (plain)
-		return *plain;
+	if (plain >= 0)
+		return ((const uint8_t *)s)[plain];
 	if (offset % 4 != 0)
 		return 0;
 	if (offset < GPIODATA_END)
@@ -132,7 +133,7 @@ static void pl061_write(void *dev, uint64_t offset, unsigned size,
 {
 	struct pl061 *pl061 = dev;
 	struct pl061_state *s = &pl061->state;
-	uint8_t *plain = plain_register(s, offset);
+	int plain = plain_register(offset);
 	uint8_t byte = (uint8_t)value;
 
 	(void)size;
@@ -142,8 +143,8 @@ static void pl061_write(void *dev, uint64_t offset, unsigned size,
 		write_data(s, (uint8_t)(offset / 4), byte);
 		return;
 	}
-	if (plain)
-		*plain = byte;
+	if (plain >= 0)
+		((uint8_t *)s)[plain] = byte;
 	else if (offset == GPIOIC)
 		clear_interrupts(s, byte);
 	sense(pl061, 0);
