@@ -58,7 +58,7 @@ void balloon_stats_print(const struct balloon_stats *stats, char *text,
 	for (unsigned i = 0; i < ARRAY_SIZE(shown) && used < size; i++) {
 		uint64_t value = stats->value[shown[i].stat];
 
-		if (!balloon_stats_know(stats, shown[i].stat))
+		if (!(stats->known >> shown[i].stat & 1))
 			continue;
 		used += (size_t)snprintf(text + used, size - used,
 					 "%s%s %" PRIu64 "%s", comma,

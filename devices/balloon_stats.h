@@ -1,7 +1,7 @@
-/* What a guest tells of its memory through the balloon's statistics queue
- * (virtio 1.2, 5.5.6.3): tags and values, any of them, in any order.
+/* The statistics that a guest gives of its memory through the balloon (virtio
+ * 1.2, 5.5.6.3): pairs of tag and value, any of them, in any order.
  *
- * It is the guest's word, and nothing is decided by it. Plain data, under the
+ * They are the guest's word: no decision depends on them. Plain data, under the
  * device's mutex.
  */
 #pragma once
@@ -12,8 +12,8 @@
 
 #include "base/iov.h"
 
-/* Tags (5.5.6.4; those from OOM kills on came with Linux 6.12). Numbers where
- * it says so, else bytes. */
+/* Tags (5.5.6.4; those from OOM kills on came with Linux 6.12). Values are
+ * bytes where no comment says that they are numbers. */
 enum balloon_stat {
 	BALLOON_SWAP_IN,
 	BALLOON_SWAP_OUT,
@@ -40,17 +40,10 @@ struct balloon_stats {
 	uint32_t pad;
 };
 
-static inline bool balloon_stats_know(const struct balloon_stats *stats,
-				      enum balloon_stat stat)
-{
-	return stats->known >> stat & 1;
-}
-
-/* Takes what the buffer holds in place of what was known. Foreign tags are
- * passed over, and so is what follows after more entries than any driver
- * has. */
+/* Replaces what was known by what the buffer holds. Skips unknown tags, and
+ * stops after four times as many entries as there are tags. */
 void balloon_stats_read(struct balloon_stats *stats, struct iov_cursor buffer);
 
-/* The values that tell how a guest fares, as text of one line. */
+/* Prints the values that matter to a user as one line, cut to size bytes. */
 void balloon_stats_print(const struct balloon_stats *stats, char *text,
 			 size_t size);

@@ -36,6 +36,7 @@ static const struct vhost_user_device_ops fs_ops = { .fail = fail };
 
 static const struct virtio_device_ops device_ops = {
 	.device_id = VIRTIO_ID_FS,
+	.queue_size = VHOST_USER_FS_QUEUE_SIZE,
 	.unsaved = "virtiofsd cannot save which files the guest has open",
 	VHOST_USER_DEVICE_OPS,
 };
@@ -51,7 +52,6 @@ struct virtio_device *vhost_user_fs_create(struct vhost_user *conn,
 		.ops = &fs_ops,
 		.conn = conn,
 		.queue_count = QUEUES,
-		.queue_size = VHOST_USER_FS_QUEUE_SIZE,
 		.config_size = sizeof(struct virtio_fs_config),
 	};
 	struct vhost_user_device *vd =

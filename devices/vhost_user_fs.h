@@ -19,8 +19,7 @@
 extern const struct vhost_user_kind vhost_user_fs_kind;
 
 /* mem is shared. conn, mem and loop outlive the device; tag is copied. NULL
- * with err set when memory or descriptors run out. vhost_user_device_destroy()
- * destroys the device. */
+ * with err set when memory or descriptors run out. */
 struct virtio_device *vhost_user_fs_create(struct vhost_user *conn,
 					   const char *tag,
 					   const struct guest_mem *mem,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/virtio_ids.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -180,8 +179,16 @@ static void config_write(struct virtio_device *dev, size_t offset,
 			memcpy(config + offset, data, size);
 }
 
+static void destroy(struct virtio_device *dev)
+{
+	timer_close(&balloon_from_dev(dev)->stats_timer);
+}
+
 static const struct virtio_device_ops balloon_ops = {
+	.name = "balloon",
 	.device_id = VIRTIO_ID_BALLOON,
+	.size = sizeof(struct balloon),
+	.queue_size = VIRTIO_BALLOON_QUEUE_SIZE,
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
@@ -189,6 +196,7 @@ static const struct virtio_device_ops balloon_ops = {
 	.resume = resume,
 	.state_valid = state_valid,
 	.config_write = config_write,
+	.destroy = destroy,
 };
 
 /* --- the host --- */
@@ -241,42 +249,30 @@ virtio_balloon_create(const struct virtio_balloon_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,
 		      struct error *err)
 {
-	struct balloon *balloon = calloc(1, sizeof(*balloon));
+	struct virtio_device *dev = virtio_device_create(
+		&balloon_ops, mem, loop, offered(options), BALLOON_QUEUES, err);
+	struct balloon *balloon;
 	int ret;
 
-	if (!balloon) {
-		error_set(err, ERROR_IO, ENOMEM, "balloon");
+	if (!dev)
 		return NULL;
-	}
-	ret = virtio_device_init(&balloon->dev, &balloon_ops, mem, loop,
-				 offered(options), BALLOON_QUEUES,
-				 VIRTIO_BALLOON_QUEUE_SIZE);
-	balloon->dev.config = &balloon->state.config;
-	balloon->dev.config_size = sizeof(balloon->state.config);
-	balloon->dev.state = &balloon->state;
-	balloon->dev.state_size = sizeof(balloon->state);
+	balloon = balloon_from_dev(dev);
+	dev->config = &balloon->state.config;
+	dev->config_size = sizeof(balloon->state.config);
+	dev->state = &balloon->state;
+	dev->state_size = sizeof(balloon->state);
 	balloon->state.reporting_queue = BALLOON_QUEUES;
 	balloon->discard = options->discard;
 	balloon->ctx = options->ctx;
 	balloon->stats_every = options->stats_every;
 	balloon->stats_timer = TIMER_CLOSED;
-	if (ret == 0)
-		ret = virtio_balloon_set_target(&balloon->dev, options->target);
+	ret = virtio_balloon_set_target(dev, options->target);
 	if (ret == 0 && options->stats_every)
-		ret = timer_open(&balloon->stats_timer, loop,
-				 &balloon->dev.lock, ask_for_stats);
+		ret = timer_open(&balloon->stats_timer, loop, &dev->lock,
+				 ask_for_stats);
 	if (ret == 0)
-		return &balloon->dev;
+		return dev;
 	error_set(err, ERROR_IO, -ret, "balloon");
-	virtio_balloon_destroy(&balloon->dev);
-	return NULL;
-}
-
-void virtio_balloon_destroy(struct virtio_device *dev)
-{
-	if (!dev)
-		return;
-	timer_close(&balloon_from_dev(dev)->stats_timer);
 	virtio_device_destroy(dev);
-	free(balloon_from_dev(dev));
+	return NULL;
 }

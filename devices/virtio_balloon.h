@@ -3,9 +3,9 @@
  *
  * The guest reports memory that it has freed (free page reporting), and fills
  * the balloon with pages of its own up to a target that may change at any
- * time. Both end in discard(). A page that was discarded reads as zeros, or as
- * it was; it is there again when the guest touches it, so that the driver need
- * not tell before it takes pages out of the balloon.
+ * time. The device discards both. A discarded page reads as zeros, or as it
+ * was. It is back as soon as the guest touches it, so that the driver may take
+ * pages out of the balloon without a word.
  *
  * Pages are served in the event loop, in bounded turns: giving back much
  * memory takes long.
@@ -15,9 +15,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/balloon_stats.h"
 #include "devices/virtio/virtio_device.h"
 
@@ -49,9 +46,6 @@ struct virtio_device *
 virtio_balloon_create(const struct virtio_balloon_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,
 		      struct error *err);
-
-/* The transport is gone, which has reset the device. NULL is fine. */
-void virtio_balloon_destroy(struct virtio_device *dev);
 
 /* Asks the guest to keep so many bytes in the balloon, rounded down to 4 KiB:
  * it gives when and as far as it can, and takes some back when it runs out of

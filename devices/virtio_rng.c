@@ -1,8 +1,6 @@
 #include "devices/virtio_rng.h"
 
-#include <errno.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 #include <sys/random.h>
 
 #define QUEUE_SIZE 8
@@ -51,7 +49,10 @@ static void notify(struct virtio_device *dev, unsigned queue)
 }
 
 static const struct virtio_device_ops rng_ops = {
+	.name = "rng",
 	.device_id = VIRTIO_ID_RNG,
+	.size = sizeof(struct virtio_device),
+	.queue_size = QUEUE_SIZE,
 	.notify = notify,
 	.kick_inline = true,
 };
@@ -60,25 +61,5 @@ struct virtio_device *virtio_rng_create(const struct guest_mem *mem,
 					struct event_loop *loop,
 					struct error *err)
 {
-	struct virtio_device *dev = calloc(1, sizeof(*dev));
-	int ret;
-
-	if (!dev) {
-		error_set(err, ERROR_IO, ENOMEM, "rng");
-		return NULL;
-	}
-	ret = virtio_device_init(dev, &rng_ops, mem, loop, 0, 1, QUEUE_SIZE);
-	if (ret == 0)
-		return dev;
-	error_set(err, ERROR_IO, -ret, "rng");
-	virtio_rng_destroy(dev);
-	return NULL;
-}
-
-void virtio_rng_destroy(struct virtio_device *dev)
-{
-	if (!dev)
-		return;
-	virtio_device_destroy(dev);
-	free(dev);
+	return virtio_device_create(&rng_ops, mem, loop, 0, 1, err);
 }

@@ -5,15 +5,9 @@
  */
 #pragma once
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/virtio/virtio_device.h"
 
 /* mem and loop outlive the device. NULL with err set without memory. */
 struct virtio_device *virtio_rng_create(const struct guest_mem *mem,
 					struct event_loop *loop,
 					struct error *err);
-
-/* The transport is gone. NULL is fine. */
-void virtio_rng_destroy(struct virtio_device *dev);

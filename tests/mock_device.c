@@ -96,7 +96,9 @@ static bool state_valid(struct virtio_device *dev, const void *state)
 }
 
 static const struct virtio_device_ops mock_ops = {
+	.name = "mock",
 	.device_id = 42,
+	MOCK_SIZES,
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
@@ -108,25 +110,31 @@ static const struct virtio_device_ops mock_ops = {
 	.state_valid = state_valid,
 };
 
-void mock_init_as(struct mock_device *mock, const struct virtio_device_ops *ops,
-		  const struct guest_mem *mem, struct event_loop *loop)
+struct mock_device *mock_create_as(const struct virtio_device_ops *ops,
+				   const struct guest_mem *mem,
+				   struct event_loop *loop)
 {
-	memset(mock, 0, sizeof(*mock));
-	if (virtio_device_init(&mock->dev, ops, mem, loop, 1ULL << MOCK_FEATURE,
-			       2, MOCK_QUEUE_MAX))
+	struct error err;
+	struct virtio_device *dev = virtio_device_create(
+		ops, mem, loop, 1ULL << MOCK_FEATURE, 2, &err);
+	struct mock_device *mock;
+
+	if (!dev)
 		abort();
+	mock = from_dev(dev);
 	for (unsigned i = 0; i < MOCK_CONFIG; i++)
 		mock->config[i] = (uint8_t)(i + 1);
-	mock->dev.config = mock->config;
-	mock->dev.config_size = MOCK_CONFIG;
-	mock->dev.state = &mock->state;
-	mock->dev.state_size = sizeof(mock->state);
+	dev->config = mock->config;
+	dev->config_size = MOCK_CONFIG;
+	dev->state = &mock->state;
+	dev->state_size = sizeof(mock->state);
 	mock->kick_fd = -1;
 	mock->drain = true;
+	return mock;
 }
 
-void mock_init(struct mock_device *mock, const struct guest_mem *mem,
-	       struct event_loop *loop)
+struct mock_device *mock_create(const struct guest_mem *mem,
+				struct event_loop *loop)
 {
-	mock_init_as(mock, &mock_ops, mem, loop);
+	return mock_create_as(&mock_ops, mem, loop);
 }

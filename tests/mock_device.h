@@ -26,9 +26,14 @@ struct mock_device {
 	} state;
 };
 
-void mock_init(struct mock_device *mock, const struct guest_mem *mem,
-	       struct event_loop *loop);
+/* virtio_device_destroy() destroys it. */
+struct mock_device *mock_create(const struct guest_mem *mem,
+				struct event_loop *loop);
 
-/* The same with other ops. */
-void mock_init_as(struct mock_device *mock, const struct virtio_device_ops *ops,
-		  const struct guest_mem *mem, struct event_loop *loop);
+/* The same with other ops, which have MOCK_SIZES among them. */
+#define MOCK_SIZES \
+	.size = sizeof(struct mock_device), .queue_size = MOCK_QUEUE_MAX
+
+struct mock_device *mock_create_as(const struct virtio_device_ops *ops,
+				   const struct guest_mem *mem,
+				   struct event_loop *loop);

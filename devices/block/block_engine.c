@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -11,8 +10,6 @@
 #include "base/iov.h"
 #include "base/log.h"
 #include "base/wake.h"
-#include "devices/block/block_thread.h"
-#include "devices/block/block_uring.h"
 
 /* Bytes of a bounce buffer, and so of one transfer through it. Small, because
  * the guest decides how many requests need one. */
@@ -119,6 +116,15 @@ static bool cut(struct block_request *req)
 	return finish(req, -ECANCELED);
 }
 
+static struct iovec *one_piece(struct block_request *req, void *base,
+			       size_t max, unsigned *count)
+{
+	req->piece.iov_base = base;
+	req->piece.iov_len = req->left < max ? req->left : max;
+	*count = 1;
+	return &req->piece;
+}
+
 /* Takes whole iovecs while they fit, so that the list need not be copied, and
  * else the front of the first. Its length is a multiple of every alignment that
  * O_DIRECT may ask for. */
@@ -130,39 +136,26 @@ static struct iovec *bounded_iov(struct block_request *req, unsigned *count)
 	while (n < req->iov_count &&
 	       req->iov[n].iov_len <= BLOCK_TRANSFER_MAX - bytes)
 		bytes += req->iov[n++].iov_len;
-	if (n) {
-		*count = n;
-		return req->iov;
-	}
-	req->piece.iov_base = req->iov->iov_base;
-	req->piece.iov_len = BLOCK_TRANSFER_MAX;
-	*count = 1;
-	return &req->piece;
-}
-
-static struct iovec *next_zeroes(struct block_request *req, unsigned *count)
-{
-	req->piece.iov_base = zeroes;
-	req->piece.iov_len = req->left < sizeof(zeroes) ? req->left
-							: sizeof(zeroes);
-	*count = 1;
-	return &req->piece;
+	if (!n)
+		return one_piece(req, req->iov->iov_base, BLOCK_TRANSFER_MAX,
+				 count);
+	*count = n;
+	return req->iov;
 }
 
 struct iovec *block_request_next(struct block_request *req, unsigned *count)
 {
 	struct iov_cursor cursor = iov_cursor(req->iov, req->iov_count);
+	struct iovec *piece;
 
 	if (req->op == BLOCK_WRITE_ZEROES)
-		return next_zeroes(req, count);
+		return one_piece(req, zeroes, sizeof(zeroes), count);
 	if (!req->bounce)
 		return bounded_iov(req, count);
-	req->piece.iov_base = req->bounce;
-	req->piece.iov_len = req->left < BOUNCE_SIZE ? req->left : BOUNCE_SIZE;
+	piece = one_piece(req, req->bounce, BOUNCE_SIZE, count);
 	if (req->op == BLOCK_WRITE)
-		iov_read(&cursor, req->bounce, req->piece.iov_len);
-	*count = 1;
-	return &req->piece;
+		iov_read(&cursor, req->bounce, piece->iov_len);
+	return piece;
 }
 
 int block_request_fallocate_mode(const struct block_request *req)

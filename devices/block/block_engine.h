@@ -41,13 +41,13 @@ enum block_op {
 
 struct block_request {
 	enum block_op op;
-	struct iovec *iov; /* changed as the transfer advances */
 	unsigned iov_count;
-	uint64_t offset; /* bytes; advances with the transfer */
-	size_t left;	 /* bytes to go */
-	int result;	 /* 0 or -errno; valid when reaped */
-	bool cut;	 /* ended early because the owner was draining the
-			  * engine; queued again, it goes on where it was */
+	struct iovec *iov; /* changed as the transfer advances */
+	uint64_t offset;   /* bytes; advances with the transfer */
+	size_t left;	   /* bytes to go */
+	int result;	   /* 0 or -errno; valid when reaped */
+	bool cut;	   /* ended early because the owner was draining the
+			    * engine; queued again, it goes on where it was */
 
 	/* For buffers that O_DIRECT cannot take: an aligned buffer, through
 	 * which the data goes piece by piece. NULL if not needed. The owner
@@ -92,9 +92,15 @@ typedef struct block_engine *
 block_engine_create_fn(const struct block_engine_options *options,
 		       struct error *err);
 
-/* Creates the best engine that the host allows: io_uring, or else a thread that
- * carries out one request at a time. In the latter case a line in the log, at
- * level info, says why. */
+/* io_uring. Fails with "io_uring: ..." if the kernel or a seccomp filter
+ * refuses any part of it. */
+block_engine_create_fn block_uring_create;
+
+/* A thread that carries out one request at a time. */
+block_engine_create_fn block_thread_create;
+
+/* Creates the better of the two that the host allows. If that is the thread, a
+ * line in the log, at level info, says why. */
 block_engine_create_fn block_engine_create;
 
 /* Creates an engine by create(), or block_engine_create() for NULL, and has

@@ -1,5 +1,4 @@
-#include "devices/block/block_thread.h"
-
+/* Block engine on a thread of its own, for hosts without io_uring. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -9,6 +8,7 @@
 #include "base/container_of.h"
 #include "base/thread.h"
 #include "base/wake.h"
+#include "devices/block/block_engine.h"
 
 struct block_thread {
 	struct block_engine engine;

@@ -1,5 +1,10 @@
-#include "devices/block/block_uring.h"
-
+/* Block engine on io_uring; the only user of liburing.
+ *
+ * The ring is restricted (IORING_REGISTER_RESTRICTIONS): it can do readv,
+ * writev, fsync and fallocate on its registered file, and take another file in
+ * that one's place. It can do nothing else, whoever gets hold of it. No kernel
+ * thread polls it.
+ */
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
@@ -9,8 +14,8 @@
 #include "base/cleanup.h"
 #include "base/container_of.h"
 #include "base/iov.h"
-#include "base/log.h"
 #include "base/wake.h"
+#include "devices/block/block_engine.h"
 
 #define SQ_ENTRIES 32 /* one batch; completions have room for options.max */
 
@@ -108,15 +113,12 @@ static void uring_submit(struct block_engine *engine)
 		wake(uring->event_fd);
 }
 
-static void requeue(struct block_uring *uring, struct block_request *req)
-{
-	if (uring->waiting.head || !prepare(uring, req))
-		block_list_append(&uring->waiting, req);
-}
-
 static void uring_queue(struct block_engine *engine, struct block_request *req)
 {
-	requeue(from_engine(engine), req);
+	struct block_uring *uring = from_engine(engine);
+
+	if (uring->waiting.head || !prepare(uring, req))
+		block_list_append(&uring->waiting, req);
 }
 
 /* Takes one completion off the ring; NULL when there is none. */
@@ -144,7 +146,7 @@ static struct block_request *uring_reap(struct block_engine *engine, bool wait)
 		while ((req = next_completion(uring, &outcome))) {
 			if (block_request_step(req, outcome, engine->draining))
 				return req;
-			requeue(uring, req);
+			uring_queue(engine, req);
 		}
 		if (io_uring_sq_ready(&uring->ring) || uring->waiting.head)
 			uring_submit(engine);

@@ -18,10 +18,22 @@
 /* What O_DIRECT is safe with on anything when the kernel does not tell. */
 #define DIRECT_ALIGN_UNKNOWN 4096
 
+/* A file system with larger blocks than this means the best size of a transfer,
+ * not what is written as a whole: a megabyte on NFS, a huge page on tmpfs. */
+#define FILE_BLOCK_MAX 65536
+
+/* The page of most hosts' page caches, and the block of most file systems. */
+#define FILE_BLOCK_USUAL 4096
+
 /* The io_uring of a killed process holds the lock until the kernel has torn the
  * ring down, a moment after the end of the process. */
 #define LOCK_TRIES 20
 #define LOCK_PAUSE_US 25000
+
+static bool is_power_of_two(uint32_t value)
+{
+	return value && !(value & (value - 1));
+}
 
 static int set_lock(int fd, short type)
 {
@@ -33,7 +45,6 @@ static int set_lock(int fd, short type)
 static int lock_disk(int fd, const struct disk_options *options,
 		     struct error *err)
 {
-
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		if (set_lock(fd, options->readonly ? F_RDLCK : F_WRLCK) == 0)
 			return 0;
@@ -129,6 +140,54 @@ static void direct_alignment(struct disk *disk)
 	}
 	if (disk->block_size < SECTOR)
 		disk->block_size = SECTOR;
+}
+
+static void read_file(const struct stat *st, struct disk_topology *topology)
+{
+	uint32_t block = (uint32_t)st->st_blksize;
+
+	topology->physical = is_power_of_two(block) && block <= FILE_BLOCK_MAX
+				     ? block
+				     : FILE_BLOCK_USUAL;
+	topology->io_min = topology->physical;
+	if (block > topology->physical)
+		topology->io_opt = block;
+}
+
+static void read_device(int fd, struct disk_topology *topology)
+{
+	unsigned physical, io_min, io_opt;
+	int offset;
+
+	if (ioctl(fd, BLKPBSZGET, &physical) == 0)
+		topology->physical = physical;
+	if (ioctl(fd, BLKIOMIN, &io_min) == 0)
+		topology->io_min = io_min;
+	if (ioctl(fd, BLKIOOPT, &io_opt) == 0)
+		topology->io_opt = io_opt;
+	if (ioctl(fd, BLKALIGNOFF, &offset) == 0 && offset > 0)
+		topology->offset = (uint32_t)offset;
+}
+
+void disk_topology_read(int fd, uint32_t block_size,
+			struct disk_topology *topology)
+{
+	struct stat st;
+
+	*topology = (struct disk_topology){ 0 };
+	if (fstat(fd, &st) == 0) {
+		if (S_ISBLK(st.st_mode))
+			read_device(fd, topology);
+		else
+			read_file(&st, topology);
+	}
+	if (!is_power_of_two(topology->physical) ||
+	    topology->physical < block_size)
+		topology->physical = block_size;
+	if (topology->offset >= topology->physical)
+		topology->offset = 0;
+	if (topology->io_min < topology->physical)
+		topology->io_min = topology->physical;
 }
 
 static bool is_in_memory(int fd)

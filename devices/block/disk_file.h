@@ -11,12 +11,20 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "devices/block/disk_topology.h"
 
 struct disk_options {
 	const char *path;
 	bool readonly;
 	bool direct; /* O_DIRECT: around the host's page cache */
+};
+
+/* The sizes and alignments of requests that suit a disk best, in bytes. */
+struct disk_topology {
+	uint32_t physical; /* the block that the host writes as a whole: a
+			    * power of two, at least block_size */
+	uint32_t offset;   /* of the first such block; less than physical */
+	uint32_t io_min;   /* smallest request without a penalty */
+	uint32_t io_opt;   /* best size for long transfers; 0: any */
 };
 
 struct disk {
@@ -38,6 +46,12 @@ struct disk {
  * ..."). */
 int disk_measure(int fd, const char *path, uint32_t block_size, uint64_t *size,
 		 struct error *err);
+
+/* Finds out what suits an open disk. All requests to it are multiples of
+ * block_size bytes. What the host does not tell gets a value that suits any
+ * disk. */
+void disk_topology_read(int fd, uint32_t block_size,
+			struct disk_topology *topology);
 
 /* Opens the path and fills *out; -1 with err set ("disk PATH: ...") and nothing
  * left open. */

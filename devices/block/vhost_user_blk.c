@@ -1,15 +1,15 @@
 #include "devices/block/vhost_user_blk.h"
 
+#include <endian.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "base/le_types.h"
 #include "devices/vhost_user/vhost_user_device.h"
 
-/* Features between driver and server, in which we have no part. SIZE_MAX is not
- * among them, because some servers offer it with a limit of 0. */
+/* Features that concern only driver and server. SIZE_MAX is not among them,
+ * because some servers offer it with a limit of 0. */
 #define PASSED                                                          \
 	(1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_GEOMETRY | \
 	 1ULL << VIRTIO_BLK_F_RO | 1ULL << VIRTIO_BLK_F_BLK_SIZE |      \
@@ -38,14 +38,11 @@ const struct vhost_user_kind vhost_user_blk_kind = {
 /* 5.2.4: num_queues counts only if the server offers MQ. */
 static unsigned queue_count(const struct vhost_user_offer *offer)
 {
-	le16_t told;
+	const struct virtio_blk_config *config = (const void *)offer->config;
 	unsigned count = 1;
 
-	memcpy(&told,
-	       offer->config + offsetof(struct virtio_blk_config, num_queues),
-	       sizeof(told));
 	if (offer->features >> VIRTIO_BLK_F_MQ & 1)
-		count = le16_get(told);
+		count = le16toh(config->num_queues);
 	if (count > offer->queues)
 		count = offer->queues;
 	if (count > VIRTIO_QUEUES_MAX)
@@ -53,16 +50,18 @@ static unsigned queue_count(const struct vhost_user_offer *offer)
 	return count ? count : 1;
 }
 
-/* Takes what the server tells, but keeps our number of queues, which cannot
- * change. */
+static struct virtio_blk_config *config_of(struct vhost_user_device *vd)
+{
+	return (void *)vd->config; /* the struct is packed: any alignment */
+}
+
+/* Takes what the server tells, but keeps the device's number of queues, which
+ * cannot change. */
 static void take_config(struct vhost_user_device *vd)
 {
-	const struct vhost_user_offer *offer = vhost_user_offer(vd->conn);
-	le16_t queues = le16((uint16_t)vd->dev.queue_count);
-
-	memcpy(vd->config, offer->config, vd->dev.config_size);
-	memcpy(vd->config + offsetof(struct virtio_blk_config, num_queues),
-	       &queues, sizeof(queues));
+	memcpy(vd->config, vhost_user_offer(vd->conn)->config,
+	       vd->dev.config_size);
+	config_of(vd)->num_queues = htole16((uint16_t)vd->dev.queue_count);
 }
 
 /* Fails the request. Its status is the last byte that the device may write
@@ -93,11 +92,11 @@ static void config_write(struct virtio_device *dev, size_t offset,
 
 static void restore_config(struct vhost_user_device *vd)
 {
-	const size_t at = offsetof(struct virtio_blk_config, wce);
-	uint8_t mode = vd->config[at];
+	uint8_t mode = config_of(vd)->wce;
 
 	take_config(vd);
-	config_write(&vd->dev, at, &mode, sizeof(mode));
+	config_write(&vd->dev, offsetof(struct virtio_blk_config, wce), &mode,
+		     sizeof(mode));
 }
 
 static const struct vhost_user_device_ops blk_ops = {
@@ -108,6 +107,7 @@ static const struct vhost_user_device_ops blk_ops = {
 
 static const struct virtio_device_ops device_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
+	.queue_size = VHOST_USER_BLK_QUEUE_SIZE,
 	.config_write = config_write,
 	VHOST_USER_DEVICE_OPS,
 };
@@ -124,7 +124,6 @@ struct virtio_device *vhost_user_blk_create(struct vhost_user *conn,
 		.conn = conn,
 		.features = PASSED,
 		.queue_count = queue_count(offer),
-		.queue_size = VHOST_USER_BLK_QUEUE_SIZE,
 		.config_size = offer->config_size,
 	};
 	struct vhost_user_device *vd =

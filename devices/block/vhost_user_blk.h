@@ -5,9 +5,6 @@
  */
 #pragma once
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/vhost_user/vhost_user.h"
 #include "devices/virtio/virtio_device.h"
 
@@ -17,8 +14,7 @@
 extern const struct vhost_user_kind vhost_user_blk_kind;
 
 /* mem is shared. conn, mem and loop outlive the device. NULL with err set when
- * memory or descriptors run out. vhost_user_device_destroy() destroys the
- * device. */
+ * memory or descriptors run out. */
 struct virtio_device *vhost_user_blk_create(struct vhost_user *conn,
 					    const struct guest_mem *mem,
 					    struct event_loop *loop,

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/iov.h"
 #include "base/le_types.h"
@@ -66,8 +64,8 @@ static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 		req = blk_slots_get(&blk->slots);
 	if (!req) {
 		blk->waiting |= 1u << queue;
-		/* the queue is served again anyhow: no batch, and no timer that
-		 * would end one */
+		/* the device comes back to the queue by itself, without a kick
+		 * or a batch's timer */
 		blk->dev.queues[queue].batch = 1;
 	}
 	return req;
@@ -95,7 +93,7 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 	req->data_written = 0;
 	blk->now_bytes = 0;
 	blk_charge(blk, 0, 1);
-	/* without room for a status, no outcome can be told */
+	/* without room for a status, the driver cannot learn the outcome */
 	if (!blk_request_take_status(req)) {
 		virtqueue_push(vq, req->chain.head, 0);
 		blk_slots_put(&blk->slots, req);
@@ -133,8 +131,8 @@ static void serve_waiting(struct virtio_blk *blk)
 	uint32_t waiting = blk->waiting;
 
 	blk->waiting = 0;
-	for (unsigned i = 1; i <= blk->queues; i++) {
-		unsigned queue = (blk->served + i) % blk->queues;
+	for (unsigned i = 1; i <= blk->dev.queue_count; i++) {
+		unsigned queue = (blk->served + i) % blk->dev.queue_count;
 
 		if (waiting >> queue & 1)
 			virtio_device_again(&blk->dev, queue);
@@ -158,10 +156,9 @@ static void completions_ready(struct event_source *source, uint32_t events)
 {
 	struct virtio_blk *blk =
 		container_of(source, struct virtio_blk, completions);
-	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) < 0)
+	if (!wake_take(source->fd))
 		return;
 	blk_reap(blk);
 	blk_swap_go_on(blk);
@@ -178,7 +175,7 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	blk_drain(blk, queue);
 	blk->pushed &= ~(1u << queue);
 	go_on(blk);
-	/* the event loop may have an exchange to go on with */
+	/* the event loop takes the next step of an exchange */
 	if (blk->swap.pending)
 		wake(blk->completions.fd);
 }
@@ -213,28 +210,42 @@ static int resume(struct virtio_device *dev)
 	return 0;
 }
 
+static void destroy(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_from_dev(dev);
+
+	if (blk->engine) /* which a failed creation may lack */
+		blk_drain_all(blk);
+	block_engine_close(blk->engine, dev->loop, &blk->completions);
+	blk_swap_destroy(blk);
+	rate_limiter_destroy(&blk->limiter);
+	blk_slots_destroy(&blk->slots);
+}
+
 static const struct virtio_device_ops blk_ops = {
+	.name = "virtio-blk",
 	.device_id = VIRTIO_ID_BLOCK,
+	.size = sizeof(struct virtio_blk),
+	.queue_size = VIRTIO_BLK_QUEUE_SIZE,
 	.notify = notify,
 	.queue_stop = queue_stop,
 	.quiesce = quiesce,
 	.resume = resume,
 	.state_valid = state_valid,
+	.destroy = destroy,
 	.kick_inline = true,
 	.batched = true,
 };
 
 /* --- set-up --- */
 
-/* 0 or -errno; virtio_blk_destroy() takes either. */
-static int init_model(struct virtio_blk *blk,
-		      const struct virtio_blk_options *options,
-		      const struct guest_mem *mem, struct event_loop *loop)
+/* 0 or -errno; destroy() takes either. */
+static int init(struct virtio_blk *blk,
+		const struct virtio_blk_options *options)
 {
-	int ret, limiter;
+	int ret;
 
 	blk->disk = *options->disk;
-	blk->queues = options->queues;
 	blk->unsafe = options->unsafe;
 	blk->stopping = NO_QUEUE;
 	blk->completions = (struct event_source){
@@ -245,15 +256,10 @@ static int init_model(struct virtio_blk *blk,
 	if (options->serial)
 		memcpy(blk->serial, options->serial,
 		       strnlen(options->serial, sizeof(blk->serial)));
-	ret = virtio_device_init(&blk->dev, &blk_ops, mem, loop,
-				 blk_features(blk), blk->queues,
-				 VIRTIO_BLK_QUEUE_SIZE);
 	blk_config_fill(blk);
-	limiter = rate_limiter_init(&blk->limiter, &options->limits, loop,
-				    &blk->dev.lock, limit_is_over);
-	if (ret || limiter)
-		return ret ? ret : limiter;
-	return blk_slots_init(&blk->slots);
+	ret = rate_limiter_init(&blk->limiter, &options->limits, blk->dev.loop,
+				&blk->dev.lock, limit_is_over);
+	return ret ? ret : blk_slots_init(&blk->slots);
 }
 
 struct virtio_device *
@@ -261,41 +267,27 @@ virtio_blk_create(const struct virtio_blk_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err)
 {
-	struct virtio_blk *blk = calloc(1, sizeof(*blk));
-	struct block_engine_options engine = {
+	const struct block_engine_options engine = {
 		.fd = options->disk->fd,
 		.max = BLK_SLOTS_MAX,
 	};
+	struct virtio_device *dev = virtio_device_create(&blk_ops, mem, loop,
+							 blk_features(options),
+							 options->queues, err);
+	struct virtio_blk *blk;
 	int ret;
 
-	if (!blk) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio-blk");
+	if (!dev)
 		return NULL;
-	}
-	ret = init_model(blk, options, mem, loop);
+	blk = blk_from_dev(dev);
+	ret = init(blk, options);
 	if (ret)
 		error_set(err, ERROR_IO, -ret, "virtio-blk");
 	else
 		blk->engine = block_engine_open(options->engine_create, engine,
 						loop, &blk->completions, err);
 	if (blk->engine)
-		return &blk->dev;
-	virtio_blk_destroy(&blk->dev);
-	return NULL;
-}
-
-void virtio_blk_destroy(struct virtio_device *dev)
-{
-	struct virtio_blk *blk = blk_from_dev(dev);
-
-	if (!dev)
-		return;
-	if (blk->engine) /* which a failed creation may lack */
-		blk_drain_all(blk);
-	block_engine_close(blk->engine, dev->loop, &blk->completions);
-	blk_swap_destroy(blk);
-	rate_limiter_destroy(&blk->limiter);
-	blk_slots_destroy(&blk->slots);
+		return dev;
 	virtio_device_destroy(dev);
-	free(blk);
+	return NULL;
 }

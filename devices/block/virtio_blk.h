@@ -2,16 +2,13 @@
  *
  * A vCPU thread serves its own kicks: what the host's page cache can answer is
  * answered at once, without waking anyone. The rest goes to a block engine and
- * finishes in the event loop. A vCPU waits for the disk in two cases only: a
- * reset, and the stop of a queue, wait for what is under way.
+ * finishes in the event loop. A vCPU waits for the disk only if it resets the
+ * device or stops a queue while requests are under way.
  *
  * The disk may change its size, or be exchanged for another, at any time.
  */
 #pragma once
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "base/rate_limiter.h"
 #include "devices/block/block_engine.h"
 #include "devices/block/disk_file.h"
@@ -54,7 +51,7 @@ void virtio_blk_resize(struct virtio_device *dev, uint64_t size);
  * descriptor of the old one may be closed. result -errno: the device could not
  * take the new disk and goes on with the old one; the new one's descriptor may
  * be closed. Called under the device's mutex, from its event loop,
- * virtio_blk_swap(), virtio_device_quiesce() or virtio_blk_destroy(). */
+ * virtio_blk_swap(), virtio_device_quiesce() or virtio_device_destroy(). */
 typedef void virtio_blk_swapped_fn(void *ctx, int result);
 
 /* Puts another disk into the place of the present one, as soon as all requests
@@ -67,6 +64,3 @@ typedef void virtio_blk_swapped_fn(void *ctx, int result);
 int virtio_blk_swap(struct virtio_device *dev, const struct disk *disk,
 		    virtio_blk_swapped_fn *swapped, void *ctx,
 		    struct error *err);
-
-/* The transport is gone and has reset the device. NULL is fine. */
-void virtio_blk_destroy(struct virtio_device *dev);

@@ -5,15 +5,15 @@
 /* The largest block that a loaded state may have. Disks have smaller ones. */
 #define BLK_BLOCK_MAX (64u << 10)
 
-uint64_t blk_features(const struct virtio_blk *blk)
+uint64_t blk_features(const struct virtio_blk_options *options)
 {
 	uint64_t features =
 		1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
 		1ULL << VIRTIO_BLK_F_TOPOLOGY | 1ULL << VIRTIO_BLK_F_FLUSH;
 
-	if (blk->queues > 1)
+	if (options->queues > 1)
 		features |= 1ULL << VIRTIO_BLK_F_MQ;
-	if (blk->disk.readonly)
+	if (options->disk->readonly)
 		features |= 1ULL << VIRTIO_BLK_F_RO;
 	else
 		features |= 1ULL << VIRTIO_BLK_F_DISCARD |
@@ -55,8 +55,7 @@ static void fill_zeroing(struct virtio_blk *blk)
 
 void blk_config_set_capacity(struct virtio_blk *blk)
 {
-	blk->state.capacity = blk->disk.size / SECTOR;
-	blk->config.capacity = htole64(blk->state.capacity);
+	blk->config.capacity = htole64(blk->disk.size / SECTOR);
 }
 
 bool blk_config_can_have(const struct virtio_blk *blk, uint32_t block_size)
@@ -82,7 +81,7 @@ void blk_config_fill(struct virtio_blk *blk)
 	blk_config_set_capacity(blk);
 	config->seg_max = htole32(CHAIN_IOV_MAX - 2); /* header and status */
 	config->blk_size = htole32(blk->disk.block_size);
-	config->num_queues = htole16((uint16_t)blk->queues);
+	config->num_queues = htole16((uint16_t)blk->dev.queue_count);
 	fill_topology(blk);
 	if (!blk->disk.readonly)
 		fill_zeroing(blk);

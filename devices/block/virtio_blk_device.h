@@ -17,11 +17,10 @@
 /* State saved in a snapshot. The rest of configuration space follows from it
  * and from the disk. */
 struct virtio_blk_state {
-	uint64_t capacity;   /* sectors of 512 bytes */
 	uint32_t block_size; /* bytes, as the driver knows it */
 	uint32_t pad;
 };
-static_assert(sizeof(struct virtio_blk_state) == 16, "saved in snapshots");
+static_assert(sizeof(struct virtio_blk_state) == 8, "saved in snapshots");
 
 /* Another disk that is about to take the place of the present one. */
 struct blk_swap {
@@ -41,7 +40,6 @@ struct virtio_blk {
 	char serial[VIRTIO_BLK_SERIAL_MAX];
 	struct blk_slots slots;
 	bool unsafe; /* nothing is ever flushed */
-	unsigned queues;
 	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX]; /* with the engine */
 	unsigned stopping; /* the queue whose requests are being cut short */
 	/* Bits of queues: those with used buffers that the driver was not told
@@ -66,8 +64,8 @@ static inline struct virtio_blk *blk_from_dev(struct virtio_device *dev)
 
 /* --- virtio_blk_config.c --- */
 
-/* The features that are offered to drivers; they depend on the disk. */
-uint64_t blk_features(const struct virtio_blk *blk);
+/* The features that are offered to drivers. */
+uint64_t blk_features(const struct virtio_blk_options *options);
 void blk_config_fill(struct virtio_blk *blk);
 
 /* The driver's blocks stay what they are, whatever the disk's own: the disk is

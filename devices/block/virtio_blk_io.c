@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/iov.h"
 #include "base/log.h"
 #include "devices/block/virtio_blk_device.h"
 

@@ -5,7 +5,6 @@
  * disk. The engine takes the new disk's file. The device goes on. All that the
  * driver notices is a pause, and the new capacity if that differs.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"

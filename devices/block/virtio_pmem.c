@@ -3,14 +3,13 @@
 #include <errno.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_pmem.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 #define TURN_REQUESTS 64 /* served before others have a turn */
 
@@ -158,10 +157,9 @@ static void completions_ready(struct event_source *source, uint32_t events)
 {
 	struct virtio_pmem *pmem =
 		container_of(source, struct virtio_pmem, completions);
-	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) < 0)
+	if (!wake_take(source->fd))
 		return;
 	while (reap_one(pmem, false))
 		;
@@ -172,12 +170,15 @@ static void completions_ready(struct event_source *source, uint32_t events)
 		virtio_device_notify(&pmem->dev, 0);
 }
 
+static void drain(struct virtio_pmem *pmem)
+{
+	while (pmem->engine && reap_one(pmem, true))
+		;
+}
+
 static void quiesce(struct virtio_device *dev)
 {
-	struct virtio_pmem *pmem = from_dev(dev);
-
-	while (reap_one(pmem, true))
-		;
+	drain(from_dev(dev));
 	virtio_device_interrupt(dev, 0);
 }
 
@@ -193,27 +194,35 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 	pmem->waiting = false;
 }
 
+static void destroy(struct virtio_device *dev)
+{
+	struct virtio_pmem *pmem = from_dev(dev);
+
+	drain(pmem);
+	block_engine_close(pmem->engine, dev->loop, &pmem->completions);
+}
+
 static const struct virtio_device_ops pmem_ops = {
+	.name = "virtio-pmem",
 	.device_id = VIRTIO_ID_PMEM,
+	.size = sizeof(struct virtio_pmem),
+	.queue_size = VIRTIO_PMEM_QUEUE_SIZE,
 	.notify = notify,
 	.queue_stop = queue_stop,
 	.quiesce = quiesce,
+	.destroy = destroy,
 	.kick_inline = true,
 };
 
 /* --- set-up --- */
 
-static int init_model(struct virtio_pmem *pmem,
-		      const struct virtio_pmem_options *options,
-		      const struct guest_mem *mem, struct event_loop *loop)
+static void init(struct virtio_pmem *pmem,
+		 const struct virtio_pmem_options *options)
 {
 	le64_t start = le64(options->start), size = le64(options->size);
-	int ret;
 
 	memcpy(&pmem->config.start, &start, sizeof(start));
 	memcpy(&pmem->config.size, &size, sizeof(size));
-	ret = virtio_device_init(&pmem->dev, &pmem_ops, mem, loop, 0, 1,
-				 VIRTIO_PMEM_QUEUE_SIZE);
 	pmem->dev.config = &pmem->config;
 	pmem->dev.config_size = sizeof(pmem->config);
 	pmem->completions = (struct event_source){
@@ -221,7 +230,6 @@ static int init_model(struct virtio_pmem *pmem,
 		.ready = completions_ready,
 		.lock = &pmem->dev.lock,
 	};
-	return ret;
 }
 
 struct virtio_device *
@@ -229,40 +237,25 @@ virtio_pmem_create(const struct virtio_pmem_options *options,
 		   const struct guest_mem *mem, struct event_loop *loop,
 		   struct error *err)
 {
-	struct virtio_pmem *pmem = calloc(1, sizeof(*pmem));
-	struct block_engine_options engine = {
+	const struct block_engine_options engine = {
 		.fd = options->fd,
 		.max = VIRTIO_PMEM_FLUSHES_MAX,
 	};
-	int ret;
-
-	if (!pmem) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio-pmem");
-		return NULL;
-	}
-	ret = init_model(pmem, options, mem, loop);
-	if (ret)
-		error_set(err, ERROR_IO, -ret, "device");
-	else if (options->fd >= 0)
-		pmem->engine = block_engine_open(options->engine_create, engine,
-						 loop, &pmem->completions, err);
-	if (ret == 0 && (options->fd < 0 || pmem->engine))
-		return &pmem->dev;
-	error_wrap(err, "virtio-pmem");
-	virtio_pmem_destroy(&pmem->dev);
-	return NULL;
-}
-
-void virtio_pmem_destroy(struct virtio_device *dev)
-{
+	struct virtio_device *dev =
+		virtio_device_create(&pmem_ops, mem, loop, 0, 1, err);
 	struct virtio_pmem *pmem;
 
 	if (!dev)
-		return;
+		return NULL;
 	pmem = from_dev(dev);
-	while (pmem->engine && reap_one(pmem, true))
-		;
-	block_engine_close(pmem->engine, dev->loop, &pmem->completions);
+	init(pmem, options);
+	if (options->fd < 0)
+		return dev;
+	pmem->engine = block_engine_open(options->engine_create, engine, loop,
+					 &pmem->completions, err);
+	if (pmem->engine)
+		return dev;
+	error_wrap(err, "virtio-pmem");
 	virtio_device_destroy(dev);
-	free(pmem);
+	return NULL;
 }

@@ -9,9 +9,6 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/event_loop.h"
-#include "base/guest_mem.h"
 #include "devices/block/block_engine.h"
 #include "devices/virtio/virtio_device.h"
 
@@ -32,7 +29,3 @@ struct virtio_device *
 virtio_pmem_create(const struct virtio_pmem_options *options,
 		   const struct guest_mem *mem, struct event_loop *loop,
 		   struct error *err);
-
-/* The transport is gone and has reset the device. Waits for flushes under way.
- * NULL is fine. */
-void virtio_pmem_destroy(struct virtio_device *dev);

@@ -1,9 +1,9 @@
-/* The seam between a device by which a guest prints and is typed at (a serial
- * port, a virtio console) and whatever is at the host's end of it.
+/* The seam between a console device of the guest (a serial port, a virtio
+ * console) and the host's end of it.
  *
- * Neither knows the other: a device is created with a backend, and what is
- * behind that gets the device as a port. All functions are called under the
- * device's mutex, from a vCPU thread or the event loop, and none blocks.
+ * Neither knows the other: the device is created with a backend, and the host's
+ * end gets the device as a port. All functions are called under the device's
+ * mutex, from a vCPU thread or the event loop, and none blocks.
  */
 #pragma once
 
@@ -14,13 +14,13 @@
 
 /* What the device asks of the host's end. */
 struct console_backend {
-	/* Takes bytes that the guest sent, 1 or more, and returns how many.
-	 * Less than all means "would block": not called again before the port's
-	 * resume(). */
+	/* Takes bytes that the guest sent, 1 or more, and returns how many it
+	 * took. If it took fewer than all, the device does not call it again
+	 * before the port's resume(). */
 	size_t (*put)(void *ctx, struct iovec *iov, unsigned count);
 
-	/* The guest takes input again, after receive() took less than it was
-	 * offered. May call receive(). */
+	/* The guest takes input again, after receive() took fewer bytes than it
+	 * was offered. May call receive(). */
 	void (*room)(void *ctx);
 };
 

@@ -11,7 +11,7 @@
 #define IIR_TIMEOUT 0x0c
 #define IIR_FIFOS_ON 0xc0
 
-/* Interrupt causes, for comparing before with after. */
+/* Causes of interrupts. */
 #define CAUSE_LINE 1
 #define CAUSE_RX 2
 #define CAUSE_TX 4
@@ -68,8 +68,8 @@ static unsigned causes(const struct serial_state *s)
 	return pending;
 }
 
-/* Every entry point ends here with the causes it started with. A cause that
- * was pending all along has had its edge. */
+/* Raises the interrupt for causes that were not pending before. Each function
+ * that changes the state ends with this. */
 static void update_irq(struct serial *serial, unsigned before)
 {
 	if (causes(&serial->state) & ~before)
@@ -136,16 +136,17 @@ static void tx_write(struct serial *serial, uint8_t byte)
 	tx_drain(serial);
 }
 
-/* Input waits until somebody listens: a driver that probes the port or opens
- * it clears the FIFO, and would lose what was typed ahead or came by a pipe.
- * OUT2 is what connects a PC's UART to its interrupt line. */
+/* Whether the guest listens. Input waits for that: a driver clears the FIFO
+ * when it probes or opens the port, and would lose what was typed ahead or came
+ * by a pipe. OUT2 connects a PC's UART to its interrupt line. */
 static bool rx_open(const struct serial_state *s)
 {
 	return (s->ier & UART_IER_RDI) && (s->mcr & UART_MCR_OUT2) &&
 	       !(s->mcr & UART_MCR_LOOP);
 }
 
-/* Asks for more input, if some was refused. Whole FIFOs, not byte by byte. */
+/* Asks for more input if some was refused, once the FIFO is empty rather than
+ * for each byte. */
 static void rx_refill(struct serial *serial)
 {
 	const struct serial_state *s = &serial->state;
@@ -165,8 +166,9 @@ static uint8_t rx_read(struct serial *serial)
 	return byte;
 }
 
-size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len)
+static size_t port_receive(void *dev, const uint8_t *data, size_t len)
 {
+	struct serial *serial = dev;
 	struct serial_state *s = &serial->state;
 	unsigned before = causes(s);
 	size_t taken = 0;
@@ -181,8 +183,9 @@ size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len)
 	return taken;
 }
 
-void serial_resume(struct serial *serial)
+static void port_resume(void *dev)
 {
+	struct serial *serial = dev;
 	unsigned before = causes(&serial->state);
 
 	serial->blocked = false;
@@ -239,7 +242,7 @@ static uint64_t serial_read(void *dev, uint64_t offset, unsigned size)
 	unsigned before = causes(s);
 	uint8_t value = 0;
 
-	(void)size; /* wider accesses see one register */
+	(void)size; /* an access of any width reaches one register */
 	switch (offset) {
 	case UART_RX:
 		if (s->lcr & UART_LCR_DLAB)
@@ -293,9 +296,9 @@ static void write_fcr(struct serial *serial, uint8_t value)
 
 	/* the other bits count only together with the enable bit */
 	s->fcr = value & UART_FCR_ENABLE_FIFO ? value & FCR_KEPT : 0;
-	/* The data sheet clears both FIFOs when they are switched on or off.
-	 * Linux enables receive interrupts before it does so, and what came
-	 * in between is kept here. */
+	/* By the data sheet, switching the FIFOs on or off clears both. Input
+	 * is kept here, as Linux enables receive interrupts first, and some may
+	 * have come since. */
 	if (value & UART_FCR_CLEAR_RCVR) {
 		s->rx.count = 0;
 		rx_refill(serial);
@@ -314,7 +317,8 @@ static void write_mcr(struct serial *serial, uint8_t value)
 
 	s->mcr = value & MCR_MASK;
 	changed = before ^ modem_lines(s);
-	/* deltas sit four bits below their lines; RI counts its fall only */
+	/* a delta's bit is four below that of its line; that of RI is set only
+	 * when RI falls */
 	if (!(before & UART_MSR_RI))
 		changed &= (uint8_t)~UART_MSR_RI;
 	s->msr |= changed >> 4;
@@ -371,7 +375,7 @@ void serial_init(struct serial *serial, struct irq_line irq,
 		.irq = irq,
 		.backend = backend,
 		.backend_ctx = ctx,
-		.state.dll = 1, /* 115200 baud, should anybody look */
+		.state.dll = 1, /* 115200 baud, for a guest that asks */
 	};
 	fair_lock_init(&serial->lock);
 }
@@ -379,16 +383,6 @@ void serial_init(struct serial *serial, struct irq_line irq,
 void serial_destroy(struct serial *serial)
 {
 	pthread_mutex_destroy(&serial->lock);
-}
-
-static size_t port_receive(void *dev, const uint8_t *data, size_t len)
-{
-	return serial_receive(dev, data, len);
-}
-
-static void port_resume(void *dev)
-{
-	serial_resume(dev);
 }
 
 struct console_port serial_console_port(struct serial *serial)

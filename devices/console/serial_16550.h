@@ -1,22 +1,21 @@
 /* A 16550A UART (PC16550D data sheet; registers at offsets 0 to 7).
  *
- * Timeless: a byte is sent as soon as the backend takes it, and a receive
- * FIFO below its trigger level reports a character timeout at once. When the
- * backend refuses, bytes stay in the transmit FIFO and THRE stays 0 until
- * serial_resume(): the guest waits as it would for a slow line.
+ * The port has no baud rate. It sends a byte as soon as the backend takes it,
+ * and reports a character timeout as soon as the receive FIFO is below its
+ * trigger level. If the backend refuses bytes, they stay in the transmit FIFO,
+ * and THRE stays 0 until the host's end calls resume(): the guest waits as it
+ * would for a slow line.
  *
- * Interrupts are edges: one for each cause that becomes pending. Linux's
- * 8250 driver reads IIR until nothing is pending, so none is lost.
+ * The port raises its interrupt once for each cause that becomes pending.
+ * Linux's 8250 driver reads IIR until nothing is pending, so it misses none.
  *
- * The bus takes serial->lock around register accesses; whoever calls
- * serial_receive() or serial_resume() takes it too, and the backend's
- * functions are called under it (console_port.h). No function blocks.
+ * serial->lock is held around all calls: the bus takes it for register
+ * accesses, and the host's end for those of console_port.h. Nothing blocks.
  */
 #pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/bus.h"
@@ -32,7 +31,7 @@ struct serial_fifo {
 	uint8_t data[SERIAL_FIFO];
 };
 
-/* All that a snapshot keeps. */
+/* State saved in a snapshot. */
 struct serial_state {
 	uint8_t ier;
 	uint8_t fcr; /* as last written, FIFO reset bits excluded */
@@ -54,8 +53,8 @@ struct serial {
 	struct irq_line irq;
 	const struct console_backend *backend;
 	void *backend_ctx;
-	bool blocked;	 /* put refused; wait for serial_resume() */
-	bool rx_starved; /* serial_receive() refused; call room() */
+	bool blocked;	 /* put() refused; wait for resume() */
+	bool rx_starved; /* receive() refused; call room() */
 };
 
 extern const struct bus_ops serial_bus_ops;
@@ -65,12 +64,6 @@ void serial_init(struct serial *serial, struct irq_line irq,
 		 const struct console_backend *backend, void *ctx);
 void serial_destroy(struct serial *serial);
 
-/* For the host's end; valid as long as the device. */
+/* For the host's end; valid as long as the device. receive() takes nothing
+ * while nobody listens: without receive interrupts or OUT2, or in loopback. */
 struct console_port serial_console_port(struct serial *serial);
-
-/* Gives input to the guest; returns how many bytes fitted: none while nobody
- * listens (no receive interrupts, OUT2 off, loopback). */
-size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len);
-
-/* The backend takes bytes again. */
-void serial_resume(struct serial *serial);

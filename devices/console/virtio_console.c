@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/container_of.h"
 #include "base/iov.h"
 #include "base/le_types.h"
+
+#define FEATURES \
+	(1ULL << VIRTIO_CONSOLE_F_SIZE | 1ULL << VIRTIO_CONSOLE_F_EMERG_WRITE)
 
 /* The cost of a turn, and that of a chain beside its bytes. */
 #define TX_TURN (256 * 1024)
@@ -18,18 +20,19 @@
 
 #define RX_TURN 64 /* buffers filled before others have a turn */
 
-/* State saved in a snapshot. */
+/* State saved in a snapshot. The size of the terminal is not part of it: the
+ * driver is told that of the terminal where the device goes on. */
 struct virtio_console_state {
-	uint64_t tx_done; /* bytes of the next chain that have gone out */
-	struct virtio_console_config config;
+	uint64_t tx_done;   /* bytes of the next chain that have gone out */
 	uint8_t rx_open;    /* the driver is ready for input */
 	uint8_t rx_starved; /* receive() refused; call room() */
-	uint8_t pad[2];
+	uint8_t pad[6];
 };
-static_assert(sizeof(struct virtio_console_state) == 24, "saved in snapshots");
+static_assert(sizeof(struct virtio_console_state) == 16, "saved in snapshots");
 
 struct virtio_console {
 	struct virtio_device dev;
+	struct virtio_console_config config;
 	struct virtio_console_state state;
 	const struct console_backend *backend;
 	void *backend_ctx;
@@ -44,8 +47,8 @@ static struct virtio_console *from_dev(struct virtio_device *dev)
 
 /* --- output: guest to host --- */
 
-/* Puts out what is left of the chain. Returns whether nothing is left: also if
- * the driver has made the chain shorter meanwhile. */
+/* Puts out what is left of the chain. Returns whether nothing is left after
+ * that. Nothing is left, too, if the driver has made the chain shorter. */
 static bool tx_chain(struct virtio_console *console, const struct chain *chain,
 		     size_t *taken)
 {
@@ -116,8 +119,8 @@ static void port_resume(void *dev)
 
 /* --- input: host to guest --- */
 
-/* Fills one buffer. Returns the number of bytes, 0 without a buffer, or -EPROTO.
- */
+/* Fills one buffer. Returns how many bytes it took, 0 if there is no buffer, or
+ * -EPROTO. */
 static int rx_next(struct virtio_console *console, const uint8_t *data,
 		   size_t len)
 {
@@ -168,7 +171,7 @@ static size_t port_receive(void *opaque, const uint8_t *data, size_t len)
 	return taken;
 }
 
-/* The driver need not kick for buffers while there is no input. */
+/* The driver gives buffers without kicks, as there may be no input for them. */
 static void rx_serve(struct virtio_console *console)
 {
 	virtqueue_kicks_disable(&console->dev.queues[VIRTIO_CONSOLE_RX]);
@@ -206,13 +209,12 @@ static void config_read(struct virtio_device *dev, size_t offset, size_t size)
 static void port_resize(void *dev, uint16_t columns, uint16_t rows)
 {
 	struct virtio_console *console = from_dev(dev);
-	struct virtio_console_config *config = &console->state.config;
-	le16_t size[2] = { le16(columns), le16(rows) };
-	const size_t at = offsetof(struct virtio_console_config, cols);
+	const le16_t size[2] = { le16(columns), le16(rows) };
 
-	if (memcmp((char *)config + at, size, sizeof(size)) == 0)
+	/* 5.3.4: configuration space begins with these two */
+	if (memcmp(&console->config, size, sizeof(size)) == 0)
 		return;
-	memcpy((char *)config + at, size, sizeof(size));
+	memcpy(&console->config, size, sizeof(size));
 	tell_size(console);
 }
 
@@ -226,8 +228,8 @@ static void notify(struct virtio_device *dev, unsigned queue)
 		rx_serve(console);
 		return;
 	}
-	/* the driver has printed; a queue without output is served after a
-	 * pause, too */
+	/* If the queue has output, the driver has printed. It has none if the
+	 * queue is served only because a pause has ended. */
 	if (virtqueue_waiting(&dev->queues[queue]))
 		rx_open(console);
 	if (!console->blocked)
@@ -254,7 +256,10 @@ static void queue_stop(struct virtio_device *dev, unsigned queue)
 }
 
 static const struct virtio_device_ops console_ops = {
+	.name = "virtio console",
 	.device_id = VIRTIO_ID_CONSOLE,
+	.size = sizeof(struct virtio_console),
+	.queue_size = VIRTIO_CONSOLE_QUEUE_SIZE,
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
@@ -268,36 +273,20 @@ virtio_console_create(const struct virtio_console_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,
 		      struct error *err)
 {
-	struct virtio_console *console = calloc(1, sizeof(*console));
-	const uint64_t features = 1ULL << VIRTIO_CONSOLE_F_SIZE |
-				  1ULL << VIRTIO_CONSOLE_F_EMERG_WRITE;
-	int ret;
+	struct virtio_device *dev =
+		virtio_device_create(&console_ops, mem, loop, FEATURES, 2, err);
+	struct virtio_console *console;
 
-	if (!console) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio console");
+	if (!dev)
 		return NULL;
-	}
-	ret = virtio_device_init(&console->dev, &console_ops, mem, loop,
-				 features, 2, VIRTIO_CONSOLE_QUEUE_SIZE);
-	console->dev.config = &console->state.config;
-	console->dev.config_size = sizeof(console->state.config);
-	console->dev.state = &console->state;
-	console->dev.state_size = sizeof(console->state);
+	console = from_dev(dev);
+	dev->config = &console->config;
+	dev->config_size = sizeof(console->config);
+	dev->state = &console->state;
+	dev->state_size = sizeof(console->state);
 	console->backend = options->backend;
 	console->backend_ctx = options->backend_ctx;
-	if (ret == 0)
-		return &console->dev;
-	error_set(err, ERROR_IO, -ret, "virtio console");
-	virtio_console_destroy(&console->dev);
-	return NULL;
-}
-
-void virtio_console_destroy(struct virtio_device *dev)
-{
-	if (!dev)
-		return;
-	virtio_device_destroy(dev);
-	free(from_dev(dev));
+	return dev;
 }
 
 struct console_port virtio_console_port(struct virtio_device *dev)

@@ -6,7 +6,6 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -234,7 +233,10 @@ static int resume(struct virtio_device *dev)
 }
 
 static const struct virtio_device_ops net_ops = {
+	.name = "vhost-net",
 	.device_id = VIRTIO_ID_NET,
+	.size = sizeof(struct vhost_net),
+	.queue_size = VHOST_NET_QUEUE_SIZE,
 	.activate = activate,
 	.notify = notify,
 	.kick_fd = kick_fd,
@@ -273,34 +275,20 @@ struct virtio_device *vhost_net_create(const struct vhost_net_options *options,
 				       struct event_loop *loop,
 				       struct error *err)
 {
-	struct vhost_net *net = calloc(1, sizeof(*net));
-	int ret;
+	struct virtio_device *dev =
+		virtio_device_create(&net_ops, mem, loop, 0, QUEUES, err);
+	struct vhost_net *net;
 
-	if (!net) {
-		error_set(err, ERROR_IO, ENOMEM, "vhost-net");
+	if (!dev)
 		return NULL;
-	}
+	net = from_dev(dev);
 	net->kernel = options->kernel;
 	net->backend = options->backend;
-	ret = virtio_device_init(&net->dev, &net_ops, mem, loop, 0, QUEUES,
-				 VHOST_NET_QUEUE_SIZE);
-	net->dev.features = (options->kernel->features & PASSED) |
-			    options->backend->features |
-			    net_config_features(options->mtu);
+	dev->features = (options->kernel->features & PASSED) |
+			options->backend->features |
+			net_config_features(options->mtu);
 	for (unsigned i = 0; i < QUEUES; i++)
 		init_queue(net, i);
 	init_config(net, options);
-	if (ret == 0)
-		return &net->dev;
-	error_set(err, ERROR_IO, -ret, "vhost-net");
-	vhost_net_destroy(&net->dev);
-	return NULL;
-}
-
-void vhost_net_destroy(struct virtio_device *dev)
-{
-	if (!dev)
-		return;
-	virtio_device_destroy(dev);
-	free(from_dev(dev));
+	return dev;
 }

@@ -34,7 +34,3 @@ struct virtio_device *vhost_net_create(const struct vhost_net_options *options,
 				       const struct guest_mem *mem,
 				       struct event_loop *loop,
 				       struct error *err);
-
-/* To be called after the transport is destroyed, which resets the device. NULL
- * is fine. */
-void vhost_net_destroy(struct virtio_device *dev);

@@ -49,6 +49,7 @@ static const struct vhost_user_device_ops net_ops = {
 
 static const struct virtio_device_ops device_ops = {
 	.device_id = VIRTIO_ID_NET,
+	.queue_size = VHOST_USER_NET_QUEUE_SIZE,
 	VHOST_USER_DEVICE_OPS,
 };
 
@@ -64,7 +65,6 @@ vhost_user_net_create(const struct vhost_user_net_options *options,
 		.features = PASSED,
 		.own_features = net_config_features(options->mtu),
 		.queue_count = QUEUES,
-		.queue_size = VHOST_USER_NET_QUEUE_SIZE,
 		.config_size = offsetof(struct virtio_net_config, speed),
 	};
 	struct vhost_user_device *vd =

@@ -26,7 +26,7 @@ struct vhost_user_net_options {
 };
 
 /* mem is shared; it and loop outlive the device. NULL with err set when memory
- * or descriptors run out. vhost_user_device_destroy() destroys the device. */
+ * or descriptors run out. */
 struct virtio_device *
 vhost_user_net_create(const struct vhost_user_net_options *options,
 		      const struct guest_mem *mem, struct event_loop *loop,

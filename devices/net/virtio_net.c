@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/virtio_ids.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/le_types.h"
@@ -232,14 +231,28 @@ static bool state_valid(struct virtio_device *dev, const void *state)
 	return s->pairs_used && s->pairs_used <= net_from_dev(dev)->pair_count;
 }
 
+static void destroy(struct virtio_device *dev)
+{
+	struct virtio_net *net = net_from_dev(dev);
+
+	for (unsigned i = 0; i < net->pair_count; i++)
+		event_loop_remove(dev->loop, &net->pairs[i].source);
+	rate_limiter_destroy(&net->rx_limiter);
+	rate_limiter_destroy(&net->tx_limiter);
+}
+
 static const struct virtio_device_ops net_ops = {
+	.name = "virtio-net",
 	.device_id = VIRTIO_ID_NET,
+	.size = sizeof(struct virtio_net),
+	.queue_size = VIRTIO_NET_QUEUE_SIZE,
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
 	.quiesce = quiesce,
 	.resume = resume,
 	.state_valid = state_valid,
+	.destroy = destroy,
 };
 
 /* --- life --- */
@@ -274,28 +287,15 @@ virtio_net_create(const struct virtio_net_options *options,
 		  const struct guest_mem *mem, struct event_loop *loop,
 		  struct error *err)
 {
-	struct virtio_net *net = calloc(
-		1, sizeof(*net) + options->pairs * sizeof(net->pairs[0]));
-	int ret, rx, tx;
+	struct virtio_device *dev =
+		virtio_device_create(&net_ops, mem, loop, features_of(options),
+				     2 * options->pairs + 1, err);
+	struct virtio_net *net;
+	int rx, tx;
 
-	if (!net) {
-		error_set(err, ERROR_IO, ENOMEM, "virtio-net");
+	if (!dev)
 		return NULL;
-	}
-	ret = virtio_device_init(&net->dev, &net_ops, mem, loop,
-				 features_of(options), 2 * options->pairs + 1,
-				 VIRTIO_NET_QUEUE_SIZE);
-	rx = rate_limiter_init(&net->rx_limiter, &options->rx_limits, loop,
-			       &net->dev.lock, rx_limit_is_over);
-	tx = rate_limiter_init(&net->tx_limiter, &options->tx_limits, loop,
-			       &net->dev.lock, tx_limit_is_over);
-	if (ret == 0)
-		ret = rx ? rx : tx;
-	if (ret) {
-		error_set(err, ERROR_IO, -ret, "virtio-net");
-		virtio_net_destroy(&net->dev);
-		return NULL;
-	}
+	net = net_from_dev(dev);
 	net->mtu = options->mtu;
 	net->state.plugged = true;
 	net->pair_count = options->pairs;
@@ -303,20 +303,13 @@ virtio_net_create(const struct virtio_net_options *options,
 	for (unsigned i = 0; i < options->pairs; i++)
 		net_pair_init(net, i, options->backends[i]);
 	init_config(net, options);
-	return &net->dev;
-}
-
-void virtio_net_destroy(struct virtio_device *dev)
-{
-	struct virtio_net *net;
-
-	if (!dev)
-		return;
-	net = net_from_dev(dev);
-	for (unsigned i = 0; i < net->pair_count; i++)
-		event_loop_remove(dev->loop, &net->pairs[i].source);
-	rate_limiter_destroy(&net->rx_limiter);
-	rate_limiter_destroy(&net->tx_limiter);
+	rx = rate_limiter_init(&net->rx_limiter, &options->rx_limits, loop,
+			       &dev->lock, rx_limit_is_over);
+	tx = rate_limiter_init(&net->tx_limiter, &options->tx_limits, loop,
+			       &dev->lock, tx_limit_is_over);
+	if (rx == 0 && tx == 0)
+		return dev;
+	error_set(err, ERROR_IO, rx ? -rx : -tx, "virtio-net");
 	virtio_device_destroy(dev);
-	free(net);
+	return NULL;
 }

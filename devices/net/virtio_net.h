@@ -44,7 +44,3 @@ virtio_net_create(const struct virtio_net_options *options,
  * Without the cable, frames are lost in both directions. The link of a device
  * whose back end is gone stays down. Under the device's mutex. */
 void virtio_net_set_link(struct virtio_device *dev, bool up);
-
-/* To be called after the transport is destroyed, which resets the device. NULL
- * is fine. */
-void virtio_net_destroy(struct virtio_device *dev);

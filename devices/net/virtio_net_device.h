@@ -52,7 +52,7 @@ struct virtio_net {
 	struct rate_limiter rx_limiter, tx_limiter;
 	unsigned rx_last, tx_last; /* the pairs whose frames passed last */
 	unsigned pair_count;
-	struct net_pair pairs[];
+	struct net_pair pairs[NET_PAIRS_MAX];
 };
 
 static inline struct virtio_net *net_from_dev(struct virtio_device *dev)

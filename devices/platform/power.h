@@ -1,12 +1,11 @@
 /* The power registers of abi/power.h, for PIO or MMIO.
  *
- * The callbacks come from the vCPU thread that wrote, with power->lock held;
- * they must not call back into this module.
+ * The vCPU thread that wrote a register calls the callbacks, with power->lock
+ * held. They must not call back into this module.
  */
 #pragma once
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/power.h"
@@ -19,7 +18,7 @@ struct power_ops {
 	void (*boot_mark)(void *ctx);
 };
 
-/* All that a snapshot keeps. */
+/* State saved in a snapshot. */
 struct power_state {
 	uint8_t events;
 	uint8_t boot_marked;
@@ -40,8 +39,8 @@ void power_init(struct power *power, struct irq_line irq,
 		const struct power_ops *ops, void *ctx);
 void power_destroy(struct power *power);
 
-/* What the exit code register holds, for a guest that powers off another way.
- * Takes the lock; any thread. */
+/* What the exit code register holds, for a guest that powers off in another
+ * way. Takes the lock; any thread. */
 uint8_t power_exit_code(struct power *power);
 
 /* Presses the guest's power button. Takes the lock; any thread. */

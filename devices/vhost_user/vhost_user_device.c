@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -224,17 +223,13 @@ void vhost_user_device_write_config(struct vhost_user_device *vd, size_t offset,
 		lost_by_us(vd);
 }
 
-static int init(struct vhost_user_device *vd,
-		const struct vhost_user_device_options *options,
-		const struct guest_mem *mem, struct event_loop *loop)
+static void init(struct vhost_user_device *vd,
+		 const struct vhost_user_device_options *options)
 {
 	const struct vhost_user_offer *offer = vhost_user_offer(options->conn);
-	int ret;
 
 	vd->ops = options->ops;
 	vd->conn = options->conn;
-	ret = virtio_device_init(&vd->dev, options->device_ops, mem, loop, 0,
-				 options->queue_count, options->queue_size);
 	vd->needed = offer->features &
 		     (options->features | RING_FEATURES |
 		      1ULL << VIRTIO_F_VERSION_1) &
@@ -249,7 +244,6 @@ static int init(struct vhost_user_device *vd,
 		vhost_queue_init(&vd->queues[i], vd);
 	if (vd->ops->take_config)
 		vd->ops->take_config(vd);
-	return ret;
 }
 
 struct vhost_user_device *
@@ -257,29 +251,25 @@ vhost_user_device_create(const struct vhost_user_device_options *options,
 			 const struct guest_mem *mem, struct event_loop *loop,
 			 struct error *err)
 {
-	struct vhost_user_device *vd = calloc(1, sizeof(*vd));
-	int ret = -ENOMEM;
+	struct virtio_device *dev = virtio_device_create(
+		options->device_ops, mem, loop, 0, options->queue_count, err);
+	int ret;
 
-	if (vd) {
-		ret = init(vd, options, mem, loop);
-		if (ret == 0)
-			ret = vhost_user_attach(vd->conn, loop, &vd->dev.lock,
-						&conn_events, vd);
+	if (!dev) {
+		error_wrap(err, "%s", vhost_user_name(options->conn));
+		return NULL;
 	}
+	init(vhost_user_device_of(dev), options);
+	ret = vhost_user_attach(options->conn, loop, &dev->lock, &conn_events,
+				vhost_user_device_of(dev));
 	if (ret == 0)
-		return vd;
-	if (vd)
-		virtio_device_destroy(&vd->dev);
-	free(vd);
+		return vhost_user_device_of(dev);
 	error_set(err, ERROR_IO, -ret, "%s", vhost_user_name(options->conn));
+	virtio_device_destroy(dev);
 	return NULL;
 }
 
 void vhost_user_device_destroy(struct virtio_device *dev)
 {
-	if (!dev)
-		return;
 	vhost_user_detach(vhost_user_device_of(dev)->conn);
-	virtio_device_destroy(dev);
-	free(vhost_user_device_of(dev));
 }

@@ -67,14 +67,14 @@ struct vhost_user_device {
 };
 
 struct vhost_user_device_options {
-	const struct virtio_device_ops *device_ops; /* of the kind's own */
+	/* The kind's own; its queue_size is at most RING_WATCH_MAX. */
+	const struct virtio_device_ops *device_ops;
 	const struct vhost_user_device_ops *ops;
 	struct vhost_user *conn; /* outlives the device */
 	uint64_t features;	 /* offered if the server offers them */
 	uint64_t own_features;	 /* offered in any case */
 	unsigned queue_count;
-	uint16_t queue_size; /* at most RING_WATCH_MAX */
-	size_t config_size;  /* bytes of it that the driver sees */
+	size_t config_size; /* bytes of it that the driver sees */
 };
 
 /* Creates a device that offers what the server offers now, and attaches it to
@@ -84,8 +84,6 @@ struct vhost_user_device *
 vhost_user_device_create(const struct vhost_user_device_options *options,
 			 const struct guest_mem *mem, struct event_loop *loop,
 			 struct error *err);
-/* To be called when the transport is destroyed. NULL is fine. */
-void vhost_user_device_destroy(struct virtio_device *dev);
 
 static inline struct vhost_user_device *
 vhost_user_device_of(struct virtio_device *dev)
@@ -104,11 +102,14 @@ void vhost_user_device_queue_stop(struct virtio_device *dev, unsigned queue);
 int vhost_user_device_kick_fd(struct virtio_device *dev, unsigned queue);
 void vhost_user_device_quiesce(struct virtio_device *dev);
 int vhost_user_device_resume(struct virtio_device *dev);
+void vhost_user_device_destroy(struct virtio_device *dev);
 
-#define VHOST_USER_DEVICE_OPS                       \
-	.activate = vhost_user_device_activate,     \
-	.notify = vhost_user_device_notify,         \
-	.kick_fd = vhost_user_device_kick_fd,       \
-	.queue_stop = vhost_user_device_queue_stop, \
-	.quiesce = vhost_user_device_quiesce,       \
-	.resume = vhost_user_device_resume
+#define VHOST_USER_DEVICE_OPS                                           \
+	.name = "vhost-user", .size = sizeof(struct vhost_user_device), \
+	.activate = vhost_user_device_activate,                         \
+	.notify = vhost_user_device_notify,                             \
+	.kick_fd = vhost_user_device_kick_fd,                           \
+	.queue_stop = vhost_user_device_queue_stop,                     \
+	.quiesce = vhost_user_device_quiesce,                           \
+	.resume = vhost_user_device_resume,                             \
+	.destroy = vhost_user_device_destroy

@@ -9,42 +9,32 @@
 #include "base/wake.h"
 #include "devices/virtio/virtio_device.h"
 
-static bool take_kick(struct queue_kick *kick)
-{
-	uint64_t count;
-
-	return read(kick->source.fd, &count, sizeof(count)) == sizeof(count);
-}
-
 static void kick_ready(struct event_source *source, uint32_t events)
 {
 	struct queue_kick *kick =
 		container_of(source, struct queue_kick, source);
 
 	(void)events;
-	if (take_kick(kick))
+	if (wake_take(source->fd))
 		virtio_device_notify(kick->dev, kick->queue);
 }
 
-void queue_kick_init(struct queue_kick *kick, struct virtio_device *dev,
-		     unsigned queue)
+int queue_kick_open(struct queue_kick *kick, struct virtio_device *dev,
+		    unsigned queue)
 {
+	int ret;
+
 	*kick = (struct queue_kick){
-		.source = { .fd = -1, .ready = kick_ready, .lock = &dev->lock },
+		.source = { .fd = wake_open(),
+			    .ready = kick_ready,
+			    .lock = &dev->lock },
 		.dev = dev,
 		.queue = queue,
 		.attached = -1,
 	};
-}
-
-int queue_kick_open(struct queue_kick *kick)
-{
-	int ret;
-
-	kick->source.fd = wake_open();
 	if (kick->source.fd < 0)
 		return -errno;
-	ret = event_loop_add(kick->dev->loop, &kick->source, EPOLLIN);
+	ret = event_loop_add(dev->loop, &kick->source, EPOLLIN);
 	if (ret)
 		queue_kick_close(kick);
 	return ret;
@@ -59,13 +49,15 @@ void queue_kick_close(struct queue_kick *kick)
 	kick->source.fd = -1;
 }
 
-void queue_kick_attach(struct queue_kick *kick, int fd)
+void queue_kick_attach(struct queue_kick *kick)
 {
 	struct virtio_device *dev = kick->dev;
-	int ret;
+	int ret, fd = -1;
 
 	if (kick->attached >= 0)
 		return;
+	if (dev->ops->kick_fd)
+		fd = dev->ops->kick_fd(dev, kick->queue);
 	if (fd < 0)
 		fd = kick->source.fd;
 	ret = dev->transport_ops->attach_kick(dev->transport, kick->queue, fd);
@@ -84,22 +76,17 @@ static void detach(struct queue_kick *kick)
 	kick->attached = -1;
 }
 
-void queue_kick_move(struct queue_kick *kick, int fd)
+void queue_kick_move(struct queue_kick *kick)
 {
 	if (kick->attached < 0)
 		return;
 	detach(kick);
-	queue_kick_attach(kick, fd);
-}
-
-void queue_kick_again(struct queue_kick *kick)
-{
-	wake(kick->source.fd);
+	queue_kick_attach(kick);
 }
 
 void queue_kick_stop(struct queue_kick *kick)
 {
 	if (kick->attached >= 0)
 		detach(kick);
-	take_kick(kick);
+	wake_take(kick->source.fd);
 }

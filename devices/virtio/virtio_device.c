@@ -4,28 +4,47 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <stdlib.h>
 
 #include "base/fair_lock.h"
 #include "base/log.h"
+#include "base/wake.h"
 
 static int open_queue(struct virtio_device *dev, unsigned queue)
 {
-	int ret = queue_kick_open(&dev->kicks[queue]);
+	int ret;
 
+	virtqueue_init(&dev->queues[queue], dev->ops->queue_size);
+	queue_batch_init(&dev->batches[queue], dev, queue);
+	ret = queue_kick_open(&dev->kicks[queue], dev, queue);
 	if (ret == 0 && dev->kick_inline && dev->ops->batched)
 		ret = queue_batch_open(&dev->batches[queue]);
 	return ret;
 }
 
-int virtio_device_init(struct virtio_device *dev,
-		       const struct virtio_device_ops *ops,
-		       const struct guest_mem *mem, struct event_loop *loop,
-		       uint64_t features, unsigned queue_count,
-		       uint16_t queue_size)
+static void free_device(struct virtio_device *dev)
 {
+	for (unsigned i = 0; i < dev->queue_count; i++) {
+		queue_kick_close(&dev->kicks[i]);
+		queue_batch_close(&dev->batches[i]);
+	}
+	pthread_mutex_destroy(&dev->lock);
+	free(dev);
+}
+
+struct virtio_device *
+virtio_device_create(const struct virtio_device_ops *ops,
+		     const struct guest_mem *mem, struct event_loop *loop,
+		     uint64_t features, unsigned queue_count, struct error *err)
+{
+	struct virtio_device *dev = calloc(1, ops->size);
 	int ret = 0;
 
 	assert(queue_count <= VIRTIO_QUEUES_MAX);
+	if (!dev) {
+		error_set(err, ERROR_IO, ENOMEM, "%s", ops->name);
+		return NULL;
+	}
 	dev->ops = ops;
 	dev->mem = mem;
 	dev->loop = loop;
@@ -33,25 +52,23 @@ int virtio_device_init(struct virtio_device *dev,
 	dev->features = features | 1ULL << VIRTIO_F_VERSION_1 |
 			1ULL << VIRTIO_RING_F_EVENT_IDX |
 			1ULL << VIRTIO_RING_F_INDIRECT_DESC;
-	dev->queue_count = queue_count;
 	fair_lock_init(&dev->lock);
-	for (unsigned i = 0; i < queue_count; i++) {
-		virtqueue_init(&dev->queues[i], queue_size);
-		queue_kick_init(&dev->kicks[i], dev, i);
-		queue_batch_init(&dev->batches[i], dev, i);
-	}
-	for (unsigned i = 0; i < queue_count && ret == 0; i++)
-		ret = open_queue(dev, i);
-	return ret;
+	while (dev->queue_count < queue_count && ret == 0)
+		ret = open_queue(dev, dev->queue_count++);
+	if (ret == 0)
+		return dev;
+	error_set(err, ERROR_IO, -ret, "%s", ops->name);
+	free_device(dev);
+	return NULL;
 }
 
 void virtio_device_destroy(struct virtio_device *dev)
 {
-	for (unsigned i = 0; i < dev->queue_count; i++) {
-		queue_kick_close(&dev->kicks[i]);
-		queue_batch_close(&dev->batches[i]);
-	}
-	pthread_mutex_destroy(&dev->lock);
+	if (!dev)
+		return;
+	if (dev->ops->destroy)
+		dev->ops->destroy(dev);
+	free_device(dev);
 }
 
 void virtio_device_kick_in_loop(struct virtio_device *dev)
@@ -97,7 +114,7 @@ void virtio_device_serve(struct virtio_device *dev, unsigned queue,
 
 void virtio_device_again(struct virtio_device *dev, unsigned queue)
 {
-	queue_kick_again(&dev->kicks[queue]);
+	wake(dev->kicks[queue].source.fd);
 }
 
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue)
@@ -113,7 +130,7 @@ void virtio_device_interrupt_always(struct virtio_device *dev, unsigned queue)
 
 void virtio_device_kick_fd_changed(struct virtio_device *dev, unsigned queue)
 {
-	queue_kick_move(&dev->kicks[queue], dev->ops->kick_fd(dev, queue));
+	queue_kick_move(&dev->kicks[queue]);
 }
 
 void virtio_device_config_changed(struct virtio_device *dev)

@@ -2,13 +2,13 @@
  *
  * A device model embeds a struct virtio_device and gives it const ops. It says
  * "interrupt queue q" or "the configuration changed", and does not know which
- * transport carries that to the driver. What a driver asks of a device stands
- * in virtio_negotiation.h, which transports call.
+ * transport carries that to the driver. Transports pass on what the driver asks
+ * of the device by the functions of virtio_negotiation.h.
  *
  * Threads: every function below, and every one of the ops, is called with the
  * device's lock held, from a vCPU's thread or the device's event loop. The bus
  * and the loop take the lock, so that a device model never does. Only
- * virtio_device_init() and virtio_device_destroy() are called without it:
+ * virtio_device_create() and virtio_device_destroy() are called without it:
  * nobody else knows of the device then.
  */
 #pragma once
@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/event_loop.h"
 #include "base/guest_mem.h"
 #include "devices/virtio/queue_batch.h"
@@ -29,20 +30,26 @@
 struct virtio_device;
 
 struct virtio_device_ops {
-	uint32_t device_id; /* virtio 1.2, chapter 5 */
+	const char *name;    /* for messages */
+	uint32_t device_id;  /* virtio 1.2, chapter 5 */
+	size_t size;	     /* bytes of the model's struct, which begins with
+			      * its struct virtio_device */
+	uint16_t queue_size; /* most entries of a queue, a power of two */
 
-	/* DRIVER_OK: features are settled, all ready queues are started.
-	 * -errno makes the device ask for a reset. May be NULL. */
+	/* The driver is up (DRIVER_OK): features are settled, and all ready
+	 * queues are started. -errno makes the device ask for a reset. May be
+	 * NULL. */
 	int (*activate)(struct virtio_device *dev);
 
 	/* The driver kicked this queue, which is ready and started. */
 	void (*notify)(struct virtio_device *dev, unsigned queue);
 
-	/* For queues that another process or the kernel serves: returns the
-	 * eventfd that takes the kicks of a ready queue. Called after
-	 * activate(). The device keeps the eventfd open until queue_stop(), or
-	 * until virtio_device_kick_fd_changed() has returned. Kicks that come
-	 * in other ways go to notify(). NULL, or -1: all kicks do. */
+	/* For a ready queue that a server or the kernel serves: returns the
+	 * eventfd that its kicks signal. Called after activate(). The device
+	 * keeps the eventfd open until queue_stop(), or until
+	 * virtio_device_kick_fd_changed() has returned. Kicks that the
+	 * transport cannot send there go to notify(). If this is NULL or
+	 * returns -1, all kicks do. */
 	int (*kick_fd)(struct virtio_device *dev, unsigned queue);
 
 	/* The driver takes a queue back: by itself, or by a reset, which stops
@@ -62,8 +69,8 @@ struct virtio_device_ops {
 
 	/* The device is held (virtio_state.h). On return nothing of the guest's
 	 * is in flight: each chain that was popped has been pushed, if need be
-	 * after a wait, or given back to its ring. NULL if no chain ever stays
-	 * in hand between two calls. */
+	 * after a wait, or given back to its ring. NULL if the device never
+	 * keeps a chain from one call to the next. */
 	void (*quiesce)(struct virtio_device *dev);
 
 	/* The device goes on as its state says. If the driver is up, ready
@@ -76,6 +83,11 @@ struct virtio_device_ops {
 	 * aligned to 8 bytes. resume() checks what depends on features. NULL if
 	 * any bytes will do. */
 	bool (*state_valid)(struct virtio_device *dev, const void *state);
+
+	/* Closes and frees what the device has besides its struct, also if its
+	 * creation has failed half-way. Called without the lock, by
+	 * virtio_device_destroy(). NULL if there is nothing else. */
+	void (*destroy)(struct virtio_device *dev);
 
 	/* Why the device cannot be saved, as text for a message; NULL: it can
 	 * be. */
@@ -137,21 +149,23 @@ struct virtio_device {
 	void *transport;
 };
 
-/* features are the device's own; VERSION_1, EVENT_IDX and INDIRECT_DESC are
- * added. mem and loop outlive the device. Opens all descriptors that queues
- * ever need. 0, or -errno when there are no more; virtio_device_destroy() takes
- * either. */
-int virtio_device_init(struct virtio_device *dev,
-		       const struct virtio_device_ops *ops,
-		       const struct guest_mem *mem, struct event_loop *loop,
-		       uint64_t features, unsigned queue_count,
-		       uint16_t queue_size);
+/* Allocates the model's struct, all zeroes but for the struct virtio_device,
+ * and opens all descriptors that the queues ever need. features are the model's
+ * own; VERSION_1, EVENT_IDX and INDIRECT_DESC are added. mem and loop outlive
+ * the device. NULL with err set when memory or descriptors run out. */
+struct virtio_device *virtio_device_create(const struct virtio_device_ops *ops,
+					   const struct guest_mem *mem,
+					   struct event_loop *loop,
+					   uint64_t features,
+					   unsigned queue_count,
+					   struct error *err);
 
-/* The transport is gone. */
+/* Frees a device of any kind. Its transport is gone and has reset it. NULL is
+ * fine. */
 void virtio_device_destroy(struct virtio_device *dev);
 
-/* The event loop has only this device to serve, and gets all kicks. Before the
- * driver is up. */
+/* Has the event loop, which serves only this device, get all kicks. Called
+ * before the driver is up. */
 void virtio_device_kick_in_loop(struct virtio_device *dev);
 
 static inline bool virtio_has_feature(const struct virtio_device *dev,
@@ -169,11 +183,11 @@ bool virtio_device_up(const struct virtio_device *dev);
 void virtio_device_notify(struct virtio_device *dev, uint32_t queue);
 
 /* Serves a queue until it is empty, and interrupts the driver at the end if it
- * wants that. next() pops one chain and serves it or takes it in hand; it
- * returns what that cost of the turn, 1 or more; 0 when there was none;
- * -EPROTO when ring or chain are broken; -EAGAIN when the device itself comes
- * back to this queue later. After a cost of `turn` the rest waits until other
- * devices had theirs, since another vCPU may refill the queue for ever. */
+ * wants that. next() pops one chain and serves or keeps it. It returns what
+ * that cost of the turn, 1 or more; 0 when there was no chain; -EPROTO when
+ * ring or chain are broken; -EAGAIN when the device will come back to this
+ * queue by itself. Once the costs reach `turn`, the rest waits until other
+ * devices had their turn, since another vCPU may refill the queue for ever. */
 void virtio_device_serve(struct virtio_device *dev, unsigned queue,
 			 unsigned turn,
 			 int (*next)(struct virtio_device *dev,
@@ -186,8 +200,8 @@ void virtio_device_again(struct virtio_device *dev, unsigned queue);
 /* Interrupts the driver if it wants to hear of what was pushed to queue. */
 void virtio_device_interrupt(struct virtio_device *dev, unsigned queue);
 
-/* Interrupts the driver for a queue that somebody else serves, who has asked
- * the driver already. */
+/* Interrupts the driver for a queue that a server or the kernel serves, which
+ * has asked the driver already. */
 void virtio_device_interrupt_always(struct virtio_device *dev, unsigned queue);
 
 /* Kicks go to another eventfd now, which ops->kick_fd returns. The one before

@@ -104,59 +104,37 @@ static uint32_t read_register(struct virtio_mmio *mmio, uint64_t offset)
 	return 0;
 }
 
-static void set_low(uint64_t *address, uint32_t value)
+/* The high half of an address stands behind the low one, which is aligned. */
+static unsigned half_of(uint64_t offset)
 {
-	*address = (*address & ~0xffffffffULL) | value;
-}
-
-static void set_high(uint64_t *address, uint32_t value)
-{
-	*address = (*address & 0xffffffffULL) | (uint64_t)value << 32;
-}
-
-static void write_layout(struct virtqueue_state *s, uint64_t offset,
-			 uint32_t value)
-{
-	switch (offset) {
-	case VIRTIO_MMIO_QUEUE_NUM:
-		s->size = value > 0xffff ? 0 : (uint16_t)value;
-		break;
-	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-		set_low(&s->desc, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_high(&s->desc, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-		set_low(&s->avail, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_high(&s->avail, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_USED_LOW:
-		set_low(&s->used, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_high(&s->used, value);
-		break;
-	}
+	return offset / 4 % 2;
 }
 
 static void write_queue(struct virtio_mmio *mmio, uint64_t offset,
 			uint32_t value)
 {
-	struct virtqueue_state *layout =
+	struct virtqueue_state *s =
 		virtio_device_queue_layout(mmio->dev, mmio->state.queue_sel);
 
-	if (layout)
-		write_layout(layout, offset, value);
-}
-
-static void write_status(struct virtio_mmio *mmio, uint32_t value)
-{
-	virtio_device_write_status(mmio->dev, value);
-	if (!value)
-		mmio->state = (struct virtio_mmio_state){ 0 };
+	if (!s)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		s->size = value > 0xffff ? 0 : (uint16_t)value;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		virtio_set_half(&s->desc, half_of(offset), value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		virtio_set_half(&s->avail, half_of(offset), value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		virtio_set_half(&s->used, half_of(offset), value);
+		break;
+	}
 }
 
 static void write_register(struct virtio_mmio *mmio, uint64_t offset,
@@ -189,7 +167,9 @@ static void write_register(struct virtio_mmio *mmio, uint64_t offset,
 		s->interrupt_status &= ~value;
 		break;
 	case VIRTIO_MMIO_STATUS:
-		write_status(mmio, value);
+		virtio_device_write_status(dev, value);
+		if (!value)
+			*s = (struct virtio_mmio_state){ 0 };
 		break;
 	default:
 		write_queue(mmio, offset, value);

@@ -25,11 +25,13 @@ struct virtqueue_state *virtio_device_queue_layout(struct virtio_device *dev,
 
 static void stop_queue(struct virtio_device *dev, unsigned queue)
 {
+	struct virtqueue *vq = &dev->queues[queue];
+
 	queue_kick_stop(&dev->kicks[queue]);
 	queue_batch_stop(&dev->batches[queue]);
 	if (dev->ops->queue_stop)
 		dev->ops->queue_stop(dev, queue);
-	virtqueue_reset(&dev->queues[queue]);
+	virtqueue_init(vq, vq->size_max);
 }
 
 void virtio_device_write_ready(struct virtio_device *dev, uint32_t queue,
@@ -68,8 +70,7 @@ void virtio_device_write_features(struct virtio_device *dev, uint32_t word,
 {
 	if (word > 1 || (dev->status & VIRTIO_CONFIG_S_FEATURES_OK))
 		return;
-	dev->driver_features &= ~(0xffffffffULL << 32 * word);
-	dev->driver_features |= (uint64_t)value << 32 * word;
+	virtio_set_half(&dev->driver_features, word, value);
 }
 
 bool virtio_device_features_ok(const struct virtio_device *dev,
@@ -102,10 +103,7 @@ static void attach_kicks(struct virtio_device *dev)
 {
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		if (dev->queues[i].state.ready)
-			queue_kick_attach(&dev->kicks[i],
-					  dev->ops->kick_fd
-						  ? dev->ops->kick_fd(dev, i)
-						  : -1);
+			queue_kick_attach(&dev->kicks[i]);
 }
 
 void virtio_device_start(struct virtio_device *dev,
@@ -127,9 +125,7 @@ void virtio_device_write_status(struct virtio_device *dev, uint32_t value)
 		reset(dev);
 		return;
 	}
-	added &= VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-		 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK |
-		 VIRTIO_CONFIG_S_FAILED;
+	added &= VIRTIO_DRIVER_STATUS;
 	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) &&
 	    !virtio_device_features_ok(dev, dev->driver_features))
 		added &= ~(uint32_t)VIRTIO_CONFIG_S_FEATURES_OK;

@@ -8,7 +8,23 @@
  */
 #pragma once
 
+#include <linux/virtio_config.h>
+
 #include "devices/virtio/virtio_device.h"
+
+/* The bits of a status that a driver sets (2.1). */
+#define VIRTIO_DRIVER_STATUS                                       \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \
+	 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK | \
+	 VIRTIO_CONFIG_S_FAILED)
+
+/* Drivers write 64 bits in two halves: 0 is the low one. */
+static inline void virtio_set_half(uint64_t *number, unsigned half,
+				   uint32_t value)
+{
+	*number &= ~(0xffffffffULL << 32 * half);
+	*number |= (uint64_t)value << 32 * half;
+}
 
 /* From now on this transport carries the device's interrupts and kicks. detach
  * resets the device; vCPUs and the event loop have stopped by then. */
@@ -28,7 +44,7 @@ void virtio_device_write_features(struct virtio_device *dev, uint32_t word,
  * resets the device. */
 void virtio_device_write_status(struct virtio_device *dev, uint32_t value);
 
-/* Whether the driver may have taken these features. */
+/* Whether a driver may take these features and no others. */
 bool virtio_device_features_ok(const struct virtio_device *dev,
 			       uint64_t features);
 

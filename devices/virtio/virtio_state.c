@@ -5,11 +5,6 @@
 
 #include "devices/virtio/virtio_negotiation.h"
 
-#define STATUS_BITS                                                \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |    \
-	 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK | \
-	 VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET)
-
 void virtio_device_hold(struct virtio_device *dev)
 {
 	dev->holds++;
@@ -82,7 +77,8 @@ void virtio_device_save(const struct virtio_device *dev, void *state)
 static bool common_valid(const struct virtio_device *dev,
 			 const struct virtio_device_state *common)
 {
-	if (common->status & ~(uint32_t)STATUS_BITS)
+	if (common->status &
+	    ~(uint32_t)(VIRTIO_DRIVER_STATUS | VIRTIO_CONFIG_S_NEEDS_RESET))
 		return false;
 	if (!(common->status & VIRTIO_CONFIG_S_FEATURES_OK))
 		return !(common->status & VIRTIO_CONFIG_S_DRIVER_OK);

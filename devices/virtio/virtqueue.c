@@ -1,6 +1,5 @@
 #include "devices/virtio/virtqueue.h"
 
-#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <stddef.h>
@@ -55,11 +54,6 @@ void virtqueue_init(struct virtqueue *vq, uint16_t size_max)
 	*vq = (struct virtqueue){ .size_max = size_max,
 				  .state.size = size_max,
 				  .batch = 1 };
-}
-
-void virtqueue_reset(struct virtqueue *vq)
-{
-	virtqueue_init(vq, vq->size_max);
 }
 
 int virtqueue_start(struct virtqueue *vq, const struct guest_mem *mem,
@@ -219,6 +213,12 @@ int virtqueue_fetch(struct virtqueue *vq, uint16_t head, struct chain *chain)
 	return 0;
 }
 
+/* How many entries the driver says are new: any number. */
+static uint16_t count_new(const struct virtqueue *vq)
+{
+	return (uint16_t)(virtqueue_avail_idx(vq) - vq->state.next_avail);
+}
+
 int virtqueue_pop(struct virtqueue *vq, struct chain *chain)
 {
 	struct virtqueue_state *s = &vq->state;
@@ -226,7 +226,7 @@ int virtqueue_pop(struct virtqueue *vq, struct chain *chain)
 
 	if (vq->broken || !vq->avail)
 		return -EPROTO;
-	waiting = (uint16_t)(virtqueue_avail_idx(vq) - s->next_avail);
+	waiting = count_new(vq);
 	if (!waiting)
 		return 0;
 	if (waiting > s->size) {
@@ -245,8 +245,7 @@ uint16_t virtqueue_waiting(const struct virtqueue *vq)
 
 	if (vq->broken || !vq->avail)
 		return 0;
-	waiting =
-		(uint16_t)(load16(&vq->avail[RING_IDX]) - vq->state.next_avail);
+	waiting = count_new(vq);
 	return waiting < vq->state.size ? waiting : vq->state.size;
 }
 
@@ -323,6 +322,5 @@ bool virtqueue_kicks_enable(struct virtqueue *vq)
 		store16(&vq->used[RING_FLAGS], 0);
 	/* the wish must be visible before the index is looked at again */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return (uint16_t)(load16(&vq->avail[RING_IDX]) -
-			  vq->state.next_avail) >= vq->batch;
+	return count_new(vq) >= vq->batch;
 }

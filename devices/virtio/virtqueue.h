@@ -2,8 +2,8 @@
  *
  * The driver's ring is hostile memory: indexes are loaded once, descriptors
  * are copied before they are checked, every buffer is checked against guest
- * memory, walks are bounded. What breaks the rules breaks this queue only:
- * virtqueue_pop() then says -EPROTO for good, and the device asks for a
+ * memory, walks are bounded. A driver that breaks the rules breaks this queue
+ * only: from then on virtqueue_pop() returns -EPROTO, and the device asks for a
  * reset. Called under the device's mutex.
  *
  * A device pushes each chain that it popped exactly once, then or later;
@@ -50,9 +50,9 @@ struct virtqueue {
 	uint16_t size_max;
 	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
 	bool broken;
-	uint16_t batch; /* chains that are to be there before a kick, 1 or more;
-			 * more only with event_idx, and on the timer of
-			 * queue_batch.h */
+	uint16_t batch; /* how many chains the driver collects before it kicks:
+			 * 1, or more with event_idx while queue_batch.h has a
+			 * timer for them */
 	const struct guest_mem *mem;
 	/* host addresses of the rings, valid while started */
 	const struct virtq_desc *desc;
@@ -60,10 +60,9 @@ struct virtqueue {
 	uint16_t *used;
 };
 
+/* A queue that no driver has touched, also in the place of one that a driver
+ * has used. */
 void virtqueue_init(struct virtqueue *vq, uint16_t size_max);
-
-/* Back to the state after virtqueue_init(). */
-void virtqueue_reset(struct virtqueue *vq);
 
 /* Checks the rings' addresses, alignment and size, and readies the queue.
  * -EINVAL when they are not wholly inside guest memory; the queue is then

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_vsock.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/container_of.h"
@@ -214,12 +213,21 @@ static int resume(struct virtio_device *dev)
 	return activate(dev);
 }
 
+static void destroy(struct virtio_device *dev)
+{
+	vsock_mux_destroy(from_dev(dev)->mux);
+}
+
 static const struct virtio_device_ops vsock_ops = {
+	.name = "vsock",
 	.device_id = VIRTIO_ID_VSOCK,
+	.size = sizeof(struct virtio_vsock),
+	.queue_size = VIRTIO_VSOCK_QUEUE_SIZE,
 	.activate = activate,
 	.notify = notify,
 	.queue_stop = queue_stop,
 	.resume = resume,
+	.destroy = destroy,
 };
 
 struct virtio_device *
@@ -227,43 +235,29 @@ virtio_vsock_create(const struct virtio_vsock_options *options,
 		    const struct guest_mem *mem, struct event_loop *loop,
 		    struct error *err)
 {
-	struct virtio_vsock *vsock = calloc(1, sizeof(*vsock));
 	struct vsock_mux_options mux_options = {
 		.host = *options,
 		.loop = loop,
 		.wake = serve,
-		.ctx = vsock,
 	};
+	struct virtio_device *dev = virtio_device_create(
+		&vsock_ops, mem, loop, 1ULL << F_STREAM, 3, err);
 	le64_t cid = le64(options->guest_cid);
-	int ret;
+	struct virtio_vsock *vsock;
 
-	if (!vsock) {
-		error_set(err, ERROR_IO, ENOMEM, "vsock");
-		return NULL;
-	}
-	mux_options.lock = &vsock->dev.lock;
-	ret = virtio_device_init(&vsock->dev, &vsock_ops, mem, loop,
-				 1ULL << F_STREAM, 3, VIRTIO_VSOCK_QUEUE_SIZE);
-	memcpy(&vsock->config.guest_cid, &cid, sizeof(cid));
-	vsock->dev.config = &vsock->config;
-	vsock->dev.config_size = sizeof(vsock->config);
-	vsock->dev.state = &vsock->state;
-	vsock->dev.state_size = sizeof(vsock->state);
-	if (ret)
-		error_set(err, ERROR_IO, -ret, "vsock");
-	else
-		vsock->mux = vsock_mux_create(&mux_options, err);
-	if (vsock->mux)
-		return &vsock->dev;
-	virtio_vsock_destroy(&vsock->dev);
-	return NULL;
-}
-
-void virtio_vsock_destroy(struct virtio_device *dev)
-{
 	if (!dev)
-		return;
-	vsock_mux_destroy(from_dev(dev)->mux);
+		return NULL;
+	vsock = from_dev(dev);
+	memcpy(&vsock->config.guest_cid, &cid, sizeof(cid));
+	dev->config = &vsock->config;
+	dev->config_size = sizeof(vsock->config);
+	dev->state = &vsock->state;
+	dev->state_size = sizeof(vsock->state);
+	mux_options.lock = &dev->lock;
+	mux_options.ctx = vsock;
+	vsock->mux = vsock_mux_create(&mux_options, err);
+	if (vsock->mux)
+		return dev;
 	virtio_device_destroy(dev);
-	free(from_dev(dev));
+	return NULL;
 }

@@ -38,7 +38,3 @@ struct virtio_device *
 virtio_vsock_create(const struct virtio_vsock_options *options,
 		    const struct guest_mem *mem, struct event_loop *loop,
 		    struct error *err);
-
-/* To be called after the transport is destroyed, which resets the device. NULL
- * is fine. */
-void virtio_vsock_destroy(struct virtio_device *dev);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-#include "devices/console/serial_16550.h"
+#include "tests/serial_host.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -225,7 +225,7 @@ static void run(struct vhost_user *conn, struct peer *peer,
 	for (unsigned i = 0; i < STEPS; i++)
 		step(mmio, ram, peer, p->steps[2 * i], p->steps[2 * i + 1], in);
 	virtio_mmio_destroy(mmio);
-	vhost_user_device_destroy(dev);
+	virtio_device_destroy(dev);
 	free(ram);
 }
 

@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < STEPS; i++)
 		step(mmio, dev, ram, p.steps[2 * i], p.steps[2 * i + 1]);
 	virtio_mmio_destroy(mmio);
-	virtio_balloon_destroy(dev);
+	virtio_device_destroy(dev);
 	free(ram);
 	return 0;
 }

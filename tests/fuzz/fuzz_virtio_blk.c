@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	fuzz_write_register(mmio, VIRTIO_MMIO_STATUS, 0);
 	virtio_mmio_destroy(mmio);
-	virtio_blk_destroy(dev);
+	virtio_device_destroy(dev);
 	if (!swapped && !at_rest)
 		abort();
 	free(ram);

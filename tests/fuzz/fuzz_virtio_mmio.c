@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct target {
 	struct guest_mem mem;
 	uint8_t *ram;
-	struct mock_device mock;
+	struct mock_device *mock;
 	struct virtio_mmio *mmio;
 };
 
@@ -99,12 +99,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	config.irq.fd = irq_fd;
 	t.ram = fuzz_ram_create(&t.mem);
-	mock_init(&t.mock, &t.mem, loop);
-	t.mmio = virtio_mmio_create(&t.mock.dev, &config, &err);
+	t.mock = mock_create(&t.mem, loop);
+	t.mmio = virtio_mmio_create(&t.mock->dev, &config, &err);
 	while (in.left)
 		step(&t, &in);
 	virtio_mmio_destroy(t.mmio);
-	virtio_device_destroy(&t.mock.dev);
+	virtio_device_destroy(&t.mock->dev);
 	free(t.ram);
 	return 0;
 }

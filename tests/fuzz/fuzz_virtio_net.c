@@ -161,7 +161,7 @@ static void create(struct net *net, const struct guest_mem *mem,
 static void destroy(struct net *net)
 {
 	virtio_mmio_destroy(net->mmio);
-	virtio_net_destroy(net->dev);
+	virtio_device_destroy(net->dev);
 	net_stream_destroy(net->stream);
 	for (unsigned i = 0; i < net->pairs; i++) {
 		net_tap_close(&net->taps[i]);

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	sync_engine_hold = false;
 	virtio_mmio_destroy(mmio);
-	virtio_pmem_destroy(dev);
+	virtio_device_destroy(dev);
 	free(ram);
 	return 0;
 }

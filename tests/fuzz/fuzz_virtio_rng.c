@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			fuzz_write_register(mmio, VIRTIO_MMIO_QUEUE_READY, 0);
 	}
 	virtio_mmio_destroy(mmio);
-	virtio_rng_destroy(dev);
+	virtio_device_destroy(dev);
 	free(ram);
 	return 0;
 }

@@ -223,7 +223,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < STEPS; i++)
 		step(&m, p.steps[i].op, p.steps[i].value);
 	virtio_mmio_destroy(m.mmio);
-	virtio_vsock_destroy(dev);
+	virtio_device_destroy(dev);
 	for (unsigned i = 0; i < PROGRAMS; i++)
 		replace(&m.programs[i], -1);
 	/* nothing waits for the next run */

@@ -9,7 +9,6 @@ cd "$(dirname "$0")/../.."
 # FILE or FILE:FUNCTION, and the reason.
 exceptions='
 bench/load/launch.c                     one program, built from one file
-devices/console/serial_16550.c          being divided
 '
 
 command -v ctags >/dev/null || {

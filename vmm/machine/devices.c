@@ -123,7 +123,7 @@ void devices_destroy(struct machine_devices *devices, bool for_good)
 			continue;
 		if (device->slot->kind->unwatch)
 			device->slot->kind->unwatch(device);
-		device->destroy(device->dev);
+		virtio_device_destroy(device->dev);
 		device->dev = NULL;
 	}
 }

@@ -32,7 +32,6 @@ struct machine_device {
 
 	/* Of one boot. */
 	struct virtio_device *dev; /* NULL: not created yet */
-	void (*destroy)(struct virtio_device *dev);
 	struct virtio_mmio *mmio;
 };
 
@@ -84,10 +83,9 @@ struct machine_kind {
 	int (*map)(struct machine_device *device, struct memory *memory,
 		   struct error *err);
 
-	/* Makes device->dev for one boot, and sets device->destroy. -1 with err
-	 * set, perhaps with a dev. If there is one, unwatch() and destroy() are
-	 * called at the end of the boot, after the transport, which resets the
-	 * device, is gone. */
+	/* Makes device->dev for one boot. -1 with err set, perhaps with a dev.
+	 * If there is one, it is destroyed after unwatch() at the end of the
+	 * boot, when the transport, which resets the device, is gone. */
 	int (*create)(struct machine_device *device,
 		      const struct kind_machine *machine, struct error *err);
 

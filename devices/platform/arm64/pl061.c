@@ -1,6 +1,7 @@
 #include "devices/platform/arm64/pl061.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "base/fair_lock.h"
 
@@ -26,7 +27,7 @@ static const uint8_t pl061_id[8] = {
 
 static_assert(sizeof(struct pl061_state) == 11, "no padding");
 
-/* Raises the line when a masked status bit becomes set. */
+/* Raises the interrupt when a masked status bit becomes set. */
 static void update_irq(struct pl061 *pl061)
 {
 	struct pl061_state *s = &pl061->state;
@@ -37,7 +38,8 @@ static void update_irq(struct pl061 *pl061)
 	s->raised = masked;
 }
 
-/* Lines that detect levels follow them; changed has those with an edge. */
+/* Brings the status bits up to date. A line that detects levels has the bit
+ * while its input has the level; changed has the lines whose input changed. */
 static void sense(struct pl061 *pl061, uint8_t changed)
 {
 	struct pl061_state *s = &pl061->state;
@@ -68,35 +70,43 @@ static uint8_t read_data(struct pl061 *pl061, uint8_t mask)
 	return value & mask;
 }
 
+/* The place in struct pl061_state of a register that the guest reads and writes
+ * as it is; -1 if it is not such a register. */
+static int plain_register(uint64_t offset)
+{
+	switch (offset) {
+	case GPIODIR:
+		return offsetof(struct pl061_state, dir);
+	case GPIOIS:
+		return offsetof(struct pl061_state, is);
+	case GPIOIBE:
+		return offsetof(struct pl061_state, ibe);
+	case GPIOIEV:
+		return offsetof(struct pl061_state, iev);
+	case GPIOIE:
+		return offsetof(struct pl061_state, ie);
+	case GPIOAFSEL:
+		return offsetof(struct pl061_state, afsel);
+	}
+	return -1;
+}
+
 static uint8_t read_register(struct pl061 *pl061, uint64_t offset)
 {
-	const struct pl061_state *s = &pl061->state;
+	struct pl061_state *s = &pl061->state;
+	int plain = plain_register(offset);
 
+	if (plain >= 0)
+		return ((const uint8_t *)s)[plain];
 	if (offset % 4 != 0)
 		return 0;
 	if (offset < GPIODATA_END)
 		return read_data(pl061, (uint8_t)(offset / 4));
 	if (offset >= GPIO_ID && offset < GPIO_ID + 4 * sizeof(pl061_id))
 		return pl061_id[(offset - GPIO_ID) / 4];
-	switch (offset) {
-	case GPIODIR:
-		return s->dir;
-	case GPIOIS:
-		return s->is;
-	case GPIOIBE:
-		return s->ibe;
-	case GPIOIEV:
-		return s->iev;
-	case GPIOIE:
-		return s->ie;
-	case GPIORIS:
+	if (offset == GPIORIS)
 		return s->ris;
-	case GPIOMIS:
-		return s->ris & s->ie;
-	case GPIOAFSEL:
-		return s->afsel;
-	}
-	return 0;
+	return offset == GPIOMIS ? s->ris & s->ie : 0;
 }
 
 static uint64_t pl061_read(void *dev, uint64_t offset, unsigned size)
@@ -111,7 +121,7 @@ static void write_data(struct pl061_state *s, uint8_t mask, uint8_t value)
 	s->data = (s->data & ~mask) | (value & mask);
 }
 
-/* A level that is still there asks again. */
+/* A line whose level still asks for an interrupt raises another one. */
 static void clear_interrupts(struct pl061_state *s, uint8_t lines)
 {
 	s->ris &= ~lines;
@@ -123,6 +133,7 @@ static void pl061_write(void *dev, uint64_t offset, unsigned size,
 {
 	struct pl061 *pl061 = dev;
 	struct pl061_state *s = &pl061->state;
+	int plain = plain_register(offset);
 	uint8_t byte = (uint8_t)value;
 
 	(void)size;
@@ -132,29 +143,10 @@ static void pl061_write(void *dev, uint64_t offset, unsigned size,
 		write_data(s, (uint8_t)(offset / 4), byte);
 		return;
 	}
-	switch (offset) {
-	case GPIODIR:
-		s->dir = byte;
-		break;
-	case GPIOIS:
-		s->is = byte;
-		break;
-	case GPIOIBE:
-		s->ibe = byte;
-		break;
-	case GPIOIEV:
-		s->iev = byte;
-		break;
-	case GPIOIE:
-		s->ie = byte;
-		break;
-	case GPIOIC:
+	if (plain >= 0)
+		((uint8_t *)s)[plain] = byte;
+	else if (offset == GPIOIC)
 		clear_interrupts(s, byte);
-		break;
-	case GPIOAFSEL:
-		s->afsel = byte;
-		break;
-	}
 	sense(pl061, 0);
 }
 

@@ -1,15 +1,17 @@
 /* A PL061 GPIO of 8 lines (ARM DDI 0190B, chapter 3), for a power button.
  *
- * Lines are inputs of the guest, that it makes outputs drive nothing. A
- * register is a byte at an offset that 4 divides, whatever the size of the
- * access: its other bytes, and other offsets, read 0 and take no writes.
+ * The lines are inputs of the guest. One that the guest makes an output drives
+ * nothing. Each register is one byte at an offset that is a multiple of 4,
+ * whatever the size of the access. The other bytes read as 0, and writes to
+ * them are ignored.
  *
- * The interrupt is an edge, one for each line whose masked status becomes set,
- * or is cleared by a guest while its level still asks for it.
+ * The device raises its interrupt when the masked status of a line becomes set.
+ * It does so again when the guest clears a status whose level still asks for
+ * it.
  *
- * A button stays down until the guest has read its line, and comes up by that:
- * no timer has to guess when the guest, which debounces by waiting and reading,
- * has seen it.
+ * A button stays down until the guest reads its line. Guests wait before they
+ * read, to let a button settle: so no timer has to guess when they have seen
+ * it.
  *
  * The bus takes pl061->lock around register accesses.
  */
@@ -24,9 +26,9 @@
 #define PL061_WINDOW 4096
 #define PL061_LINES 8
 
-/* All that a snapshot keeps; bit n is line n. Names are the registers'. */
+/* State saved in a snapshot. Bit n is line n. Names are the registers'. */
 struct pl061_state {
-	uint8_t data; /* what the guest has outputs be */
+	uint8_t data; /* levels that the guest gives its outputs */
 	uint8_t dir;  /* 1: output */
 	uint8_t is;   /* 1: by level, 0: by edge */
 	uint8_t ibe;  /* both edges */
@@ -36,7 +38,7 @@ struct pl061_state {
 	uint8_t afsel;
 	uint8_t input;	 /* levels that come from outside */
 	uint8_t pressed; /* buttons that come up when read */
-	uint8_t raised;	 /* GPIOMIS for which there was an edge */
+	uint8_t raised;	 /* bits of GPIOMIS that have raised the interrupt */
 };
 
 struct pl061 {

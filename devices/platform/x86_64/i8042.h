@@ -1,5 +1,5 @@
-/* The one thing of a PC keyboard controller that guests still need: the
- * reset pulse (command 0xFE to port 0x64, IBM PC/AT).
+/* The one part of a PC keyboard controller that guests still need: the reset
+ * pulse (command 0xFE to port 0x64, IBM PC/AT).
  *
  * There is no keyboard and no data port. The status register always says
  * "output buffer full, input buffer empty": Linux's i8042 driver tries to

@@ -130,17 +130,19 @@ static void expect_turns(pthread_mutex_t *lock)
 
 static void virtio_devices_let_the_event_loop_in(void **state)
 {
-	static const struct virtio_device_ops ops = { 0 };
+	static const struct virtio_device_ops ops = {
+		.size = sizeof(struct virtio_device),
+	};
 	static const struct guest_mem mem;
-	static struct virtio_device dev;
 	struct error err;
 	struct event_loop *loop = event_loop_create(&err);
+	struct virtio_device *dev =
+		virtio_device_create(&ops, &mem, loop, 0, 1, &err);
 
 	(void)state;
-	assert_int_equal(virtio_device_init(&dev, &ops, &mem, loop, 0, 1, 8),
-			 0);
-	expect_turns(&dev.lock);
-	virtio_device_destroy(&dev);
+	assert_non_null(dev);
+	expect_turns(&dev->lock);
+	virtio_device_destroy(dev);
 	event_loop_destroy(loop);
 }
 

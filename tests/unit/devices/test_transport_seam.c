@@ -68,7 +68,7 @@ static void entropy(void **state)
 	assert_int_equal(len, 64);
 	expect_interrupt(f, 0);
 	fake_detach(&f->d);
-	virtio_rng_destroy(dev);
+	virtio_device_destroy(dev);
 }
 
 static void read_sector(struct fixture *f, unsigned queue)
@@ -115,7 +115,7 @@ static void a_disk_with_two_queues(void **state)
 	virtio_blk_resize(dev, 2048);
 	assert_int_equal(f->transport.config_changes, 1);
 	fake_detach(&f->d);
-	virtio_blk_destroy(dev);
+	virtio_device_destroy(dev);
 	close(disk.fd);
 }
 
@@ -152,7 +152,7 @@ static void a_network_card(void **state)
 	assert_int_equal(f->transport.config_changes, 1);
 	fake_detach(&f->d);
 	assert_int_equal(f->transport.detached, 3);
-	virtio_net_destroy(dev);
+	virtio_device_destroy(dev);
 	net_tap_close(&tap);
 	close(fds[1]);
 }

@@ -96,7 +96,7 @@ static void a_balloon_larger_than_the_guest_is_not_made(void **state)
 	assert_null(
 		virtio_balloon_create(&options, &f->d.mem, f->d.loop, &err));
 	assert_string_equal(err.text, "balloon: Invalid argument");
-	virtio_balloon_destroy(NULL);
+	virtio_device_destroy(NULL);
 }
 
 /* --- inflating and deflating --- */
@@ -287,8 +287,8 @@ static void assert_stats(struct fixture *f, uint64_t free_bytes)
 	virtio_balloon_get_status(f->dev, &status);
 	assert_int_equal(status.stats.known,
 			 1u << BALLOON_FREE | 1u << BALLOON_OOM_KILLS);
-	assert_true(balloon_stats_know(&status.stats, BALLOON_FREE));
-	assert_false(balloon_stats_know(&status.stats, BALLOON_TOTAL));
+	assert_true(status.stats.known >> BALLOON_FREE & 1);
+	assert_false(status.stats.known >> BALLOON_TOTAL & 1);
 	assert_int_equal(status.stats.value[BALLOON_FREE], free_bytes);
 	assert_int_equal(status.stats.value[BALLOON_OOM_KILLS], 3);
 }

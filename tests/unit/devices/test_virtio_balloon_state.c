@@ -157,7 +157,7 @@ static void used(struct state_harness *h, unsigned queue,
 
 static const struct state_device balloon = {
 	.create = create,
-	.destroy = virtio_balloon_destroy,
+	.destroy = virtio_device_destroy,
 	.features = FEATURES,
 	.queue_size = 16,
 	.descs = 2,
@@ -202,7 +202,7 @@ static void statistics_are_asked_for_after_a_pause(void **state)
 	}
 	assert_true(fake_get_used(&h.d, STATS, &head, &len));
 	fake_detach(&h.d);
-	virtio_balloon_destroy(h.d.dev);
+	virtio_device_destroy(h.d.dev);
 	fake_fini(&h.d);
 }
 

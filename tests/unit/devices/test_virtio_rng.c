@@ -27,8 +27,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_rng_destroy(f->dev);
-	virtio_rng_destroy(NULL);
+	virtio_device_destroy(f->dev);
+	virtio_device_destroy(NULL);
 	fake_fini(&f->d);
 	return 0;
 }

@@ -39,7 +39,7 @@ static void used(struct state_harness *h, unsigned queue,
 
 static const struct state_device rng = {
 	.create = create,
-	.destroy = virtio_rng_destroy,
+	.destroy = virtio_device_destroy,
 	.queue_size = 8,
 	.descs = 2,
 	.step = step,

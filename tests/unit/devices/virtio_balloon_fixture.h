@@ -87,7 +87,7 @@ static inline int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_balloon_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	fake_fini(&f->d);
 	return 0;
 }

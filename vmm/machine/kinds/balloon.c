@@ -23,7 +23,6 @@ static int create(struct machine_device *device,
 		.ctx = machine->memory,
 	};
 
-	device->destroy = virtio_balloon_destroy;
 	device->dev = virtio_balloon_create(&options, &machine->memory->ram,
 					    machine->iothreads->main_loop, err);
 	return device->dev ? 0 : -1;

@@ -28,7 +28,6 @@ static int create(struct machine_device *device,
 		.backend_ctx = device->host,
 	};
 
-	device->destroy = virtio_console_destroy;
 	device->dev = virtio_console_create(&options, &machine->memory->all,
 					    machine->iothreads->main_loop, err);
 	return device->dev ? 0 : error_wrap(err, "hvc");

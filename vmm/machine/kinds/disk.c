@@ -3,10 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "devices/block/block_thread.h"
 #include "devices/block/vhost_user_blk.h"
 #include "devices/block/virtio_blk.h"
-#include "devices/vhost_user/vhost_user_device.h"
 #include "vmm/machine/kinds/kinds.h"
 
 static unsigned count(const struct vm_config *config)
@@ -98,7 +96,6 @@ static unsigned queues_of(const struct vm_config *config,
 static int create_served(struct machine_device *device,
 			 const struct kind_machine *machine, struct error *err)
 {
-	device->destroy = vhost_user_device_destroy;
 	device->dev = vhost_user_blk_create(device->server,
 					    &machine->memory->all,
 					    machine->iothreads->main_loop, err);
@@ -125,7 +122,6 @@ static int create(struct machine_device *device,
 		return create_served(device, machine, err);
 	options.disk = &disk_host_of(device)->disk;
 	loop = iothreads_loop(machine->iothreads, disk->iothread, err);
-	device->destroy = virtio_blk_destroy;
 	if (loop)
 		device->dev = virtio_blk_create(&options, &machine->memory->all,
 						loop, err);

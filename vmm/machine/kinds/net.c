@@ -7,7 +7,6 @@
 #include "devices/net/vhost_net.h"
 #include "devices/net/vhost_user_net.h"
 #include "devices/net/virtio_net.h"
-#include "devices/vhost_user/vhost_user_device.h"
 #include "vmm/host/passt.h"
 #include "vmm/machine/kinds/kinds.h"
 
@@ -118,7 +117,6 @@ static void create_served(struct machine_device *device,
 		return;
 	options.conn = device->server;
 	set_address(options.mac, net);
-	device->destroy = vhost_user_device_destroy;
 	device->dev = vhost_user_net_create(&options, &machine->memory->all,
 					    machine->iothreads->main_loop, err);
 }
@@ -136,7 +134,6 @@ static void create_by_kernel(struct machine_device *device,
 	};
 
 	set_address(options.mac, net);
-	device->destroy = vhost_net_destroy;
 	device->dev = vhost_net_create(&options, mem, loop, err);
 }
 
@@ -157,7 +154,6 @@ static void create_here(struct machine_device *device,
 	for (unsigned i = 0; i < options.pairs; i++)
 		options.backends[i] = host->passt ? passt_backend(host->passt)
 						  : &host->taps[i].backend;
-	device->destroy = virtio_net_destroy;
 	device->dev = virtio_net_create(&options, mem, loop, err);
 }
 

@@ -86,7 +86,6 @@ static int create(struct machine_device *device,
 		.fd = file->readonly ? -1 : file->fd,
 	};
 
-	device->destroy = virtio_pmem_destroy;
 	device->dev = virtio_pmem_create(&options, &machine->memory->all,
 					 machine->iothreads->main_loop, err);
 	return device->dev ? 0 : -1;

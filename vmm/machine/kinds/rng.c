@@ -9,7 +9,6 @@ static unsigned count(const struct vm_config *config)
 static int create(struct machine_device *device,
 		  const struct kind_machine *machine, struct error *err)
 {
-	device->destroy = virtio_rng_destroy;
 	device->dev = virtio_rng_create(&machine->memory->all,
 					machine->iothreads->main_loop, err);
 	return device->dev ? 0 : -1;

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "devices/vhost_user_fs.h"
-#include "devices/vhost_user/vhost_user_device.h"
 #include "vmm/host/virtiofsd.h"
 #include "vmm/machine/kinds/kinds.h"
 
@@ -78,7 +77,6 @@ static int create(struct machine_device *device,
 
 	if (serve(device, machine->config, err))
 		return -1;
-	device->destroy = vhost_user_device_destroy;
 	device->dev = vhost_user_fs_create(device->server, daemon->tag,
 					   &machine->memory->all, loop, err);
 	if (!device->dev)

@@ -76,7 +76,6 @@ static int create(struct machine_device *device,
 		.guest_cid = (uint32_t)machine->config->vsock.cid,
 	};
 
-	device->destroy = virtio_vsock_destroy;
 	device->dev = virtio_vsock_create(&options, &machine->memory->all,
 					  machine->iothreads->main_loop, err);
 	return device->dev ? 0 : -1;

@@ -19,8 +19,6 @@
 #include <unistd.h>
 
 #include "devices/block/block_engine.h"
-#include "devices/block/block_thread.h"
-#include "devices/block/block_uring.h"
 
 #define FILE_SIZE 65536
 

@@ -118,7 +118,7 @@ static void used(struct state_harness *h, unsigned queue,
 
 static const struct state_device blk = {
 	.create = create,
-	.destroy = virtio_blk_destroy,
+	.destroy = virtio_device_destroy,
 	.features = 1ULL << VIRTIO_BLK_F_MQ,
 	.queue_size = 32,
 	.descs = 4,
@@ -167,13 +167,13 @@ static void config_fits_the_disk_that_is_there(void **state)
 	virtio_device_quiesce(h.d.dev);
 	virtio_device_save(h.d.dev, saved);
 	fake_detach(&h.d);
-	virtio_blk_destroy(h.d.dev);
+	virtio_device_destroy(h.d.dev);
 
 	t.disk.block_size = 4096;
 	fake_attach_mock(&h.d, create(&h), &h.transport);
 	assert_int_equal(virtio_device_load(h.d.dev, saved, size, &err), -1);
 	fake_detach(&h.d);
-	virtio_blk_destroy(h.d.dev);
+	virtio_device_destroy(h.d.dev);
 
 	t.disk.block_size = 512;
 	t.disk.size = DISK_SIZE / 2 + 512;
@@ -186,7 +186,7 @@ static void config_fits_the_disk_that_is_there(void **state)
 	assert_int_equal(config.physical_block_exp, 1);
 	assert_int_equal(h.transport.config_changes, 1);
 	fake_detach(&h.d);
-	virtio_blk_destroy(h.d.dev);
+	virtio_device_destroy(h.d.dev);
 	fake_fini(&h.d);
 	close(t.disk.fd);
 }

@@ -1,8 +1,6 @@
 /* Disks that change their size, or are exchanged, under a running driver. */
 #include "tests/unit/devices/block/virtio_blk_fixture.h"
 
-#include "devices/block/block_thread.h"
-
 #define FLUSH (1ULL << VIRTIO_BLK_F_FLUSH)
 
 static unsigned swapped; /* how often the device has let go of a disk */
@@ -464,7 +462,7 @@ static void a_device_that_goes_away_lets_go_of_the_old_disk(void **state)
 	swap(f);
 	fake_detach(&f->d);
 	assert_int_equal(swapped, 0);
-	virtio_blk_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	assert_int_equal(swapped, 1);
 	f->dev = NULL;
 }

@@ -83,8 +83,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_pmem_destroy(f->dev);
-	virtio_pmem_destroy(NULL);
+	virtio_device_destroy(f->dev);
+	virtio_device_destroy(NULL);
 	close(f->fd);
 	fake_fini(&f->d);
 	return 0;
@@ -183,7 +183,7 @@ static void without_an_engine_there_is_no_device(void **state)
 	options.fd = -1;
 	dev = virtio_pmem_create(&options, &f->d.mem, f->d.loop, &err);
 	assert_non_null(dev);
-	virtio_pmem_destroy(dev);
+	virtio_device_destroy(dev);
 }
 
 static void other_commands_are_refused(void **state)

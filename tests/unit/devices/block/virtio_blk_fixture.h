@@ -129,8 +129,8 @@ static inline int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_blk_destroy(f->dev);
-	virtio_blk_destroy(NULL);
+	virtio_device_destroy(f->dev);
+	virtio_device_destroy(NULL);
 	close(f->disk.fd);
 	fake_fini(&f->d);
 	return 0;

@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "devices/console/serial_16550.h"
+#include "tests/serial_host.h"
 
 struct fixture {
 	struct serial serial;

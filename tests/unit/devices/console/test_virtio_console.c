@@ -101,8 +101,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_console_destroy(f->dev);
-	virtio_console_destroy(NULL);
+	virtio_device_destroy(f->dev);
+	virtio_device_destroy(NULL);
 	fake_fini(&f->d);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "devices/console/virtio_console.h"
+#include "devices/virtio/virtio_negotiation.h"
 #include "devices/virtio/virtio_state.h"
 #include "tests/state_harness.h"
 
@@ -154,7 +155,7 @@ static void used(struct state_harness *h, unsigned queue,
 
 static const struct state_device console = {
 	.create = create,
-	.destroy = virtio_console_destroy,
+	.destroy = virtio_device_destroy,
 	.queue_size = 16,
 	.descs = 2,
 	.keeps = 1u << RX,
@@ -193,7 +194,43 @@ static void a_pause_gives_no_input_too_early(void **state)
 	fake_kick(&h.d, TX);
 	assert_int_equal(t.port.ops->receive(t.port.dev, &t.taken, 1), 1);
 	fake_detach(&h.d);
-	virtio_console_destroy(h.d.dev);
+	virtio_device_destroy(h.d.dev);
+	fake_fini(&h.d);
+}
+
+/* Saved at one terminal, the guest goes on at another. */
+static void a_moved_console_has_the_size_of_its_new_terminal(void **state)
+{
+	struct console_test t;
+	struct state_harness h = { .ctx = &t };
+	struct virtio_device *old, *moved;
+	struct error err;
+	uint8_t saved[STATE_ROOM] __attribute__((aligned(8)));
+	const size_t cols = offsetof(struct virtio_console_config, cols);
+
+	(void)state;
+	fake_init(&h.d);
+	old = create(&h);
+	fake_attach_mock(&h.d, old, &h.transport);
+	fake_start(&h.d, 1ULL << VIRTIO_CONSOLE_F_SIZE, 8);
+	t.port.ops->resize(t.port.dev, 80, 24);
+	virtio_device_quiesce(old);
+	virtio_device_save(old, saved);
+	fake_detach(&h.d);
+
+	moved = create(&h);
+	fake_attach_mock(&h.d, moved, &h.transport);
+	t.port.ops->resize(t.port.dev, 132, 50);
+	assert_int_equal(virtio_device_load(moved, saved,
+					    virtio_device_state_size(moved),
+					    &err),
+			 0);
+	virtio_device_resume(moved);
+	assert_int_equal(virtio_device_read_config(moved, cols, 4),
+			 132 | 50 << 16);
+	fake_detach(&h.d);
+	virtio_device_destroy(moved);
+	virtio_device_destroy(old);
 	fake_fini(&h.d);
 }
 
@@ -211,6 +248,8 @@ int main(void)
 		cmocka_unit_test(the_driver_cannot_tell),
 		cmocka_unit_test(damaged_states_do_no_harm),
 		cmocka_unit_test(a_pause_gives_no_input_too_early),
+		cmocka_unit_test(
+			a_moved_console_has_the_size_of_its_new_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

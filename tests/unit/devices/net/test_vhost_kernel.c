@@ -67,7 +67,7 @@ static int teardown(void **state)
 
 	if (f->d.mmio)
 		fake_detach(&f->d);
-	vhost_net_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	if (f->peer >= 0)
 		close(f->peer);
 	net_tap_close(&f->tap);

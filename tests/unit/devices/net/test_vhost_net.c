@@ -234,8 +234,8 @@ static int teardown(void **state)
 	/* whatever was before, nothing is served any more */
 	assert_int_equal(fake.rings[RX].tap, -1);
 	assert_int_equal(fake.rings[TX].tap, -1);
-	vhost_net_destroy(f->dev);
-	vhost_net_destroy(NULL);
+	virtio_device_destroy(f->dev);
+	virtio_device_destroy(NULL);
 	vhost_kernel_close(&f->kernel);
 	vhost_kernel_close(&f->kernel);
 	fake_fini(&f->d);
@@ -657,7 +657,7 @@ static void another_device_goes_on_where_the_kernel_stood(void **state)
 	virtio_device_quiesce(f->dev);
 	virtio_device_save(f->dev, saved);
 	fake_detach(&f->d);
-	vhost_net_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	vhost_kernel_close(&f->kernel);
 	fake.owned = false;
 	fake.features_set = fake.offloads = 0;

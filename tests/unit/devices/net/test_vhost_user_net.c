@@ -71,7 +71,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	vhost_user_device_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	vhost_user_destroy(f->conn);
 	fake_backend_stop(&f->b);
 	fake_fini(&f->d);

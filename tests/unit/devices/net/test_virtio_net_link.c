@@ -101,7 +101,7 @@ static void a_back_end_that_is_gone_takes_the_link_down(void **state)
 	assert_false(config_interrupt(f));
 	/* and so it is for the device after a reboot */
 	fake_detach(&f->d);
-	virtio_net_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	fake_fini(&f->d);
 	assert_int_equal(set_up_device(f, &f->tap.backend), 0);
 	assert_int_equal(link_status(f), 0);

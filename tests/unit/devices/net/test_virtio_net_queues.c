@@ -101,7 +101,7 @@ static int teardown_pairs(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_net_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	fake_fini(&f->d);
 	for (unsigned i = 0; i < PAIRS; i++) {
 		close(wires[i].peer);

@@ -170,7 +170,7 @@ static void run_with(uint64_t features,
 {
 	const struct state_device net = {
 		.create = create,
-		.destroy = virtio_net_destroy,
+		.destroy = virtio_device_destroy,
 		.features = features | 1ULL << VIRTIO_NET_F_CTRL_VQ |
 			    1ULL << VIRTIO_NET_F_CTRL_RX,
 		.queue_size = 16,
@@ -303,14 +303,14 @@ static void replace(struct fake_driver *d, struct wire wires[2],
 		    struct mock_transport *transport)
 {
 	fake_detach(d);
-	virtio_net_destroy(d->dev);
+	virtio_device_destroy(d->dev);
 	fake_attach_mock(d, create_wired(d, wires), transport);
 }
 
 static void end(struct fake_driver *d)
 {
 	fake_detach(d);
-	virtio_net_destroy(d->dev);
+	virtio_device_destroy(d->dev);
 	fake_fini(d);
 }
 

@@ -32,7 +32,7 @@ static int teardown_stream(void **state)
 	struct stream_fixture *f = *state;
 
 	fake_detach(&f->net.d);
-	virtio_net_destroy(f->net.dev);
+	virtio_device_destroy(f->net.dev);
 	fake_fini(&f->net.d);
 	close(f->net.peer);
 	net_stream_destroy(f->stream);
@@ -279,7 +279,7 @@ static void a_reboot_amid_a_sent_frame_sends_its_rest(void **state)
 	give_tx(f, HEADER + 60000);
 	fake_kick(&f->d, VIRTIO_NET_TX);
 	fake_detach(&f->d);
-	virtio_net_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	fake_fini(&f->d);
 	assert_int_equal(set_up_device(f, net_stream_backend(sf->stream)), 0);
 	fake_start(&f->d, 0, 8);

@@ -71,8 +71,8 @@ static inline int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_net_destroy(f->dev);
-	virtio_net_destroy(NULL);
+	virtio_device_destroy(f->dev);
+	virtio_device_destroy(NULL);
 	fake_fini(&f->d);
 	close(f->peer);
 	net_tap_close(&f->tap);

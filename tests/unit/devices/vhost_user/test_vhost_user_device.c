@@ -107,8 +107,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	vhost_user_device_destroy(f->dev);
-	vhost_user_device_destroy(NULL);
+	virtio_device_destroy(f->dev);
+	virtio_device_destroy(NULL);
 	vhost_user_destroy(f->conn);
 	fake_backend_stop(&f->b);
 	fake_fini(&f->d);
@@ -914,7 +914,7 @@ static void the_connection_serves_the_next_boot(void **state)
 
 	start(f, 0);
 	fake_detach(&f->d);
-	vhost_user_device_destroy(f->dev);
+	virtio_device_destroy(f->dev);
 	assert_true(f->b.rings[0].stopped);
 	f->dev = vhost_user_blk_create(f->conn, &f->d.mem, f->d.loop, &err);
 	assert_non_null(f->dev);

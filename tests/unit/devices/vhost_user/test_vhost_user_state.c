@@ -77,7 +77,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	vhost_user_device_destroy(f->d.dev);
+	virtio_device_destroy(f->d.dev);
 	vhost_user_destroy(f->conn);
 	fake_backend_stop(&f->b);
 	fake_fini(&f->d);
@@ -131,7 +131,7 @@ static void load_held(struct fixture *f)
 	struct error err;
 
 	fake_detach(&f->d);
-	vhost_user_device_destroy(f->d.dev);
+	virtio_device_destroy(f->d.dev);
 	create(f);
 	assert_int_equal(virtio_device_load(f->d.dev, f->saved, f->size, &err),
 			 0);
@@ -319,7 +319,7 @@ static void a_file_system_says_that_it_cannot_be_saved(void **state)
 
 	assert_int_equal(virtio_device_can_save(f->d.dev, &err), 0);
 	fake_detach(&f->d);
-	vhost_user_device_destroy(f->d.dev);
+	virtio_device_destroy(f->d.dev);
 	f->d.dev = vhost_user_fs_create(f->conn, "share", &f->d.mem, f->d.loop,
 					&err);
 	fake_attach_mock(&f->d, f->d.dev, &f->transport);

@@ -21,6 +21,8 @@ static void notify(struct virtio_device *dev, unsigned queue)
 }
 
 static const struct virtio_device_ops ops = {
+	.name = "mock",
+	MOCK_SIZES,
 	.notify = notify,
 	.kick_inline = true,
 	.batched = true,
@@ -54,7 +56,7 @@ static bool give(struct fixture *f)
 
 	q->next_desc = 0; /* one descriptor for all: nobody looks at it */
 	fake_add(&f->d, 0, &buffer, 1, 0);
-	if (f->mock.dev.driver_features & EVENT_IDX)
+	if (f->mock->dev.driver_features & EVENT_IDX)
 		kick = vring_need_event(ring_word(f, q->used + 4 + 8 * SIZE),
 					q->avail_idx, before);
 	if (kick)

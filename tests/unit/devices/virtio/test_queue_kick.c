@@ -8,16 +8,16 @@ static void again_notifies_from_the_event_loop(void **state)
 	struct fixture *f = *state;
 
 	fake_start(&f->d, 0, 8);
-	virtio_device_again(&f->mock.dev, 1);
-	assert_int_equal(f->mock.notifications, 0);
+	virtio_device_again(&f->mock->dev, 1);
+	assert_int_equal(f->mock->notifications, 0);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-	virtio_device_again(&f->mock.dev, 1);
+	assert_int_equal(f->mock->notifications, 1);
+	virtio_device_again(&f->mock->dev, 1);
 	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 }
 
 struct kicks {
@@ -63,7 +63,7 @@ static void attach_with_kicks(struct fixture *f, struct kicks *kicks)
 	struct error err;
 
 	virtio_mmio_destroy(f->d.mmio);
-	f->d.mmio = virtio_mmio_create(&f->mock.dev, &config, &err);
+	f->d.mmio = virtio_mmio_create(&f->mock->dev, &config, &err);
 	assert_non_null(f->d.mmio);
 	f->d.bus.ranges[0].dev = f->d.mmio;
 }
@@ -79,13 +79,13 @@ static void ioeventfds_live_from_driver_ok_to_reset(void **state)
 	assert_int_equal(kicks.attached, 2);
 	assert_int_equal(write(kicks.fds[1], &one, 8), 8);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-	assert_int_equal(f->mock.last_queue, 1);
+	assert_int_equal(f->mock->notifications, 1);
+	assert_int_equal(f->mock->last_queue, 1);
 	assert_int_equal(write(kicks.fds[0], &one, 8), 8);
 	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
 	assert_int_equal(kicks.detached, 2);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 }
 
 static void without_ioeventfds_kicks_are_register_writes(void **state)
@@ -97,7 +97,7 @@ static void without_ioeventfds_kicks_are_register_writes(void **state)
 	fake_start(&f->d, 0, 8);
 	assert_int_equal(kicks.detached, 0);
 	fake_kick(&f->d, 0);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 }
 
 static void a_device_may_have_an_ioeventfd_of_its_own(void **state)
@@ -107,18 +107,18 @@ static void a_device_may_have_an_ioeventfd_of_its_own(void **state)
 	uint64_t one = 1;
 	int fd = eventfd(0, EFD_NONBLOCK);
 
-	f->mock.kick_fd = fd;
+	f->mock->kick_fd = fd;
 	attach_with_kicks(f, &kicks);
 	fake_start(&f->d, 0, 8);
 	assert_int_equal(kicks.attached, 2);
 	assert_int_equal(kicks.fds[0], fd);
 	assert_int_equal(write(fd, &one, 8), 8);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 0);
+	assert_int_equal(f->mock->notifications, 0);
 	/* that there is more to do still comes through the loop */
-	virtio_device_again(&f->mock.dev, 1);
+	virtio_device_again(&f->mock->dev, 1);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
 	assert_int_equal(kicks.detached, 2);
 	/* and it is the device's to close */

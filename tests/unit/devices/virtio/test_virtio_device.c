@@ -18,7 +18,7 @@
 
 struct fixture {
 	struct fake_driver d;
-	struct mock_device mock;
+	struct mock_device *mock;
 	struct mock_transport transport;
 };
 
@@ -27,8 +27,8 @@ static int setup(void **state)
 	static struct fixture f;
 
 	fake_init(&f.d);
-	mock_init(&f.mock, &f.d.mem, f.d.loop);
-	fake_attach_mock(&f.d, &f.mock.dev, &f.transport);
+	f.mock = mock_create(&f.d.mem, f.d.loop);
+	fake_attach_mock(&f.d, &f.mock->dev, &f.transport);
 	*state = &f;
 	return 0;
 }
@@ -38,7 +38,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_device_destroy(&f->mock.dev);
+	virtio_device_destroy(&f->mock->dev);
 	fake_fini(&f->d);
 	return 0;
 }
@@ -53,7 +53,7 @@ static void add_one(struct fixture *f, unsigned queue)
 static void features_come_in_two_words(void **state)
 {
 	struct fixture *f = *state;
-	struct virtio_device *dev = &f->mock.dev;
+	struct virtio_device *dev = &f->mock->dev;
 
 	assert_int_equal(virtio_device_read_features(dev, 0),
 			 (uint32_t)dev->features);
@@ -71,12 +71,12 @@ static void features_come_in_two_words(void **state)
 static void each_step_of_the_status_needs_the_one_before(void **state)
 {
 	struct fixture *f = *state;
-	struct virtio_device *dev = &f->mock.dev;
+	struct virtio_device *dev = &f->mock->dev;
 
 	assert_false(fake_negotiate(&f->d, 1ULL << 50));
 	fake_driver_ok(&f->d);
 	assert_false(virtio_device_up(dev));
-	assert_int_equal(f->mock.activations, 0);
+	assert_int_equal(f->mock->activations, 0);
 	assert_true(fake_negotiate(&f->d, 1ULL << MOCK_FEATURE));
 	virtio_device_write_features(dev, 0, 0);
 	assert_true(virtio_has_feature(dev, MOCK_FEATURE));
@@ -85,7 +85,7 @@ static void each_step_of_the_status_needs_the_one_before(void **state)
 	/* no bit is ever taken back but by a reset */
 	virtio_device_write_status(dev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	fake_driver_ok(&f->d);
-	assert_int_equal(f->mock.activations, 1);
+	assert_int_equal(f->mock->activations, 1);
 	virtio_device_write_status(dev, 0);
 	assert_int_equal(dev->status, 0);
 	assert_int_equal(dev->driver_features, 0);
@@ -94,7 +94,7 @@ static void each_step_of_the_status_needs_the_one_before(void **state)
 static void a_queue_has_a_layout_until_it_is_ready(void **state)
 {
 	struct fixture *f = *state;
-	struct virtio_device *dev = &f->mock.dev;
+	struct virtio_device *dev = &f->mock->dev;
 
 	assert_true(fake_negotiate(&f->d, 0));
 	assert_non_null(virtio_device_queue_layout(dev, 1));
@@ -108,7 +108,7 @@ static void a_queue_has_a_layout_until_it_is_ready(void **state)
 	virtio_device_write_ready(dev, 1, true);
 	assert_false(dev->queues[1].state.ready);
 	virtio_device_write_ready(dev, 0, false);
-	assert_int_equal(f->mock.stops & 1, 1);
+	assert_int_equal(f->mock->stops & 1, 1);
 	assert_false(dev->queues[0].state.ready);
 }
 
@@ -125,16 +125,16 @@ static void an_interrupt_is_one_queues(void **state)
 		assert_int_equal(
 			mock_transport_interrupts(&f->transport, !queue), 0);
 	}
-	virtio_device_interrupt(&f->mock.dev, 0);
+	virtio_device_interrupt(&f->mock->dev, 0);
 	assert_int_equal(mock_transport_interrupts(&f->transport, 0), 0);
-	virtio_device_interrupt_always(&f->mock.dev, 0);
+	virtio_device_interrupt_always(&f->mock->dev, 0);
 	assert_int_equal(mock_transport_interrupts(&f->transport, 0), 1);
 }
 
 static void the_generation_of_config_outlives_a_reset(void **state)
 {
 	struct fixture *f = *state;
-	struct virtio_device *dev = &f->mock.dev;
+	struct virtio_device *dev = &f->mock->dev;
 
 	/* 2.1.2: not a word before the driver is up */
 	virtio_device_config_changed(dev);
@@ -152,13 +152,13 @@ static void a_broken_device_says_so_and_serves_nothing(void **state)
 	struct fixture *f = *state;
 
 	fake_start(&f->d, 0, 8);
-	virtio_device_broken(&f->mock.dev, "test");
+	virtio_device_broken(&f->mock->dev, "test");
 	assert_true(fake_needs_reset(&f->d));
 	assert_int_equal(f->transport.config_changes, 1);
 	fake_kick(&f->d, 0);
-	virtio_device_again(&f->mock.dev, 0);
+	virtio_device_again(&f->mock->dev, 0);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 0);
+	assert_int_equal(f->mock->notifications, 0);
 }
 
 /* --- kicks --- */
@@ -171,9 +171,9 @@ static void kicks_are_attached_while_a_queue_runs(void **state)
 	assert_int_equal(f->transport.attached, 2);
 	wake(f->transport.kicks[1]);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
-	assert_int_equal(f->mock.last_queue, 1);
-	virtio_device_write_ready(&f->mock.dev, 1, false);
+	assert_int_equal(f->mock->notifications, 1);
+	assert_int_equal(f->mock->last_queue, 1);
+	virtio_device_write_ready(&f->mock->dev, 1, false);
 	assert_int_equal(f->transport.kicks[1], -1);
 	assert_int_not_equal(f->transport.kicks[0], -1);
 	/* a kick that was under way is not served after a reset and a start */
@@ -181,7 +181,7 @@ static void kicks_are_attached_while_a_queue_runs(void **state)
 	fake_start(&f->d, 0, 8);
 	assert_int_equal(f->transport.detached, 2);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 }
 
 static void kicks_follow_the_devices_own_eventfd(void **state)
@@ -189,15 +189,15 @@ static void kicks_follow_the_devices_own_eventfd(void **state)
 	struct fixture *f = *state;
 	int first = wake_open(), second = wake_open();
 
-	f->mock.kick_fd = first;
+	f->mock->kick_fd = first;
 	fake_start(&f->d, 0, 8);
 	assert_int_equal(f->transport.kicks[0], first);
-	f->mock.kick_fd = second;
-	virtio_device_kick_fd_changed(&f->mock.dev, 0);
+	f->mock->kick_fd = second;
+	virtio_device_kick_fd_changed(&f->mock->dev, 0);
 	assert_int_equal(f->transport.kicks[0], second);
 	assert_int_equal(f->transport.kicks[1], first);
-	virtio_device_write_status(&f->mock.dev, 0);
-	virtio_device_kick_fd_changed(&f->mock.dev, 0);
+	virtio_device_write_status(&f->mock->dev, 0);
+	virtio_device_kick_fd_changed(&f->mock->dev, 0);
 	assert_int_equal(f->transport.kicks[0], -1);
 	close(first);
 	close(second);
@@ -210,8 +210,8 @@ static void without_eventfds_kicks_come_as_calls(void **state)
 	f->transport.attach_result = -ENOSPC;
 	fake_start(&f->d, 0, 8);
 	fake_kick(&f->d, 1);
-	assert_int_equal(f->mock.notifications, 1);
-	virtio_device_write_status(&f->mock.dev, 0);
+	assert_int_equal(f->mock->notifications, 1);
+	virtio_device_write_status(&f->mock->dev, 0);
 	assert_int_equal(f->transport.detached, 0);
 }
 
@@ -239,16 +239,16 @@ static void a_turn_ends_and_another_one_follows(void **state)
 	static const struct virtio_device_ops ops = { .notify = serve };
 	struct fixture *f = *state;
 
-	f->mock.dev.ops = &ops;
+	f->mock->dev.ops = &ops;
 	fake_start(&f->d, 0, 8);
 	for (unsigned i = 0; i < 5; i++)
 		add_one(f, 0);
 	fake_kick(&f->d, 0);
-	assert_int_equal(f->mock.drained, 2);
+	assert_int_equal(f->mock->drained, 2);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.drained, 4);
+	assert_int_equal(f->mock->drained, 4);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.drained, 5);
+	assert_int_equal(f->mock->drained, 5);
 	fake_run_loop(&f->d);
 	assert_int_equal(mock_transport_interrupts(&f->transport, 0), 3);
 }
@@ -266,31 +266,36 @@ static unsigned open_fds(void)
  * and leaves nothing open. */
 static void a_device_without_descriptors_is_not_made(void **state)
 {
-	static const struct virtio_device_ops ops = { .kick_inline = true,
-						      .batched = true };
+	static const struct virtio_device_ops ops = {
+		.name = "mock",
+		.kick_inline = true,
+		.batched = true,
+		MOCK_SIZES,
+	};
 	struct fixture *f = *state;
 	const unsigned before = open_fds();
-	struct virtio_device dev;
+	struct virtio_device *dev;
 	struct rlimit old, tight;
 	unsigned failures = 0;
-	int ret;
+	struct error err;
 
 	getrlimit(RLIMIT_NOFILE, &old);
 	tight = old;
 	tight.rlim_cur = 3;
 	do {
 		setrlimit(RLIMIT_NOFILE, &tight);
-		memset(&dev, 0, sizeof(dev));
-		ret = virtio_device_init(&dev, &ops, &f->d.mem, f->d.loop, 0, 3,
-					 8);
+		dev = virtio_device_create(&ops, &f->d.mem, f->d.loop, 0, 3,
+					   &err);
 		setrlimit(RLIMIT_NOFILE, &old);
-		assert_true(ret || open_fds() == before + 6);
-		virtio_device_destroy(&dev);
-		assert_int_equal(open_fds(), before);
-		assert_true(ret == 0 || ret == -EMFILE);
+		if (!dev)
+			assert_string_equal(err.text,
+					    "mock: Too many open files");
+		assert_int_equal(open_fds(), before + (dev ? 6 : 0));
 		tight.rlim_cur++;
-		failures += ret != 0;
-	} while (ret);
+		failures += !dev;
+	} while (!dev);
+	virtio_device_destroy(dev);
+	assert_int_equal(open_fds(), before);
 	assert_true(failures >= 6);
 }
 

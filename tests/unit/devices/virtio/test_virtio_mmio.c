@@ -40,10 +40,10 @@ static void features_are_frozen_by_features_ok(void **state)
 	assert_true(fake_negotiate(&f->d, 0));
 	fake_write(&f->d, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
 	fake_write(&f->d, VIRTIO_MMIO_DRIVER_FEATURES, 1 << MOCK_FEATURE);
-	assert_false(virtio_has_feature(&f->mock.dev, MOCK_FEATURE));
+	assert_false(virtio_has_feature(&f->mock->dev, MOCK_FEATURE));
 	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
 	assert_true(fake_negotiate(&f->d, 1ULL << MOCK_FEATURE));
-	assert_true(virtio_has_feature(&f->mock.dev, MOCK_FEATURE));
+	assert_true(virtio_has_feature(&f->mock->dev, MOCK_FEATURE));
 }
 
 static void driver_ok_needs_features_ok(void **state)
@@ -52,7 +52,7 @@ static void driver_ok_needs_features_ok(void **state)
 
 	fake_write(&f->d, VIRTIO_MMIO_STATUS, 3 | VIRTIO_CONFIG_S_DRIVER_OK);
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_STATUS), 3);
-	assert_int_equal(f->mock.activations, 0);
+	assert_int_equal(f->mock->activations, 0);
 }
 
 static void driver_ok_activates_once(void **state)
@@ -60,22 +60,22 @@ static void driver_ok_activates_once(void **state)
 	struct fixture *f = *state;
 
 	fake_start(&f->d, 0, 8);
-	assert_int_equal(f->mock.activations, 1);
+	assert_int_equal(f->mock->activations, 1);
 	fake_driver_ok(&f->d);
-	assert_int_equal(f->mock.activations, 1);
+	assert_int_equal(f->mock->activations, 1);
 }
 
 static void a_failed_activation_asks_for_a_reset(void **state)
 {
 	struct fixture *f = *state;
 
-	f->mock.activate_result = -EIO;
+	f->mock->activate_result = -EIO;
 	fake_start(&f->d, 0, 8);
 	assert_true(fake_needs_reset(&f->d));
 	assert_int_equal(fake_interrupts(&f->d), 1);
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_INTERRUPT_STATUS),
 			 VIRTIO_MMIO_INT_CONFIG);
-	f->mock.activate_result = 0;
+	f->mock->activate_result = 0;
 	fake_start(&f->d, 0, 8);
 	assert_false(fake_needs_reset(&f->d));
 }
@@ -88,7 +88,7 @@ static void a_kick_is_served_and_interrupts(void **state)
 	fake_start(&f->d, 0, 8);
 	add_one(f, 1);
 	fake_kick(&f->d, 1);
-	assert_int_equal(f->mock.last_queue, 1);
+	assert_int_equal(f->mock->last_queue, 1);
 	assert_true(fake_get_used(&f->d, 1, &head, &len));
 	assert_int_equal(len, 16);
 	assert_int_equal(fake_interrupts(&f->d), 1);
@@ -111,12 +111,12 @@ static void kicks_in_wrong_states_do_nothing(void **state)
 	fake_kick(&f->d, 1); /* a queue that is not ready */
 	fake_kick(&f->d, 2); /* no such queue */
 	fake_kick(&f->d, UINT32_MAX);
-	assert_int_equal(f->mock.notifications, 0);
+	assert_int_equal(f->mock->notifications, 0);
 	fake_kick(&f->d, 0);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 	fake_write(&f->d, VIRTIO_MMIO_STATUS, 0);
 	fake_kick(&f->d, 0); /* after a reset */
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 }
 
 static void a_broken_ring_needs_a_reset_and_heals_with_it(void **state)
@@ -128,7 +128,7 @@ static void a_broken_ring_needs_a_reset_and_heals_with_it(void **state)
 	fake_kick(&f->d, 0);
 	assert_true(fake_needs_reset(&f->d));
 	fake_kick(&f->d, 0);
-	assert_int_equal(f->mock.notifications, 1);
+	assert_int_equal(f->mock->notifications, 1);
 	fake_start(&f->d, 0, 8);
 	add_one(f, 0);
 	fake_kick(&f->d, 0);
@@ -151,7 +151,7 @@ static void odd_queue_sizes_ask_for_a_reset(void **state)
 		assert_true(fake_needs_reset(&f->d));
 		fake_kick(&f->d, 0);
 	}
-	assert_int_equal(f->mock.notifications, 0);
+	assert_int_equal(f->mock->notifications, 0);
 }
 
 static void a_ring_cannot_move_while_in_use(void **state)
@@ -161,11 +161,11 @@ static void a_ring_cannot_move_while_in_use(void **state)
 
 	assert_true(fake_negotiate(&f->d, 0));
 	fake_setup_queue(&f->d, 0, 8);
-	desc = f->mock.dev.queues[0].state.desc;
+	desc = f->mock->dev.queues[0].state.desc;
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_DESC_LOW, 0xdead0000);
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_NUM, 16);
-	assert_int_equal(f->mock.dev.queues[0].state.desc, desc);
-	assert_int_equal(f->mock.dev.queues[0].state.size, 8);
+	assert_int_equal(f->mock->dev.queues[0].state.desc, desc);
+	assert_int_equal(f->mock->dev.queues[0].state.size, 8);
 	fake_driver_ok(&f->d);
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, 0);
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_USED_HIGH, 0xdead);
@@ -180,14 +180,14 @@ static void a_driver_that_is_up_may_stop_a_queue(void **state)
 	struct fixture *f = *state;
 
 	fake_start(&f->d, 0, 8);
-	f->mock.stops = 0;
+	f->mock->stops = 0;
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, 0);
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 0);
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_QUEUE_READY), 0);
-	assert_int_equal(f->mock.stops, 1);
+	assert_int_equal(f->mock->stops, 1);
 	add_one(f, 0);
 	fake_kick(&f->d, 0);
-	assert_int_equal(f->mock.notifications, 0);
+	assert_int_equal(f->mock->notifications, 0);
 	add_one(f, 1);
 	fake_kick(&f->d, 1);
 	assert_int_equal(fake_used_idx(&f->d, 1), 1);
@@ -195,7 +195,7 @@ static void a_driver_that_is_up_may_stop_a_queue(void **state)
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_READY, 1);
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_QUEUE_READY), 0);
 	fake_start(&f->d, 0, 8);
-	assert_int_equal(f->mock.stops, 3);
+	assert_int_equal(f->mock->stops, 3);
 	add_one(f, 0);
 	fake_kick(&f->d, 0);
 	assert_int_equal(fake_used_idx(&f->d, 0), 1);
@@ -223,16 +223,16 @@ static void config_space_holds_at_its_edges(void **state)
 	assert_int_equal(fake_config(&f->d, MOCK_CONFIG - 1, 1), MOCK_CONFIG);
 	/* what lies beyond reads as zero */
 	assert_int_equal(fake_config(&f->d, MOCK_CONFIG - 2, 4), 0x0c0b);
-	assert_int_equal(f->mock.config_reads, 3);
+	assert_int_equal(f->mock->config_reads, 3);
 	assert_int_equal(fake_config(&f->d, MOCK_CONFIG, 4), 0);
 	assert_int_equal(fake_config(&f->d, 0xf00 - 8, 8), 0);
-	assert_int_equal(f->mock.config_reads, 3);
+	assert_int_equal(f->mock->config_reads, 3);
 	bus_write(&f->d.bus, edge - 3, &value, 4);
 	bus_write(&f->d.bus, edge, &value, 4);
-	assert_int_equal(f->mock.config_writes, 0);
+	assert_int_equal(f->mock->config_writes, 0);
 	bus_write(&f->d.bus, edge - 4, &value, 4);
-	assert_int_equal(f->mock.config_writes, 1);
-	assert_int_equal(f->mock.config[MOCK_CONFIG - 1], 0xff);
+	assert_int_equal(f->mock->config_writes, 1);
+	assert_int_equal(f->mock->config[MOCK_CONFIG - 1], 0xff);
 }
 
 static void registers_answer_to_32_bits_only(void **state)
@@ -255,7 +255,7 @@ static void a_config_change_moves_the_generation(void **state)
 	uint32_t before = fake_read(&f->d, VIRTIO_MMIO_CONFIG_GENERATION);
 
 	fake_start(&f->d, 0, 8);
-	virtio_device_config_changed(&f->mock.dev);
+	virtio_device_config_changed(&f->mock->dev);
 	assert_int_not_equal(fake_read(&f->d, VIRTIO_MMIO_CONFIG_GENERATION),
 			     before);
 	assert_int_equal(fake_interrupts(&f->d), 1);

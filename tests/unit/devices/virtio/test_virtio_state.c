@@ -20,7 +20,7 @@ struct saved {
 
 struct fixture {
 	struct fake_driver d;
-	struct mock_device mock, fresh;
+	struct mock_device *mock, *fresh;
 	struct mock_transport transport, other;
 	struct saved saved;
 };
@@ -31,10 +31,10 @@ static int setup(void **state)
 
 	memset(&f, 0, sizeof(f));
 	fake_init(&f.d);
-	mock_init(&f.mock, &f.d.mem, f.d.loop);
-	mock_init(&f.fresh, &f.d.mem, f.d.loop);
-	mock_transport_attach(&f.other, &f.fresh.dev);
-	fake_attach_mock(&f.d, &f.mock.dev, &f.transport);
+	f.mock = mock_create(&f.d.mem, f.d.loop);
+	f.fresh = mock_create(&f.d.mem, f.d.loop);
+	mock_transport_attach(&f.other, &f.fresh->dev);
+	fake_attach_mock(&f.d, &f.mock->dev, &f.transport);
 	fake_start(&f.d, 1ULL << MOCK_FEATURE, 8);
 	*state = &f;
 	return 0;
@@ -45,9 +45,9 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_device_detach(&f->fresh.dev);
-	virtio_device_destroy(&f->mock.dev);
-	virtio_device_destroy(&f->fresh.dev);
+	virtio_device_detach(&f->fresh->dev);
+	virtio_device_destroy(&f->mock->dev);
+	virtio_device_destroy(&f->fresh->dev);
 	fake_fini(&f->d);
 	return 0;
 }
@@ -61,18 +61,18 @@ static void add_one(struct fixture *f, unsigned queue)
 
 static void save(struct fixture *f)
 {
-	assert_int_equal(virtio_device_state_size(&f->mock.dev),
+	assert_int_equal(virtio_device_state_size(&f->mock->dev),
 			 sizeof(f->saved));
-	virtio_device_quiesce(&f->mock.dev);
-	virtio_device_save(&f->mock.dev, &f->saved);
-	virtio_device_resume(&f->mock.dev);
+	virtio_device_quiesce(&f->mock->dev);
+	virtio_device_save(&f->mock->dev, &f->saved);
+	virtio_device_resume(&f->mock->dev);
 }
 
 static int load(struct fixture *f)
 {
 	struct error err;
 
-	return virtio_device_load(&f->fresh.dev, &f->saved, sizeof(f->saved),
+	return virtio_device_load(&f->fresh->dev, &f->saved, sizeof(f->saved),
 				  &err);
 }
 
@@ -80,17 +80,18 @@ static void kicks_of_a_held_device_wait(void **state)
 {
 	struct fixture *f = *state;
 
-	virtio_device_hold(&f->mock.dev);
-	assert_int_equal(f->mock.quiesces, 0);
+	virtio_device_hold(&f->mock->dev);
+	assert_int_equal(f->mock->quiesces, 0);
 	add_one(f, 0);
 	add_one(f, 1);
 	fake_kick(&f->d, 0);
 	wake(f->transport.kicks[1]);
-	virtio_device_again(&f->mock.dev, 1);
+	virtio_device_again(&f->mock->dev, 1);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 0);
-	virtio_device_resume(&f->mock.dev);
-	assert_int_equal(f->mock.notifications, 0); /* it is the loop's to do */
+	assert_int_equal(f->mock->notifications, 0);
+	virtio_device_resume(&f->mock->dev);
+	assert_int_equal(f->mock->notifications,
+			 0); /* it is the loop's to do */
 	fake_run_loop(&f->d);
 	assert_int_equal(fake_used_idx(&f->d, 0), 1);
 	assert_int_equal(fake_used_idx(&f->d, 1), 1);
@@ -102,15 +103,15 @@ static void the_last_of_several_holds_counts(void **state)
 {
 	struct fixture *f = *state;
 
-	virtio_device_hold(&f->mock.dev);
-	virtio_device_quiesce(&f->mock.dev);
-	assert_int_equal(f->mock.quiesces, 1);
-	virtio_device_resume(&f->mock.dev);
-	assert_int_equal(f->mock.resumes, 0);
-	assert_false(virtio_device_up(&f->mock.dev));
-	virtio_device_resume(&f->mock.dev);
-	assert_int_equal(f->mock.resumes, 1);
-	assert_true(virtio_device_up(&f->mock.dev));
+	virtio_device_hold(&f->mock->dev);
+	virtio_device_quiesce(&f->mock->dev);
+	assert_int_equal(f->mock->quiesces, 1);
+	virtio_device_resume(&f->mock->dev);
+	assert_int_equal(f->mock->resumes, 0);
+	assert_false(virtio_device_up(&f->mock->dev));
+	virtio_device_resume(&f->mock->dev);
+	assert_int_equal(f->mock->resumes, 1);
+	assert_true(virtio_device_up(&f->mock->dev));
 	/* eventfds stayed where they were */
 	assert_int_equal(f->transport.attached, 2);
 	assert_int_equal(f->transport.detached, 0);
@@ -120,17 +121,17 @@ static void a_driver_may_reset_a_held_device(void **state)
 {
 	struct fixture *f = *state;
 
-	virtio_device_hold(&f->mock.dev);
-	virtio_device_write_status(&f->mock.dev, 0);
-	virtio_device_resume(&f->mock.dev);
+	virtio_device_hold(&f->mock->dev);
+	virtio_device_write_status(&f->mock->dev, 0);
+	virtio_device_resume(&f->mock->dev);
 	fake_run_loop(&f->d);
-	assert_int_equal(f->mock.notifications, 0);
-	virtio_device_hold(&f->mock.dev);
+	assert_int_equal(f->mock->notifications, 0);
+	virtio_device_hold(&f->mock->dev);
 	fake_start(&f->d, 0, 8);
 	add_one(f, 0);
 	fake_kick(&f->d, 0);
-	assert_int_equal(f->mock.notifications, 0);
-	virtio_device_resume(&f->mock.dev);
+	assert_int_equal(f->mock->notifications, 0);
+	virtio_device_resume(&f->mock->dev);
 	fake_run_loop(&f->d);
 	assert_int_equal(fake_used_idx(&f->d, 0), 1);
 }
@@ -139,20 +140,20 @@ static void a_fresh_device_goes_on_where_the_other_was(void **state)
 {
 	struct fixture *f = *state;
 
-	f->mock.state.value = 7;
-	virtio_device_config_changed(&f->mock.dev);
+	f->mock->state.value = 7;
+	virtio_device_config_changed(&f->mock->dev);
 	add_one(f, 0);
 	fake_kick(&f->d, 0);
 	save(f);
 	assert_int_equal(load(f), 0);
-	assert_int_equal(f->fresh.state.value, 7);
-	assert_int_equal(f->fresh.dev.config_generation, 1);
-	assert_true(virtio_has_feature(&f->fresh.dev, MOCK_FEATURE));
+	assert_int_equal(f->fresh->state.value, 7);
+	assert_int_equal(f->fresh->dev.config_generation, 1);
+	assert_true(virtio_has_feature(&f->fresh->dev, MOCK_FEATURE));
 	add_one(f, 0);
-	virtio_device_kick(&f->fresh.dev, 0);
-	assert_int_equal(f->fresh.notifications, 0);
-	virtio_device_resume(&f->fresh.dev);
-	assert_int_equal(f->fresh.activations, 0);
+	virtio_device_kick(&f->fresh->dev, 0);
+	assert_int_equal(f->fresh->notifications, 0);
+	virtio_device_resume(&f->fresh->dev);
+	assert_int_equal(f->fresh->activations, 0);
 	assert_int_equal(f->other.attached, 2);
 	/* the first interrupt may be lost, and config be another one */
 	assert_int_equal(mock_transport_interrupts(&f->other, 0), 1);
@@ -166,11 +167,11 @@ static void a_device_without_a_driver_can_be_moved(void **state)
 {
 	struct fixture *f = *state;
 
-	virtio_device_write_status(&f->mock.dev, 0);
+	virtio_device_write_status(&f->mock->dev, 0);
 	save(f);
 	assert_int_equal(load(f), 0);
-	virtio_device_resume(&f->fresh.dev);
-	assert_int_equal(f->fresh.resumes, 1);
+	virtio_device_resume(&f->fresh->dev);
+	assert_int_equal(f->fresh->resumes, 1);
 	assert_int_equal(f->other.config_changes, 0);
 	assert_int_equal(f->other.attached, 0);
 }
@@ -181,12 +182,12 @@ static void expect_refusal(struct fixture *f, const char *why)
 {
 	struct error err;
 
-	assert_int_equal(virtio_device_load(&f->fresh.dev, &f->saved,
+	assert_int_equal(virtio_device_load(&f->fresh->dev, &f->saved,
 					    sizeof(f->saved), &err),
 			 -1);
 	assert_string_equal(err.text, why);
-	assert_int_equal(f->fresh.dev.status, 0);
-	assert_int_equal(f->fresh.dev.holds, 0);
+	assert_int_equal(f->fresh->dev.status, 0);
+	assert_int_equal(f->fresh->dev.holds, 0);
 }
 
 static void states_of_other_devices_are_refused(void **state)
@@ -212,7 +213,7 @@ static void states_of_other_devices_are_refused(void **state)
 	f->saved = good;
 	f->saved.own.value = MOCK_STATE_BAD;
 	expect_refusal(f, "the device cannot be in this state");
-	assert_int_equal(virtio_device_load(&f->fresh.dev, &good,
+	assert_int_equal(virtio_device_load(&f->fresh->dev, &good,
 					    sizeof(good) - 1, &err),
 			 -1);
 	assert_non_null(strstr(err.text, "bytes"));
@@ -240,13 +241,13 @@ static void a_bad_ring_asks_for_a_reset(void **state)
 		save(f);
 		f->saved.common.queues[1] = bad[i];
 		assert_int_equal(load(f), 0);
-		virtio_device_resume(&f->fresh.dev);
-		assert_int_equal(f->fresh.resumes, 0);
-		assert_true(f->fresh.dev.status & VIRTIO_CONFIG_S_NEEDS_RESET);
-		virtio_device_kick(&f->fresh.dev, 0);
-		virtio_device_kick(&f->fresh.dev, 1);
+		virtio_device_resume(&f->fresh->dev);
+		assert_int_equal(f->fresh->resumes, 0);
+		assert_true(f->fresh->dev.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+		virtio_device_kick(&f->fresh->dev, 0);
+		virtio_device_kick(&f->fresh->dev, 1);
 		fake_run_loop(&f->d);
-		assert_int_equal(f->fresh.notifications, 0);
+		assert_int_equal(f->fresh->notifications, 0);
 		teardown(&fixture);
 	}
 }
@@ -260,18 +261,18 @@ static void counters_of_a_ring_may_be_anything(void **state)
 	f->saved.common.queues[0].next_used = 0x1234;
 	f->saved.common.queues[0].last_interrupt = 0x4711;
 	assert_int_equal(load(f), 0);
-	virtio_device_resume(&f->fresh.dev);
+	virtio_device_resume(&f->fresh->dev);
 	fake_run_loop(&f->d);
-	assert_true(f->fresh.dev.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(f->fresh->dev.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
 static void what_cannot_go_on_asks_for_a_reset(void **state)
 {
 	struct fixture *f = *state;
 
-	f->mock.resume_result = -EIO;
-	virtio_device_quiesce(&f->mock.dev);
-	virtio_device_resume(&f->mock.dev);
+	f->mock->resume_result = -EIO;
+	virtio_device_quiesce(&f->mock->dev);
+	virtio_device_resume(&f->mock->dev);
 	assert_true(fake_needs_reset(&f->d));
 	assert_int_equal(f->transport.config_changes, 1);
 }
@@ -282,9 +283,9 @@ static void what_cannot_be_saved_says_so(void **state)
 	struct fixture *f = *state;
 	struct error err;
 
-	assert_int_equal(virtio_device_can_save(&f->mock.dev, &err), 0);
-	f->fresh.dev.ops = &ops;
-	assert_int_equal(virtio_device_can_save(&f->fresh.dev, &err), -1);
+	assert_int_equal(virtio_device_can_save(&f->mock->dev, &err), 0);
+	f->fresh->dev.ops = &ops;
+	assert_int_equal(virtio_device_can_save(&f->fresh->dev, &err), -1);
 	assert_string_equal(err.text, "no way");
 }
 
@@ -296,14 +297,14 @@ static void the_registers_of_mmio_go_along(void **state)
 	struct virtio_mmio_state registers;
 
 	fake_detach(&f->d);
-	fake_attach(&f->d, &f->mock.dev);
+	fake_attach(&f->d, &f->mock->dev);
 	fake_start(&f->d, 0, 8);
 	fake_write(&f->d, VIRTIO_MMIO_QUEUE_SEL, 1);
 	add_one(f, 1);
 	fake_kick(&f->d, 1);
 	virtio_mmio_save(f->d.mmio, &registers);
 	fake_detach(&f->d);
-	fake_attach(&f->d, &f->mock.dev);
+	fake_attach(&f->d, &f->mock->dev);
 	assert_int_equal(fake_read(&f->d, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	registers.interrupt_status |= 0xf0;
 	virtio_mmio_load(f->d.mmio, &registers);

@@ -15,7 +15,7 @@
 
 struct fixture {
 	struct fake_driver d;
-	struct mock_device mock;
+	struct mock_device *mock;
 };
 
 static inline int setup_as(void **state, const struct virtio_device_ops *ops)
@@ -24,10 +24,10 @@ static inline int setup_as(void **state, const struct virtio_device_ops *ops)
 
 	fake_init(&f.d);
 	if (ops)
-		mock_init_as(&f.mock, ops, &f.d.mem, f.d.loop);
+		f.mock = mock_create_as(ops, &f.d.mem, f.d.loop);
 	else
-		mock_init(&f.mock, &f.d.mem, f.d.loop);
-	fake_attach(&f.d, &f.mock.dev);
+		f.mock = mock_create(&f.d.mem, f.d.loop);
+	fake_attach(&f.d, &f.mock->dev);
 	*state = &f;
 	return 0;
 }
@@ -42,7 +42,7 @@ static inline int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_device_destroy(&f->mock.dev);
+	virtio_device_destroy(&f->mock->dev);
 	fake_fini(&f->d);
 	return 0;
 }

@@ -16,7 +16,7 @@
 /* The queue itself, with the fake driver as a ring writer: no transport. */
 struct fixture {
 	struct fake_driver d;
-	struct mock_device mock;
+	struct mock_device *mock;
 	struct virtqueue *vq;
 	struct chain chain;
 };
@@ -26,11 +26,11 @@ static inline int setup_with(void **state, uint64_t features)
 	static struct fixture f;
 
 	fake_init(&f.d);
-	mock_init(&f.mock, &f.d.mem, f.d.loop);
-	f.mock.drain = false;
-	fake_attach(&f.d, &f.mock.dev);
+	f.mock = mock_create(&f.d.mem, f.d.loop);
+	f.mock->drain = false;
+	fake_attach(&f.d, &f.mock->dev);
 	fake_start(&f.d, features, 8);
-	f.vq = &f.mock.dev.queues[0];
+	f.vq = &f.mock->dev.queues[0];
 	*state = &f;
 	return 0;
 }
@@ -50,7 +50,7 @@ static inline int teardown(void **state)
 	struct fixture *f = *state;
 
 	fake_detach(&f->d);
-	virtio_device_destroy(&f->mock.dev);
+	virtio_device_destroy(&f->mock->dev);
 	fake_fini(&f->d);
 	return 0;
 }

@@ -60,8 +60,8 @@ static int teardown_device(void **state)
 	struct device *v = *state;
 
 	fake_detach(&v->d);
-	virtio_vsock_destroy(v->dev);
-	virtio_vsock_destroy(NULL);
+	virtio_device_destroy(v->dev);
+	virtio_device_destroy(NULL);
 	fake_fini(&v->d);
 	vsock_socket_close(&v->host.listener);
 	return rmdir(v->host.folder);

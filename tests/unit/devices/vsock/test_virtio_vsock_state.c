@@ -129,7 +129,7 @@ static void used(struct state_harness *h, unsigned queue,
 
 static const struct state_device vsock = {
 	.create = create,
-	.destroy = virtio_vsock_destroy,
+	.destroy = virtio_device_destroy,
 	.queue_size = 16,
 	.descs = 2,
 	.keeps = 1u << RX | 1u << EVENT,
@@ -157,7 +157,7 @@ static void move(struct state_harness *h)
 	virtio_device_quiesce(h->d.dev);
 	virtio_device_save(h->d.dev, saved);
 	fake_detach(&h->d);
-	virtio_vsock_destroy(h->d.dev);
+	virtio_device_destroy(h->d.dev);
 	fake_attach_mock(&h->d, create(h), &h->transport);
 	assert_int_equal(virtio_device_load(h->d.dev, saved, size, &err), 0);
 	virtio_device_resume(h->d.dev);
@@ -185,7 +185,7 @@ static void add_event(struct state_harness *h, uint32_t len, bool writable)
 static void end(struct state_harness *h)
 {
 	fake_detach(&h->d);
-	virtio_vsock_destroy(h->d.dev);
+	virtio_device_destroy(h->d.dev);
 	fake_fini(&h->d);
 }
 
