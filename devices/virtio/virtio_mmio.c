@@ -44,19 +44,20 @@ static int attach_kick(void *transport, unsigned queue, int fd)
 {
 	struct virtio_mmio *mmio = transport;
 
-	if (!mmio->config.kick_ops)
+	if (!mmio->config.ioeventfds)
 		return 0;
-	return mmio->config.kick_ops->attach(mmio->config.kick_ctx,
-					     notify_address(mmio), queue, fd);
+	return mmio->config.ioeventfds->attach(mmio->config.ioeventfd_ctx,
+					       notify_address(mmio), queue, fd);
 }
 
 static void detach_kick(void *transport, unsigned queue, int fd)
 {
 	struct virtio_mmio *mmio = transport;
 
-	if (mmio->config.kick_ops)
-		mmio->config.kick_ops->detach(mmio->config.kick_ctx,
-					      notify_address(mmio), queue, fd);
+	if (mmio->config.ioeventfds)
+		mmio->config.ioeventfds->detach(mmio->config.ioeventfd_ctx,
+						notify_address(mmio), queue,
+						fd);
 }
 
 static const struct virtio_transport_ops transport_ops = {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/bus.h"
+#include "base/ioeventfd.h"
 #include "base/irq_line.h"
 #include "devices/virtio/virtio_device.h"
 
@@ -18,19 +19,11 @@
 
 extern const struct bus_ops virtio_mmio_bus_ops;
 
-/* How the transport gets ioeventfds. After attach(), a write of the 32-bit
- * value datum to the guest physical address addr signals fd and does not leave
- * the kernel. 0 or -errno. */
-struct virtio_kick_ops {
-	int (*attach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
-	void (*detach)(void *ctx, uint64_t addr, uint32_t datum, int fd);
-};
-
 struct virtio_mmio_config {
 	uint64_t base; /* guest physical address of the window */
 	struct irq_line irq;
-	const struct virtio_kick_ops *kick_ops; /* NULL: no ioeventfds */
-	void *kick_ctx;
+	const struct ioeventfd_ops *ioeventfds; /* NULL: none */
+	void *ioeventfd_ctx;
 };
 
 struct virtio_mmio;

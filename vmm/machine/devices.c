@@ -70,8 +70,8 @@ static int put_on_bus(struct machine_device *device, struct platform *platform,
 	const struct virtio_mmio_config config = {
 		.base = slot->base,
 		.irq = platform_irq(platform, slot->gsi),
-		.kick_ops = &kvm_kick_ops,
-		.kick_ctx = &platform->vm_fd,
+		.ioeventfds = &kvm_ioeventfd_ops,
+		.ioeventfd_ctx = &platform->vm_fd,
 	};
 	struct bus_range range = {
 		.name = "virtio-mmio",

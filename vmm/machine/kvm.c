@@ -145,7 +145,7 @@ static void detach_kick(void *vm_fd, uint64_t addr, uint32_t datum, int fd)
 	set_ioeventfd(vm_fd, addr, datum, fd, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
 
-const struct virtio_kick_ops kvm_kick_ops = {
+const struct ioeventfd_ops kvm_ioeventfd_ops = {
 	.attach = attach_kick,
 	.detach = detach_kick,
 };

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/guest_mem.h"
-#include "devices/virtio/virtio_mmio.h"
+#include "base/ioeventfd.h"
 
 /* Opens /dev/kvm and checks that it has the API version and the extensions that
  * onggi needs. Returns the descriptor, or -1 with err set, which says what a
@@ -32,6 +32,5 @@ int kvm_set_memory(int vm_fd, const struct guest_mem *mem, struct error *err);
  * through a worker of the kernel for a line that is no MSI. Any thread. */
 void kvm_set_irq(int vm_fd, uint32_t irq, bool level);
 
-/* Has KVM signal eventfds for a transport's kicks. The context is a pointer to
- * the VM's descriptor. Any thread. */
-extern const struct virtio_kick_ops kvm_kick_ops;
+/* The context is a pointer to the VM's descriptor. */
+extern const struct ioeventfd_ops kvm_ioeventfd_ops;

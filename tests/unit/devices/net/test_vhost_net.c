@@ -420,7 +420,7 @@ static void detach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
 	ioevent_fds[datum] = -1;
 }
 
-static const struct virtio_kick_ops kick_ops = { attach_kick, detach_kick };
+static const struct ioeventfd_ops ioeventfds = { attach_kick, detach_kick };
 
 static void the_ioeventfd_is_the_kernels_kick(void **state)
 {
@@ -428,7 +428,7 @@ static void the_ioeventfd_is_the_kernels_kick(void **state)
 	struct virtio_mmio_config config = {
 		.base = FAKE_MMIO_BASE,
 		.irq = { f->d.irq_fd },
-		.kick_ops = &kick_ops,
+		.ioeventfds = &ioeventfds,
 	};
 	struct error err;
 

@@ -265,7 +265,7 @@ static void detach_kick(void *ctx, uint64_t addr, uint32_t datum, int fd)
 	ioevent_fd = -1;
 }
 
-static const struct virtio_kick_ops kick_ops = { attach_kick, detach_kick };
+static const struct ioeventfd_ops ioeventfds = { attach_kick, detach_kick };
 
 static void the_ioeventfd_is_the_back_ends_kick(void **state)
 {
@@ -273,7 +273,7 @@ static void the_ioeventfd_is_the_back_ends_kick(void **state)
 	struct virtio_mmio_config config = {
 		.base = FAKE_MMIO_BASE,
 		.irq = { f->d.irq_fd },
-		.kick_ops = &kick_ops,
+		.ioeventfds = &ioeventfds,
 	};
 	uint64_t three = 3;
 	struct error err;
@@ -297,7 +297,7 @@ static void a_back_end_that_is_gone_gets_no_kicks(void **state)
 	struct virtio_mmio_config config = {
 		.base = FAKE_MMIO_BASE,
 		.irq = { f->d.irq_fd },
-		.kick_ops = &kick_ops,
+		.ioeventfds = &ioeventfds,
 	};
 	const uint64_t full = UINT64_MAX - 1;
 	uint64_t count;

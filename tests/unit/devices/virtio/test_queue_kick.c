@@ -47,7 +47,7 @@ static void kick_detach(void *ctx, uint64_t addr, uint32_t datum, int fd)
 	kicks->detached++;
 }
 
-static const struct virtio_kick_ops kick_ops = {
+static const struct ioeventfd_ops ioeventfds = {
 	.attach = kick_attach,
 	.detach = kick_detach,
 };
@@ -57,8 +57,8 @@ static void attach_with_kicks(struct fixture *f, struct kicks *kicks)
 	struct virtio_mmio_config config = {
 		.base = FAKE_MMIO_BASE,
 		.irq = { .fd = f->d.irq_fd },
-		.kick_ops = &kick_ops,
-		.kick_ctx = kicks,
+		.ioeventfds = &ioeventfds,
+		.ioeventfd_ctx = kicks,
 	};
 	struct error err;
 
