@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static inline void cleanup_close(const int *fd)
+/* The descriptor is -1 then. */
+static inline void cleanup_close(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1;
 }
 
 static inline void cleanup_free(void *p)

@@ -34,6 +34,7 @@ int error_set(struct error *err, enum error_class class, int errnum,
 
 #define error_usage(err, ...) error_set(err, ERROR_USAGE, 0, __VA_ARGS__)
 #define error_image(err, ...) error_set(err, ERROR_IMAGE, 0, __VA_ARGS__)
+#define error_io(err, ...) error_set(err, ERROR_IO, 0, __VA_ARGS__)
 
 /* Puts "PREFIX: " in front of the text. Always returns -1. */
 int error_wrap(struct error *err, const char *fmt, ...)

@@ -7,7 +7,8 @@
 #pragma once
 
 #include <stdint.h>
-#include <unistd.h>
+
+#include "base/wake.h"
 
 struct irq_line {
 	int fd;	      /* an eventfd, or the first argument of raise() */
@@ -17,11 +18,8 @@ struct irq_line {
 
 static inline void irq_line_raise(struct irq_line line)
 {
-	uint64_t one = 1;
-
 	if (line.raise)
 		line.raise(line.fd, line.gsi);
-	/* A full eventfd has edges enough. */
-	else if (write(line.fd, &one, sizeof(one)) < 0)
-		return;
+	else
+		wake(line.fd);
 }

@@ -29,8 +29,7 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf,
 		if (n < 0)
 			return error_set(err, ERROR_IO, errno, "read");
 		if (n == 0)
-			return error_set(err, ERROR_IO, 0,
-					 "shrank while it was read");
+			return error_io(err, "shrank while it was read");
 		to += n;
 		offset += (uint64_t)n;
 		len -= (size_t)n;

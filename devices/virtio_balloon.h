@@ -21,7 +21,8 @@
 #define VIRTIO_BALLOON_QUEUE_SIZE 128 /* Linux reports 32 blocks at a time */
 
 struct virtio_balloon_options {
-	uint64_t target;      /* bytes in the balloon, see set_target() */
+	uint64_t target;      /* bytes in the balloon, see
+				 virtio_balloon_set_target() */
 	unsigned stats_every; /* seconds; 0: no statistics */
 	bool reporting;	      /* free page reporting */
 

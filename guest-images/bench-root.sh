@@ -46,7 +46,8 @@ compile_loads() {
         install -m 755 "build/bench/load/$name" bench/
     done
     install -m 755 build/bench/netload bench/
-    install -m 644 "$here/../bench/netload.c" bench/
+    install -D -m 644 "$here/../bench/netload.c" bench/src/bench/netload.c
+    install -D -m 644 "$here/../bench/load/load.h" bench/src/bench/load/load.h
     for name in app mix shell; do
         install -m 755 "$here/../bench/load/$name.sh" bench/$name
     done

@@ -241,11 +241,7 @@ static void add_cpus(struct fdt_writer *w)
 static void add_psci(struct fdt_writer *w)
 {
 	begin(w, "psci");
-	if (w->config->psci_1_0)
-		put_strings(w, "compatible",
-			    "arm,psci-1.0\0arm,psci-0.2\0arm,psci");
-	else
-		put_strings(w, "compatible", "arm,psci-0.2\0arm,psci");
+	put_strings(w, "compatible", "arm,psci-1.0\0arm,psci-0.2\0arm,psci");
 	put_string(w, "method", "hvc");
 	end(w);
 }

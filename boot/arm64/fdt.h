@@ -17,7 +17,6 @@
 
 /* booting.rst: the tree lies on an 8-byte boundary and is at most 2 MiB long.
  * (Kernels before 4.2 also wanted it in one 2 MiB block.) */
-#define FDT_ALIGN 8
 #define FDT_SIZE_MAX (2 << 20)
 
 struct fdt_device {
@@ -48,7 +47,6 @@ struct fdt_config {
 	const uint64_t *mpidrs; /* each CPU's affinity fields of MPIDR_EL1 */
 	unsigned cache_count;
 	const struct fdt_cache *caches; /* by level, lowest first */
-	bool psci_1_0;			/* else PSCI 0.2; called by hvc */
 	unsigned gic_version;		/* 2 or 3 */
 	uint64_t gicd_base, gicd_size;
 	uint64_t gicr_base, gicr_size; /* GICv3: all CPUs' redistributors */

@@ -154,7 +154,7 @@ struct unpack *unpack_open(const struct unpack_codec *codec,
 			return u;
 	}
 	free(u);
-	error_set(err, ERROR_IO, 0, "out of memory");
+	error_io(err, "out of memory");
 	return NULL;
 }
 

@@ -245,7 +245,7 @@ static int elf_read_note(const struct elf_file *elf, const char *name,
 					   len, ELF_NOTES_MAX);
 		notes = malloc(len);
 		if (!notes)
-			return error_set(err, ERROR_IO, 0, "out of memory");
+			return error_io(err, "out of memory");
 		if (boot_file_read(elf->file, p->p_offset, notes, len, err) < 0)
 			return -1;
 		desc = notes_find(notes, len, align, name, type, got);

@@ -53,9 +53,8 @@ static int lock_disk(int fd, const struct disk_options *options,
 		usleep(LOCK_PAUSE_US);
 	}
 	if (errno == EAGAIN || errno == EACCES)
-		return error_set(err, ERROR_IO, 0,
-				 "disk %s: locked by another process",
-				 options->path);
+		return error_io(err, "disk %s: locked by another process",
+				options->path);
 	return error_set(err, ERROR_IO, errno, "disk %s: lock", options->path);
 }
 
@@ -71,12 +70,11 @@ static int exact_size(int fd, const char *path, uint64_t *size,
 		return 0;
 	}
 	if (S_ISDIR(st.st_mode))
-		return error_set(err, ERROR_IO, 0, "disk %s: is a directory",
-				 path);
+		return error_io(err, "disk %s: is a directory", path);
 	if (!S_ISBLK(st.st_mode))
-		return error_set(err, ERROR_IO, 0,
-				 "disk %s: neither a file nor a block device",
-				 path);
+		return error_io(err,
+				"disk %s: neither a file nor a block device",
+				path);
 	if (ioctl(fd, BLKGETSIZE64, size))
 		return error_set(err, ERROR_IO, errno, "disk %s: size", path);
 	return 0;
@@ -110,13 +108,11 @@ static int set_flags(int fd, const struct disk_options *options,
 		return error_set(err, ERROR_IO, errno, "disk %s: flags",
 				 options->path);
 	if (!options->readonly && (flags & O_ACCMODE) != O_RDWR)
-		return error_set(err, ERROR_IO, 0,
-				 "disk %s: not open for writing",
-				 options->path);
+		return error_io(err, "disk %s: not open for writing",
+				options->path);
 	if (options->direct != !!(flags & O_DIRECT))
-		return error_set(err, ERROR_IO, 0, "disk %s: open %s O_DIRECT",
-				 options->path,
-				 options->direct ? "without" : "with");
+		return error_io(err, "disk %s: open %s O_DIRECT", options->path,
+				options->direct ? "without" : "with");
 	return 0;
 }
 
@@ -209,12 +205,10 @@ static int open_file(const struct disk_options *options, struct error *err)
 	if (fd >= 0)
 		return fd;
 	if (errno == EISDIR)
-		return error_set(err, ERROR_IO, 0, "disk %s: is a directory",
-				 options->path);
+		return error_io(err, "disk %s: is a directory", options->path);
 	if (errno == EINVAL && options->direct)
-		return error_set(err, ERROR_IO, 0,
-				 "disk %s: the file system has no O_DIRECT",
-				 options->path);
+		return error_io(err, "disk %s: the file system has no O_DIRECT",
+				options->path);
 	return error_set(err, ERROR_IO, errno, "disk %s", options->path);
 }
 

@@ -71,13 +71,36 @@ static struct blk_request *make_room(struct virtio_blk *blk, unsigned queue)
 	return req;
 }
 
+/* Serves the request whose chain is in the slot. As serve_next(). */
+static int serve_chain(struct virtio_blk *blk, unsigned queue,
+		       struct blk_request *req)
+{
+	struct blk_header header;
+
+	req->io = (struct block_request){ 0 };
+	req->queue = queue;
+	req->data_written = 0;
+	blk->now_bytes = 0;
+	blk_charge(blk, 0, 1);
+	/* without room for a status, the driver cannot learn the outcome */
+	if (!blk_request_take_status(req)) {
+		virtqueue_push(&blk->dev.queues[queue], req->chain.head, 0);
+		blk_slots_put(&blk->slots, req);
+		return -EPROTO;
+	}
+	if (blk_request_take_header(req, &header))
+		serve(blk, req, &header);
+	else
+		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
+	return 1 + (int)(blk->now_bytes / REQUEST_BYTES);
+}
+
 /* Pops and serves one request, for virtio_device_serve(). */
 static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 {
 	struct virtio_blk *blk = blk_from_dev(dev);
 	unsigned queue = (unsigned)(vq - dev->queues);
 	struct blk_request *req = make_room(blk, queue);
-	struct blk_header header;
 	int ret;
 
 	if (!req)
@@ -87,23 +110,8 @@ static int serve_next(struct virtio_device *dev, struct virtqueue *vq)
 		blk_slots_put(&blk->slots, req);
 		return ret;
 	}
-	req->io = (struct block_request){ 0 };
-	req->queue = queue;
 	blk->served = queue;
-	req->data_written = 0;
-	blk->now_bytes = 0;
-	blk_charge(blk, 0, 1);
-	/* without room for a status, the driver cannot learn the outcome */
-	if (!blk_request_take_status(req)) {
-		virtqueue_push(vq, req->chain.head, 0);
-		blk_slots_put(&blk->slots, req);
-		return -EPROTO;
-	}
-	if (blk_request_take_header(req, &header))
-		serve(blk, req, &header);
-	else
-		blk_finish(blk, req, VIRTIO_BLK_S_IOERR);
-	return 1 + (int)(blk->now_bytes / REQUEST_BYTES);
+	return serve_chain(blk, queue, req);
 }
 
 static void notify(struct virtio_device *dev, unsigned queue)
@@ -197,17 +205,43 @@ static bool state_valid(struct virtio_device *dev, const void *state)
 {
 	const struct virtio_blk_state *s = state;
 
+	if (s->parked_count > BLK_SLOTS_MAX)
+		return false;
+	for (unsigned i = 0; i < s->parked_count; i++)
+		if (s->parked[i].queue >= dev->queue_count)
+			return false;
 	return blk_config_can_have(blk_from_dev(dev), s->block_size);
 }
 
-/* The disk may have another size than where the state was saved. */
+/* 0, or -EPROTO when the driver has broken the chain meanwhile. */
+static int serve_parked(struct virtio_blk *blk, const struct blk_parked *parked)
+{
+	struct virtqueue *vq = &blk->dev.queues[parked->queue];
+	struct blk_request *req = blk_slots_get(&blk->slots);
+
+	if (virtqueue_fetch(vq, parked->head, &req->chain)) {
+		blk_slots_put(&blk->slots, req);
+		return -EPROTO;
+	}
+	return serve_chain(blk, parked->queue, req) < 0 ? -EPROTO : 0;
+}
+
+/* The disk may have another size than where the state was saved. All slots are
+ * free when requests are parked. */
 static int resume(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = blk_from_dev(dev);
+	unsigned count = virtio_device_up(dev) ? blk->state.parked_count : 0;
+	int ret = 0;
 
 	if (dev->loaded)
 		blk_config_set_block_size(blk, blk->state.block_size);
-	return 0;
+	blk->state.parked_count = 0;
+	for (unsigned i = 0; i < count && ret == 0; i++)
+		ret = serve_parked(blk, &blk->state.parked[i]);
+	if (count)
+		block_engine_submit(blk->engine);
+	return ret;
 }
 
 static void destroy(struct virtio_device *dev)

@@ -14,13 +14,21 @@
 
 #define NO_QUEUE VIRTIO_BLK_QUEUES_MAX /* stands for: none of the queues */
 
+/* A request that a pause cut short. It begins anew when the device goes on. */
+struct blk_parked {
+	uint16_t queue;
+	uint16_t head; /* of its chain */
+};
+
 /* State saved in a snapshot. The rest of configuration space follows from it
  * and from the disk. */
 struct virtio_blk_state {
 	uint32_t block_size; /* bytes, as the driver knows it */
-	uint32_t pad;
+	uint32_t parked_count;
+	struct blk_parked parked[BLK_SLOTS_MAX];
 };
-static_assert(sizeof(struct virtio_blk_state) == 8, "saved in snapshots");
+static_assert(sizeof(struct virtio_blk_state) == 8 + 4 * 128,
+	      "saved in snapshots");
 
 /* Another disk that is about to take the place of the present one. */
 struct blk_swap {
@@ -42,6 +50,7 @@ struct virtio_blk {
 	bool unsafe; /* nothing is ever flushed */
 	uint16_t queue_inflight[VIRTIO_BLK_QUEUES_MAX]; /* with the engine */
 	unsigned stopping; /* the queue whose requests are being cut short */
+	bool pausing;	   /* those of all queues are, and parked */
 	/* Bits of queues: those with used buffers that the driver was not told
 	 * of, and those with requests that cannot be taken now. */
 	uint32_t pushed;
@@ -109,7 +118,10 @@ void blk_finish_change(struct virtio_blk *blk, struct blk_request *req);
 /* Goes on with what the engine has finished. */
 void blk_reap(struct virtio_blk *blk);
 
-/* Waits until nothing at all is under way. */
+/* Takes a request out of the engine's hands until the device goes on. */
+void blk_park(struct virtio_blk *blk, struct blk_request *req);
+
+/* Cuts short and parks what is under way, and waits until nothing is. */
 void blk_drain_all(struct virtio_blk *blk);
 
 /* Cuts short what is under way of a queue, and waits until nothing is. Other

@@ -86,8 +86,22 @@ void blk_finish_change(struct virtio_blk *blk, struct blk_request *req)
 	blk_start_io(blk, req);
 }
 
+void blk_park(struct virtio_blk *blk, struct blk_request *req)
+{
+	blk->state.parked[blk->state.parked_count++] = (struct blk_parked){
+		.queue = (uint16_t)req->queue,
+		.head = req->chain.head,
+	};
+	free(req->io.bounce);
+	blk_slots_put(&blk->slots, req);
+}
+
 static void io_done(struct virtio_blk *blk, struct blk_request *req)
 {
+	if (req->io.cut && blk->pausing) {
+		blk_park(blk, req);
+		return;
+	}
 	/* another queue was being drained: this request goes on */
 	if (req->io.cut && req->queue != blk->stopping) {
 		blk_start_io(blk, req);
@@ -196,8 +210,12 @@ void blk_reap(struct virtio_blk *blk)
 
 void blk_drain_all(struct virtio_blk *blk)
 {
+	blk->pausing = true;
+	blk->engine->draining = true;
 	while (reap_one(blk, true))
 		;
+	blk->engine->draining = false;
+	blk->pausing = false;
 }
 
 void blk_drain(struct virtio_blk *blk, unsigned queue)

@@ -78,7 +78,9 @@ void blk_swap_flush_done(struct virtio_blk *blk)
 {
 	int result = blk->swap.flush.result;
 
-	if (result)
+	if (blk->swap.flush.cut)
+		blk->swap.flushed = false;
+	else if (result)
 		log_warn(
 			"disk: what the guest wrote to the old one may not "
 			"be on it: %s",
@@ -98,15 +100,14 @@ int virtio_blk_swap(struct virtio_device *dev, const struct disk *disk,
 	struct virtio_blk *blk = blk_from_dev(dev);
 
 	if (blk->swap.pending)
-		return error_set(err, ERROR_IO, 0, "is being exchanged");
+		return error_io(err, "is being exchanged");
 	if (disk->readonly != blk->disk.readonly)
-		return error_set(err, ERROR_IO, 0,
-				 "one can be written to, the other not");
+		return error_io(err, "one can be written to, the other not");
 	if (disk->block_size > blk->disk.block_size)
-		return error_set(err, ERROR_IO, 0,
-				 "it wants blocks of %u bytes, and the guest "
-				 "knows of %u",
-				 disk->block_size, blk->disk.block_size);
+		return error_io(err,
+				"it wants blocks of %u bytes, and the guest "
+				"knows of %u",
+				disk->block_size, blk->disk.block_size);
 	blk->swap = (struct blk_swap){
 		.pending = true,
 		.disk = *disk,

@@ -107,7 +107,12 @@ void blk_zero_done(struct virtio_blk *blk, struct blk_request *req)
 	struct block_request *io = &req->io;
 	enum block_op op = io->op;
 
-	/* whoever stops the queue does not wait for all ranges */
+	/* whoever pauses the device or stops the queue does not wait for all
+	 * ranges */
+	if (!io->result && blk->pausing && req->range + 1 < req->range_count) {
+		blk_park(blk, req);
+		return;
+	}
 	if (!io->result && req->queue == blk->stopping)
 		io->result = -ECANCELED;
 	if (io->result && !is_unsupported(blk, io)) {

@@ -1,5 +1,6 @@
 #include "devices/net/net_stream.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 
 #define IN_SIZE (128 * 1024)
 #define OUT_SIZE (LENGTH + SEND_MAX)
-_Static_assert(IN_SIZE >= LENGTH + NET_FRAME_MAX, "room for any frame");
+static_assert(IN_SIZE >= LENGTH + NET_FRAME_MAX, "room for any frame");
 
 struct net_stream {
 	struct net_backend backend;

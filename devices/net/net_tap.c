@@ -123,18 +123,17 @@ static int explain(const char *name, bool multi, int errnum, struct error *err)
 	switch (errnum) {
 	case EPERM:
 	case EACCES:
-		return error_set(err, ERROR_IO, 0,
-				 "tap %s: no permission; have root create it: "
-				 "ip tuntap add %s mode tap %suser USER",
-				 name, name, option);
+		return error_io(err,
+				"tap %s: no permission; have root create it: "
+				"ip tuntap add %s mode tap %suser USER",
+				name, name, option);
 	case EBUSY:
-		return error_set(err, ERROR_IO, 0,
-				 "tap %s: in use by another process", name);
+		return error_io(err, "tap %s: in use by another process", name);
 	case EINVAL:
-		return error_set(err, ERROR_IO, 0,
-				 "tap %s: an interface of this name exists "
-				 "and is not a %stap",
-				 name, multi ? "multi-queue " : "");
+		return error_io(err,
+				"tap %s: an interface of this name exists "
+				"and is not a %stap",
+				name, multi ? "multi-queue " : "");
 	}
 	return error_set(err, ERROR_IO, errnum, "tap %s", name);
 }
@@ -236,8 +235,7 @@ int net_tap_open(struct net_tap *taps, unsigned count, const char *name,
 		 struct error *err)
 {
 	if (!net_tap_is_name(name))
-		return error_set(err, ERROR_USAGE, 0,
-				 "tap %s: not an interface name", name);
+		return error_usage(err, "tap %s: not an interface name", name);
 	memset(taps, 0, count * sizeof(taps[0]));
 	if (open_queues(taps, count, name, err) == 0 &&
 	    prepare(taps, count, name, err) == 0)

@@ -37,22 +37,22 @@ static int explain(const char *path, const char *module, int errnum,
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		return error_set(err, ERROR_IO, 0,
-				 "%s: %s; have root load the kernel module: "
-				 "modprobe %s",
-				 path, strerror(errnum), module);
+		return error_io(err,
+				"%s: %s; have root load the kernel module: "
+				"modprobe %s",
+				path, strerror(errnum), module);
 	case EACCES:
 	case EPERM:
-		return error_set(err, ERROR_IO, 0,
-				 "%s: no permission; have root give it: "
-				 "setfacl -m u:USER:rw %s",
-				 path, path);
+		return error_io(err,
+				"%s: no permission; have root give it: "
+				"setfacl -m u:USER:rw %s",
+				path, path);
 	case ENOTTY:
 	case ENOTSUP:
-		return error_set(err, ERROR_IO, 0,
-				 "%s: is not what the kernel module %s makes, "
-				 "or too old",
-				 path, module);
+		return error_io(err,
+				"%s: is not what the kernel module %s makes, "
+				"or too old",
+				path, module);
 	}
 	return error_set(err, ERROR_IO, errnum, "%s", path);
 }

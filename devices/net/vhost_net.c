@@ -130,7 +130,6 @@ static void close_queue(struct vhost_net_queue *q)
 	cleanup_close(&q->kick);
 	cleanup_close(&q->call.fd);
 	cleanup_close(&q->error.fd);
-	q->kick = q->call.fd = q->error.fd = -1;
 }
 
 static int hand_over(struct vhost_net *net, unsigned queue)

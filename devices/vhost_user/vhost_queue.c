@@ -124,7 +124,6 @@ static void close_eventfds(struct vhost_queue *q)
 {
 	cleanup_close(&q->kick.fd);
 	cleanup_close(&q->call.fd);
-	q->kick.fd = q->call.fd = -1;
 }
 
 static int open_eventfds(struct vhost_queue *q)
@@ -187,15 +186,17 @@ int vhost_queue_hand_over(struct vhost_queue *q)
 /* Waits for a limited time until the server has ended all requests that it
  * took. If it ended one later, it would write to memory that the driver uses
  * for something else by then. */
-static bool drain(struct vhost_queue *q, uint16_t base)
+static bool drain(struct vhost_queue *q, uint16_t base, bool wait)
 {
-	const unsigned most = vhost_user_timeout(q->vd->conn) / DRAIN_PART;
+	const unsigned most =
+		wait ? vhost_user_timeout(q->vd->conn) / DRAIN_PART : 0;
 	const struct timespec step = { .tv_nsec = DRAIN_STEP_MS * 1000000L };
 
-	for (unsigned ms = 0; ms < most; ms += DRAIN_STEP_MS) {
+	for (unsigned ms = 0; ms <= most; ms += DRAIN_STEP_MS) {
 		if (virtqueue_used_idx(virtqueue_of(q)) == base)
 			return true;
-		nanosleep(&step, NULL);
+		if (ms < most)
+			nanosleep(&step, NULL);
 	}
 	log_guest(LOG_WARN,
 		  "a vhost-user back-end still has requests of a "
@@ -203,14 +204,14 @@ static bool drain(struct vhost_queue *q, uint16_t base)
 	return false;
 }
 
-int vhost_queue_stop(struct vhost_queue *q)
+int vhost_queue_stop(struct vhost_queue *q, bool wait)
 {
 	uint16_t base;
 
 	q->theirs = false;
 	if (vhost_user_stop_queue(q->vd->conn, index_of(q), &base))
 		return -EIO;
-	if (!drain(q, base))
+	if (!drain(q, base, wait))
 		return -ETIMEDOUT;
 	virtqueue_seek(virtqueue_of(q), base, base);
 	return 0;

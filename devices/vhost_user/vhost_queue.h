@@ -30,10 +30,11 @@ void vhost_queue_unwatch_calls(struct vhost_queue *q);
 /* Gives the queue to the server. 0, or -EIO when the server is lost by that. */
 int vhost_queue_hand_over(struct vhost_queue *q);
 
-/* Has the server give the queue back and end what it has taken. 0 with the
- * queue's state brought up to date; -EIO when the server is lost by that;
- * -ETIMEDOUT when it keeps requests for too long. */
-int vhost_queue_stop(struct vhost_queue *q);
+/* Has the server give the queue back and end what it has taken; without wait,
+ * it has no more time for that. 0 with the queue's state brought up to date;
+ * -EIO when the server is lost by that; -ETIMEDOUT when it keeps requests for
+ * too long. */
+int vhost_queue_stop(struct vhost_queue *q, bool wait);
 
 /* Takes the queue back from a server that is gone, and ends what it had under
  * way. 0 or -errno when that is not known. */

@@ -46,7 +46,6 @@ void vhost_conn_hang_up(struct vhost_user *conn)
 	if (conn->loop)
 		event_loop_remove(conn->loop, &conn->source);
 	cleanup_close(&conn->fd);
-	conn->fd = -1;
 	conn->in.got = 0;
 	conn->owed_count = 0;
 	vhost_channel_close(conn);
@@ -145,7 +144,7 @@ struct vhost_user *vhost_user_create(const struct vhost_user_options *options,
 	else if (vhost_conn_greet(conn) == 0 && vhost_conn_settle(conn) == 0)
 		return conn;
 	else
-		error_set(err, ERROR_IO, 0, "%s", conn->why);
+		error_io(err, "%s", conn->why);
 	vhost_user_destroy(conn);
 	return NULL;
 }

@@ -93,7 +93,6 @@ void vhost_channel_close(struct vhost_user *conn)
 	if (conn->loop)
 		event_loop_remove(conn->loop, &conn->channel);
 	cleanup_close(&conn->channel_fd);
-	conn->channel_fd = -1;
 	conn->channel_in.got = 0;
 }
 

@@ -156,13 +156,13 @@ int vhost_user_device_kick_fd(struct virtio_device *dev, unsigned queue)
 
 /* Has the server stop a queue, for which it may need some time. The event loop
  * does not watch calls meanwhile: it would wait for the device's mutex. */
-static int stop_theirs(struct vhost_user_device *vd, unsigned queue)
+static int stop_theirs(struct vhost_user_device *vd, unsigned queue, bool wait)
 {
 	int ret;
 
 	for (unsigned i = 0; i < vd->dev.queue_count; i++)
 		vhost_queue_unwatch_calls(&vd->queues[i]);
-	ret = vhost_queue_stop(&vd->queues[queue]);
+	ret = vhost_queue_stop(&vd->queues[queue], wait);
 	if (ret == -EIO)
 		lost_by_us(vd);
 	for (unsigned i = 0; i < vd->dev.queue_count; i++)
@@ -178,16 +178,18 @@ void vhost_user_device_queue_stop(struct virtio_device *dev, unsigned queue)
 	struct vhost_queue *q = &vd->queues[queue];
 
 	if (q->theirs && vhost_user_is_ready(vd->conn))
-		stop_theirs(vd, queue);
+		stop_theirs(vd, queue, true);
 	q->theirs = false;
 	vhost_queue_close(q);
 }
 
 /* A server that is lost meanwhile is treated as at any other time: its requests
- * end as they do without one. */
+ * end as they do without one. Once it was late for one ring, it is not waited
+ * for again: the device is broken by then. */
 void vhost_user_device_quiesce(struct virtio_device *dev)
 {
 	struct vhost_user_device *vd = vhost_user_device_of(dev);
+	bool late = false;
 
 	for (unsigned i = 0; i < dev->queue_count; i++) {
 		struct vhost_queue *q = &vd->queues[i];
@@ -196,9 +198,10 @@ void vhost_user_device_quiesce(struct virtio_device *dev)
 		if (!q->theirs)
 			continue;
 		if (vhost_user_is_ready(vd->conn))
-			ret = stop_theirs(vd, i);
+			ret = stop_theirs(vd, i, !late);
 		if (ret == -EIO)
 			ret = vhost_queue_take_back(q);
+		late |= ret == -ETIMEDOUT;
 		if (ret)
 			virtio_device_broken(dev, "a ring does not come back");
 		virtio_device_interrupt_always(dev, i);

@@ -1,4 +1,5 @@
 /* What a device tells its server: features, guest memory and rings. */
+#include <assert.h>
 #include <errno.h>
 
 #include "devices/vhost_user/vhost_user_conn.h"
@@ -17,8 +18,8 @@ int vhost_user_set_features(struct vhost_user *conn, uint64_t features)
  * boot, where some servers look for the rings of the last one. */
 int vhost_user_set_memory(struct vhost_user *conn, const struct guest_mem *mem)
 {
-	_Static_assert(GUEST_REGIONS_MAX <= VHOST_REGIONS_MAX,
-		       "a message has room for all regions");
+	static_assert(GUEST_REGIONS_MAX <= VHOST_REGIONS_MAX,
+		      "a message has room for all regions");
 	struct vhost_message msg = {
 		.header = { .request = VHOST_SET_MEM_TABLE_MSG },
 	};

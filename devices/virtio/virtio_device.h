@@ -7,9 +7,9 @@
  *
  * Threads: every function below, and every one of the ops, is called with the
  * device's lock held, from a vCPU's thread or the device's event loop. The bus
- * and the loop take the lock, so that a device model never does. Only
- * virtio_device_create() and virtio_device_destroy() are called without it:
- * nobody else knows of the device then.
+ * and the loop take the lock, so that a device model never does. While the
+ * device is being created or destroyed, nobody else knows of it, and no lock is
+ * needed.
  */
 #pragma once
 
@@ -68,9 +68,10 @@ struct virtio_device_ops {
 			    size_t size);
 
 	/* The device is held (virtio_state.h). On return nothing of the guest's
-	 * is in flight: each chain that was popped has been pushed, if need be
-	 * after a wait, or given back to its ring. NULL if the device never
-	 * keeps a chain from one call to the next. */
+	 * is in flight: each chain that was popped has been pushed, given back
+	 * to its ring, or noted in the state, from which resume() begins it
+	 * anew. The driver cannot make this wait for more than a few MiB. NULL
+	 * if the device never keeps a chain from one call to the next. */
 	void (*quiesce)(struct virtio_device *dev);
 
 	/* The device goes on as its state says. If the driver is up, ready
@@ -150,9 +151,10 @@ struct virtio_device {
 };
 
 /* Allocates the model's struct, all zeroes but for the struct virtio_device,
- * and opens all descriptors that the queues ever need. features are the model's
- * own; VERSION_1, EVENT_IDX and INDIRECT_DESC are added. mem and loop outlive
- * the device. NULL with err set when memory or descriptors run out. */
+ * and opens all descriptors that queues which onggi serves need. features are
+ * the model's own; VERSION_1, EVENT_IDX and INDIRECT_DESC are added. mem and
+ * loop outlive the device. NULL with err set when memory or descriptors run
+ * out. */
 struct virtio_device *virtio_device_create(const struct virtio_device_ops *ops,
 					   const struct guest_mem *mem,
 					   struct event_loop *loop,

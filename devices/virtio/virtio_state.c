@@ -49,7 +49,7 @@ int virtio_device_can_save(const struct virtio_device *dev, struct error *err)
 {
 	if (!dev->ops->unsaved)
 		return 0;
-	return error_set(err, ERROR_USAGE, 0, "%s", dev->ops->unsaved);
+	return error_usage(err, "%s", dev->ops->unsaved);
 }
 
 size_t virtio_device_state_size(const struct virtio_device *dev)
@@ -108,18 +108,19 @@ int virtio_device_load(struct virtio_device *dev, const void *state,
 	struct virtio_device_state common;
 
 	assert(!dev->status);
+	if (virtio_device_can_save(dev, err))
+		return -1;
 	if (size != virtio_device_state_size(dev))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "a state of %zu bytes, not %zu", size,
-				 virtio_device_state_size(dev));
+		return error_image(err, "a state of %zu bytes, not %zu", size,
+				   virtio_device_state_size(dev));
 	memcpy(&common, state, sizeof(common));
 	if (!common_valid(dev, &common))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "the state has a status or features that the "
-				 "device cannot have");
+		return error_image(
+			err,
+			"the state has a status or features that the "
+			"device cannot have");
 	if (dev->ops->state_valid && !dev->ops->state_valid(dev, own))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "the device cannot be in this state");
+		return error_image(err, "the device cannot be in this state");
 	dev->driver_features = common.driver_features;
 	dev->status = common.status;
 	dev->config_generation = common.config_generation;

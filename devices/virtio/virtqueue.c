@@ -205,7 +205,7 @@ int virtqueue_fetch(struct virtqueue *vq, uint16_t head, struct chain *chain)
 	chain->head = head;
 	chain->out_count = 0;
 	chain->in_count = 0;
-	if (vq->broken ||
+	if (vq->broken || !vq->avail ||
 	    chain_walk(vq, chain, vq->desc, vq->state.size, head, false)) {
 		vq->broken = true;
 		return -EPROTO;

@@ -48,7 +48,7 @@ static_assert(sizeof(struct virtqueue_state) == 40, "saved in snapshots");
 struct virtqueue {
 	struct virtqueue_state state;
 	uint16_t size_max;
-	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
+	bool event_idx; /* VIRTIO_RING_F_EVENT_IDX was negotiated */
 	bool broken;
 	uint16_t batch; /* how many chains the driver collects before it kicks:
 			 * 1, or more with event_idx while queue_batch.h has a

@@ -80,7 +80,7 @@ bool vsock_connection_has_packet(const struct vsock_connection *c);
 
 /* Makes the next packet for the guest and writes its payload behind the cursor,
  * where there is room for at least one byte. The caller sets the CIDs. False
- * when there was no packet; has_packet is false, too, then. */
+ * when there was no packet; vsock_connection_has_packet() is, too, then. */
 bool vsock_connection_next(struct vsock_connection *c,
 			   struct vsock_packet *packet,
 			   struct iov_cursor payload);

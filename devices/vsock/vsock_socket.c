@@ -55,16 +55,15 @@ static int remove_stale(const char *path, struct error *err)
 	if (lstat(path, &st))
 		return error_set(err, ERROR_IO, errno, "vsock %s", path);
 	if (!S_ISSOCK(st.st_mode))
-		return error_set(err, ERROR_IO, 0,
-				 "vsock %s: exists, and is not a socket", path);
+		return error_io(err, "vsock %s: exists, and is not a socket",
+				path);
 	fd = open_stream();
 	if (fd < 0)
 		return error_set(err, ERROR_IO, errno, "vsock %s", path);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
 	    errno == EAGAIN || errno == EPROTOTYPE)
-		return error_set(err, ERROR_IO, 0,
-				 "vsock %s: another process has this socket",
-				 path);
+		return error_io(
+			err, "vsock %s: another process has this socket", path);
 	if (errno != ECONNREFUSED || unlink(path))
 		return error_set(err, ERROR_IO, errno, "vsock %s", path);
 	return 0;
@@ -116,5 +115,5 @@ void vsock_socket_close(struct vsock_socket *socket)
 		return;
 	if (file_id_is_at(socket->file, socket->path))
 		unlink(socket->path);
-	close(take_fd(&socket->fd));
+	cleanup_close(&socket->fd);
 }

@@ -29,6 +29,7 @@ def test_help_is_everywhere():
     assert "usage: onggi COMMAND" in run().stdout
     for args in (["--help"], ["help"], ["help", "--help"], ["version", "-h"],
                  ["run", "--help"], ["doctor", "--help"],
+                 ["run", "--config", "nowhere", "--help", "--frob", "x"],
                  ["doctor", "--quiet", "--help"]):
         result = run(*args)
         assert result.returncode == 0 and "usage:" in result.stdout

@@ -24,7 +24,7 @@ devices/vsock       base abi devices/virtio devices/vhost_user
 guest-images        abi
 vmm/cli             base abi devices boot vmm/config vmm/host vmm/machine
 vmm/config          base abi devices
-vmm/host            base abi devices boot vmm/config
+vmm/host            base abi devices vmm/config
 vmm/machine         base abi devices boot vmm/config vmm/host
 '
 

@@ -47,7 +47,7 @@ static int run_vm(struct resources *resources, struct error *err)
 	const struct stop_cause *cause;
 
 	if (!vm)
-		return error_set(err, ERROR_IO, 0, "out of memory");
+		return error_io(err, "out of memory");
 	do {
 		if (vm_create(vm, vm_stages, resources, err))
 			return -1;

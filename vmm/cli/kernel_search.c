@@ -72,9 +72,8 @@ int kernel_search(struct vm_config *config, struct error *err)
 	uname(&uts);
 	snprintf(host, sizeof(host), "/boot/vmlinuz-%s", uts.release);
 	if (access(host, R_OK))
-		return error_set(
-			err, ERROR_IMAGE, 0,
-			"no kernel found: give --kernel FILE; tried:%s %s",
+		return error_image(
+			err, "no kernel found: give --kernel FILE; tried:%s %s",
 			tried, host);
 	config->kernel = strdup(host);
 	if (!config->kernel)

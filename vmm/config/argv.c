@@ -28,7 +28,7 @@ static int split_word(const char *word, char *name, size_t size,
 	size_t len = strcspn(word, "=");
 
 	if (strncmp(word, "--", 2) != 0 || len < 3 || len - 2 >= size)
-		return config_refuse(
+		return error_usage(
 			err, "unexpected '%s' (see 'onggi run --help')", word);
 	memcpy(name, word + 2, len - 2);
 	name[len - 2] = '\0';
@@ -42,7 +42,7 @@ static int find_option(struct option *option, const char *name,
 {
 	option->help = strcmp(name, "help") == 0;
 	if (option->help && option->value)
-		return config_refuse(err, "--help takes no value");
+		return error_usage(err, "--help takes no value");
 	option->field = config_find_option(name);
 	if (option->field && !option->field->help)
 		option->field = NULL; /* only JSON has it */
@@ -50,8 +50,8 @@ static int find_option(struct option *option, const char *name,
 		return 0;
 	if (config_is_foreign(name, err))
 		return -1;
-	return config_refuse(
-		err, "unknown option --%s (see 'onggi run --help')", name);
+	return error_usage(err, "unknown option --%s (see 'onggi run --help')",
+			   name);
 }
 
 /* Reads the option at argv[*index] and moves past it. */
@@ -79,7 +79,7 @@ static int read_option(struct option *option, int argc, char **argv, int *index,
 		return 0;
 	}
 	if (*index == argc)
-		return config_refuse(err, "--%s needs a value", name);
+		return error_usage(err, "--%s needs a value", name);
 	option->value = argv[(*index)++];
 	return 0;
 }
@@ -92,11 +92,15 @@ static int read_options(struct command_line *line, int argc, char **argv,
 
 	line->options = calloc((size_t)argc + 1, sizeof(*line->options));
 	if (!line->options)
-		return config_refuse(err, "out of memory");
-	while (i < argc && strcmp(argv[i], "--") != 0)
-		if (read_option(&line->options[line->count++], argc, argv, &i,
-				err))
+		return error_usage(err, "out of memory");
+	while (i < argc && strcmp(argv[i], "--") != 0) {
+		struct option *option = &line->options[line->count++];
+
+		if (read_option(option, argc, argv, &i, err))
 			return -1;
+		if (option->help)
+			return 0; /* what follows does not count */
+	}
 	if (i < argc) {
 		line->args = argv + i + 1;
 		line->arg_count = (unsigned)(argc - i - 1);
@@ -143,8 +147,8 @@ static int check_output(const char *path, const char *name, const char *output,
 	if (!output || stat(path, &file) || !S_ISREG(file.st_mode) ||
 	    !file_id_is_at(file_id_of(&file), output))
 		return 0;
-	return config_refuse(err, "%s: %s is a configuration file of this VM",
-			     name, output);
+	return error_usage(err, "%s: %s is a configuration file of this VM",
+			   name, output);
 }
 
 /* Compares all outputs with the configuration file at path. The machine
@@ -174,14 +178,13 @@ static int check_outputs(struct vm_config *config, const char *path,
 static int apply_line(struct vm_config *config, const struct command_line *line,
 		      bool *help, struct error *err)
 {
-	for (unsigned i = 0; i < line->count; i++) {
-		*help |= line->options[i].help;
+	*help = line->count && line->options[line->count - 1].help;
+	if (*help)
+		return 0;
+	for (unsigned i = 0; i < line->count; i++)
 		if (is_config_file(&line->options[i]) &&
 		    config_load_json(config, line->options[i].value, err))
 			return -1;
-	}
-	if (*help)
-		return 0;
 	if (apply_options(config, line, err))
 		return -1;
 	for (unsigned i = 0; i < line->count; i++)

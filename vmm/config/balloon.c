@@ -30,18 +30,18 @@ static int check(const struct vm_config *config, struct error *err)
 	if (!balloon->given)
 		return 0;
 	if (config->memory.hugepages)
-		return config_refuse(
+		return error_usage(
 			err,
 			"balloon: cannot be combined with hugepages: reserved "
 			"pages cannot be returned to the host");
 	if (balloon->size >= memory)
-		return config_refuse(err,
-				     "balloon: size: must be less than the "
-				     "guest's memory of %llu MiB",
-				     memory >> 20);
+		return error_usage(err,
+				   "balloon: size: must be less than the "
+				   "guest's memory of %llu MiB",
+				   memory >> 20);
 	if (balloon->size % BALLOON_PAGE)
-		return config_refuse(err,
-				     "balloon: size: not a multiple of 4 KiB");
+		return error_usage(err,
+				   "balloon: size: not a multiple of 4 KiB");
 	return 0;
 }
 

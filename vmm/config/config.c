@@ -34,7 +34,7 @@ bool config_is_foreign(const char *name, struct error *err)
 {
 	for (const struct foreign_option *o = foreign_options; o->name; o++) {
 		if (strcmp(o->name, name) == 0) {
-			config_refuse(err, "%s: %s", name, o->why);
+			error_usage(err, "%s: %s", name, o->why);
 			return true;
 		}
 	}

@@ -61,7 +61,7 @@ static int check_console(const char *name, const struct config_console *console,
 {
 	if (count_places(console) <= 1)
 		return 0;
-	return config_refuse(
+	return error_usage(
 		err, "%s: stdio, pty, file and none exclude each other", name);
 }
 
@@ -71,7 +71,7 @@ static int check(const struct vm_config *config, struct error *err)
 	    check_console("hvc", &config->hvc, err))
 		return -1;
 	if (config->console.stdio && config->hvc.stdio)
-		return config_refuse(err, "hvc: console uses stdio already");
+		return error_usage(err, "hvc: console uses stdio already");
 	return 0;
 }
 

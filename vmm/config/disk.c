@@ -87,7 +87,7 @@ static int check_server(const struct config_disk *disk, struct error *err)
 	if (disk->path || disk->readonly || disk->direct || disk->cache ||
 	    disk->engine || disk->queues || config_is_limited(&disk->limit) ||
 	    disk->serial || disk->iothread)
-		return config_refuse(
+		return error_usage(
 			err,
 			"disk: vhost-user can be combined with root and id "
 			"only; the server decides everything else");
@@ -99,11 +99,11 @@ static int check_server(const struct config_disk *disk, struct error *err)
 static int check_file(const struct config_disk *disk, struct error *err)
 {
 	if (!disk->path)
-		return config_refuse(err, "disk: needs a path");
+		return error_usage(err, "disk: needs a path");
 	if (disk->serial && strlen(disk->serial) > SERIAL_MAX)
-		return config_refuse(err,
-				     "disk %s: serial is longer than %d bytes",
-				     disk->path, SERIAL_MAX);
+		return error_usage(err,
+				   "disk %s: serial is longer than %d bytes",
+				   disk->path, SERIAL_MAX);
 	if (config_check_iothread(disk->iothread, err) ||
 	    config_check_limit(&disk->limit, "", "iops", err))
 		return error_wrap(err, "disk %s", disk->path);
@@ -120,7 +120,7 @@ static int check(const struct vm_config *config, struct error *err)
 			return -1;
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(config->disks[j].id, disk->id) == 0)
-				return config_refuse(
+				return error_usage(
 					err, "disk: two disks have the id %s",
 					disk->id);
 	}

@@ -94,8 +94,8 @@ void *field_append(const struct field *field, void *base, struct error *err)
 	void *at = field_at(field, base, *count);
 
 	if (*count == field->max) {
-		config_refuse(err, "%s: at most %llu can be given", field->name,
-			      (unsigned long long)field->max);
+		error_usage(err, "%s: at most %llu can be given", field->name,
+			    (unsigned long long)field->max);
 		return NULL;
 	}
 	field_clear(field, at);
@@ -132,18 +132,18 @@ static int parse_number(const struct field *field, const char *text,
 	/* strtoull() accepts a sign and leading blanks. */
 	if (errno || *end || text[0] < '0' || text[0] > '9' ||
 	    *value > UINT64_MAX >> shift)
-		return config_refuse(err, "%s: '%s' is not a %s", field->name,
-				     text,
-				     field->type == FIELD_SIZE
-					     ? "size such as 512M"
-					     : "number");
+		return error_usage(err, "%s: '%s' is not a %s", field->name,
+				   text,
+				   field->type == FIELD_SIZE
+					   ? "size such as 512M"
+					   : "number");
 	*value <<= shift;
 	if (field->type == FIELD_UINT &&
 	    (*value < field->min || *value > field->max))
-		return config_refuse(err, "%s: %s is outside %llu to %llu",
-				     field->name, text,
-				     (unsigned long long)field->min,
-				     (unsigned long long)field->max);
+		return error_usage(err, "%s: %s is outside %llu to %llu",
+				   field->name, text,
+				   (unsigned long long)field->min,
+				   (unsigned long long)field->max);
 	return 0;
 }
 
@@ -159,16 +159,16 @@ static int parse_mac(const struct field *field, const char *text,
 		/* Each byte has two digits; a colon or the end follows. */
 		if (!isxdigit(at[0]) || end != at + 2 ||
 		    *end != (i < 5 ? ':' : '\0'))
-			return config_refuse(err,
-					     "%s: '%s' is not a MAC address "
-					     "such as 02:00:00:00:00:01",
-					     field->name, text);
+			return error_usage(err,
+					   "%s: '%s' is not a MAC address "
+					   "such as 02:00:00:00:00:01",
+					   field->name, text);
 		mac->bytes[i] = (uint8_t)byte;
 		at = end + 1;
 	}
 	if (mac->bytes[0] & 1)
-		return config_refuse(err, "%s: %s is a multicast address",
-				     field->name, text);
+		return error_usage(err, "%s: %s is a multicast address",
+				   field->name, text);
 	mac->set = true;
 	return 0;
 }
@@ -182,8 +182,8 @@ static int parse_choice(const struct field *field, const char *text, int *value,
 			return 0;
 		}
 	}
-	return config_refuse(err, "%s: '%s' is not one of %s", field->name,
-			     text, field->arg);
+	return error_usage(err, "%s: '%s' is not one of %s", field->name, text,
+			   field->arg);
 }
 
 /* Cuts the piece before the next comma off *rest, in place. ",," does not end
@@ -228,10 +228,9 @@ static int parse_piece(const struct field *group, void *at, char *piece,
 		*value++ = '\0';
 	field = field_find(group, piece);
 	if (!field)
-		return config_refuse(err, "unknown key '%s'", piece);
+		return error_usage(err, "unknown key '%s'", piece);
 	if (!value && field->type != FIELD_FLAG)
-		return config_refuse(err, "%s needs a value: %s=", piece,
-				     piece);
+		return error_usage(err, "%s needs a value: %s=", piece, piece);
 	return field_set(field, at, value, err);
 }
 
@@ -259,7 +258,7 @@ static int parse_string(const struct field *field, const char *text,
 			char **value, struct error *err)
 {
 	if (!*text && !field->may_be_empty)
-		return config_refuse(err, "%s: is empty", field->name);
+		return error_usage(err, "%s: is empty", field->name);
 	free(*value);
 	*value = strdup(text);
 	if (!*value)
@@ -271,8 +270,8 @@ static int parse_flag(const struct field *field, const char *text, bool *value,
 		      struct error *err)
 {
 	if (text && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-		return config_refuse(err, "%s: '%s' is neither true nor false",
-				     field->name, text);
+		return error_usage(err, "%s: '%s' is neither true nor false",
+				   field->name, text);
 	*value = !text || text[0] == 't';
 	return 0;
 }

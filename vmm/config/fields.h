@@ -20,10 +20,6 @@
 
 #include "base/error.h"
 
-/* Sets err to what is wrong with the configuration, in the manner of printf().
- * Always -1. */
-#define config_refuse(err, ...) error_set(err, ERROR_USAGE, 0, __VA_ARGS__)
-
 enum field_type {
 	FIELD_STRING, /* char *, a heap copy or NULL */
 	FIELD_FLAG,   /* bool */

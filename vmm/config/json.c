@@ -21,7 +21,7 @@ static int read_member(const struct field *field, void *base, json_t *value,
 	if (!field->stride)
 		return read_value(field, field_at(field, base, 0), value, err);
 	if (!json_is_array(value))
-		return config_refuse(err, "%s: must be an array", field->name);
+		return error_usage(err, "%s: must be an array", field->name);
 	field_clear_list(field, base);
 	json_array_foreach(value, index, element)
 	{
@@ -49,7 +49,7 @@ static int read_object(const struct field *group, void *base, json_t *object,
 		if (!field && !group && config_is_foreign(key, err))
 			return -1;
 		if (!field)
-			return config_refuse(err, "unknown key \"%s\"", key);
+			return error_usage(err, "unknown key \"%s\"", key);
 		if (read_member(field, base, value, err))
 			return -1;
 	}
@@ -86,12 +86,11 @@ static int check_type(const struct field *field, const json_t *value,
 		return 0;
 	if (number && json_is_integer(value))
 		return 0;
-	return config_refuse(err, "%s: must be %s%s", field->name,
-			     field_may_stand_alone(field) ? "true, false, "
-			     : type == FIELD_GROUP && number
-				     ? "a whole number, "
-				     : "",
-			     wanted[field->type]);
+	return error_usage(err, "%s: must be %s%s", field->name,
+			   field_may_stand_alone(field)	   ? "true, false, "
+			   : type == FIELD_GROUP && number ? "a whole number, "
+							   : "",
+			   wanted[field->type]);
 }
 
 /* Spells strings, booleans and whole numbers as the command line would. */
@@ -117,8 +116,8 @@ static int read_value(const struct field *field, void *at, json_t *value,
 	case JSON_STRING:
 		text = json_string_value(value);
 		if (strlen(text) != json_string_length(value))
-			return config_refuse(err, "%s: contains a zero byte",
-					     field->name);
+			return error_usage(err, "%s: contains a zero byte",
+					   field->name);
 		break;
 	case JSON_TRUE:
 		text = field->type == FIELD_GROUP ? "" : "true";
@@ -143,12 +142,11 @@ int config_parse_json(struct vm_config *config, const char *text, size_t len,
 	int ret;
 
 	if (!root)
-		return config_refuse(err, "line %d: %s", where.line,
-				     where.text);
+		return error_usage(err, "line %d: %s", where.line, where.text);
 	if (json_is_object(root))
 		ret = read_object(NULL, config, root, err);
 	else
-		ret = config_refuse(err, "not a JSON object");
+		ret = error_usage(err, "not a JSON object");
 	json_decref(root);
 	return ret;
 }

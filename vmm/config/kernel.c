@@ -50,31 +50,31 @@ static int check_text(const char *name, const char *text, bool has_args,
 		return 0;
 	scan_words(text, &open, &dashes);
 	if (strchr(text, '\n'))
-		return config_refuse(err, "%s: contains a line break", name);
+		return error_usage(err, "%s: contains a line break", name);
 	if (open)
-		return config_refuse(err, "%s: a double quote is not closed",
-				     name);
+		return error_usage(err, "%s: a double quote is not closed",
+				   name);
 	if (dashes && has_args)
-		return config_refuse(err,
-				     "%s: contains --, and onggi adds another "
-				     "-- before INIT-ARGS; the kernel ignores "
-				     "what follows a second one",
-				     name);
+		return error_usage(err,
+				   "%s: contains --, and onggi adds another "
+				   "-- before INIT-ARGS; the kernel ignores "
+				   "what follows a second one",
+				   name);
 	return 0;
 }
 
 static int check_arg(const char *arg, struct error *err)
 {
 	if (strpbrk(arg, "\"\n"))
-		return config_refuse(err,
-				     "args: %s: a kernel command line cannot "
-				     "carry a double quote or a line break",
-				     arg);
+		return error_usage(err,
+				   "args: %s: a kernel command line cannot "
+				   "carry a double quote or a line break",
+				   arg);
 	if (strcmp(arg, "--") == 0)
-		return config_refuse(err,
-				     "args: no argument can be --: the kernel "
-				     "ignores what follows it; put the command "
-				     "into a script: sh -c '...'");
+		return error_usage(err,
+				   "args: no argument can be --: the kernel "
+				   "ignores what follows it; put the command "
+				   "into a script: sh -c '...'");
 	return 0;
 }
 
@@ -100,7 +100,7 @@ static int check(const struct vm_config *config, struct error *err)
 	unsigned roots = count_roots(config);
 
 	if (config->cmdline && config->cmdline_only)
-		return config_refuse(
+		return error_usage(
 			err, "cmdline and cmdline-only exclude each other");
 	if (check_text("cmdline", config->cmdline, has_args, err) ||
 	    check_text("cmdline-only", config->cmdline_only, has_args, err))
@@ -109,7 +109,7 @@ static int check(const struct vm_config *config, struct error *err)
 		if (check_arg(config->args[i], err))
 			return -1;
 	if (roots > 1)
-		return config_refuse(err, "disk, pmem: only one can have root");
+		return error_usage(err, "disk, pmem: only one can have root");
 	return 0;
 }
 

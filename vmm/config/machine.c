@@ -1,4 +1,5 @@
 /* The size of the machine: --cpus and --memory. */
+#include <assert.h>
 #include <unistd.h>
 
 #include "vmm/config/section.h"
@@ -7,7 +8,7 @@
 #define MEMORY_MIN (8 * MIB)
 #define HUGE_PAGE (2 * MIB)
 
-_Static_assert(CONFIG_CPUS_MAX == 64, "as the help and the manual say");
+static_assert(CONFIG_CPUS_MAX == 64, "as the help and the manual say");
 
 static const struct field memory_keys[] = {
 	{ "size", FIELD_SIZE, FIELD_AT(config_memory, size), .positional = true,
@@ -33,24 +34,24 @@ static int check(const struct vm_config *config, struct error *err)
 
 	/* The user has most likely forgotten the unit and means MiB. */
 	if (size > 0 && size <= 32768)
-		return config_refuse(err,
-				     "memory: %llu bytes is less than 8 MiB "
-				     "(did you mean %lluM?)",
-				     size, size);
+		return error_usage(err,
+				   "memory: %llu bytes is less than 8 MiB "
+				   "(did you mean %lluM?)",
+				   size, size);
 	if (size < MEMORY_MIN)
-		return config_refuse(err, "memory: %llu KiB is less than 8 MiB",
-				     size >> 10);
+		return error_usage(err, "memory: %llu KiB is less than 8 MiB",
+				   size >> 10);
 	if (size > CONFIG_MEMORY_MAX)
-		return config_refuse(err,
-				     "memory: %llu GiB is more than %llu GiB",
-				     size >> 30, CONFIG_MEMORY_MAX >> 30);
+		return error_usage(err,
+				   "memory: %llu GiB is more than %llu GiB",
+				   size >> 30, CONFIG_MEMORY_MAX >> 30);
 	if (size % page)
-		return config_refuse(err,
-				     "memory: not a multiple of %lu KiB, the "
-				     "page size of this host",
-				     page >> 10);
+		return error_usage(err,
+				   "memory: not a multiple of %lu KiB, the "
+				   "page size of this host",
+				   page >> 10);
 	if (config->memory.hugepages && size % HUGE_PAGE)
-		return config_refuse(
+		return error_usage(
 			err, "memory: hugepages need a multiple of 2 MiB");
 	return 0;
 }

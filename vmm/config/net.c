@@ -81,7 +81,7 @@ static int check_publish(const struct config_net *net, struct error *err)
 		for (unsigned j = 0; j < i; j++)
 			if (one->udp == net->ports[j].udp &&
 			    one->host == net->ports[j].host)
-				return config_refuse(
+				return error_usage(
 					err,
 					"publish: host port %u is used twice",
 					one->host);
@@ -92,14 +92,14 @@ static int check_publish(const struct config_net *net, struct error *err)
 static int check_user(const struct config_net *net, struct error *err)
 {
 	if (!net->user && net->publish_count)
-		return config_refuse(err, "publish needs user");
+		return error_usage(err, "publish needs user");
 	if (!net->user && net->stream)
-		return config_refuse(err, "stream needs user");
+		return error_usage(err, "stream needs user");
 	if (net->user && net->queues > 1)
-		return config_refuse(err, "queues: passt serves only one pair");
+		return error_usage(err, "queues: passt serves only one pair");
 	if (net->user && net->mtu > CONFIG_USER_MTU)
-		return config_refuse(err, "mtu: passt takes at most %d",
-				     CONFIG_USER_MTU);
+		return error_usage(err, "mtu: passt takes at most %d",
+				   CONFIG_USER_MTU);
 	return check_publish(net, err);
 }
 
@@ -107,31 +107,31 @@ static int check_server(const struct config_net *net, struct error *err)
 {
 	if (net->queues || config_is_limited(&net->rx_limit) ||
 	    config_is_limited(&net->tx_limit) || net->iothread)
-		return config_refuse(err, "vhost-user allows mac and mtu only");
+		return error_usage(err, "vhost-user allows mac and mtu only");
 	return config_check_server(net->vhost_user, err);
 }
 
 static int check_kernel(const struct config_net *net, struct error *err)
 {
 	if (!net->tap)
-		return config_refuse(err, "vhost needs tap=NAME");
+		return error_usage(err, "vhost needs tap=NAME");
 	if (net->queues > 1)
-		return config_refuse(err, "queues: vhost has only one pair");
+		return error_usage(err, "queues: vhost has only one pair");
 	if (config_is_limited(&net->rx_limit) ||
 	    config_is_limited(&net->tx_limit))
-		return config_refuse(
-			err, "vhost has no limits: onggi sees no frame");
+		return error_usage(err,
+				   "vhost has no limits: onggi sees no frame");
 	return 0;
 }
 
 static int check_net(const struct config_net *net, struct error *err)
 {
 	if ((net->tap != NULL) + net->user + (net->vhost_user != NULL) != 1)
-		return config_refuse(
+		return error_usage(
 			err, "needs one of tap=NAME, user and vhost-user=SOCK");
 	if (net->tap && !net_tap_is_name(net->tap))
-		return config_refuse(err, "'%s' is not a valid interface name",
-				     net->tap);
+		return error_usage(err, "'%s' is not a valid interface name",
+				   net->tap);
 	if (check_user(net, err) ||
 	    (net->vhost_user && check_server(net, err)) ||
 	    (net->vhost && check_kernel(net, err)))
@@ -166,7 +166,7 @@ static int check(const struct vm_config *config, struct error *err)
 			return error_wrap(err, "net");
 		for (unsigned j = 0; j < i; j++)
 			if (same_back_end(net, &config->nets[j]))
-				return config_refuse(
+				return error_usage(
 					err, "net: %s is used by two cards",
 					config_net_name(net));
 	}

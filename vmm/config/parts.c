@@ -19,15 +19,15 @@ int config_check_limit(const struct config_limit *limit, const char *way,
 
 	/* The user has most likely forgotten the unit. */
 	if (bw && bw < CONFIG_BW_MIN)
-		return config_refuse(err,
-				     "%sbw: %llu bytes per second is less than "
-				     "%u KiB (did you mean %lluM?)",
-				     way, bw, CONFIG_BW_MIN >> 10, bw);
+		return error_usage(err,
+				   "%sbw: %llu bytes per second is less than "
+				   "%u KiB (did you mean %lluM?)",
+				   way, bw, CONFIG_BW_MIN >> 10, bw);
 	if (limit->bw_burst && !bw)
-		return config_refuse(err, "%sbw-burst needs %sbw", way, way);
+		return error_usage(err, "%sbw-burst needs %sbw", way, way);
 	if (limit->ops_burst && !limit->ops)
-		return config_refuse(err, "%s%s-burst needs %s%s", way, unit,
-				     way, unit);
+		return error_usage(err, "%s%s-burst needs %s%s", way, unit, way,
+				   unit);
 	return 0;
 }
 
@@ -35,15 +35,15 @@ int config_check_iothread(const char *name, struct error *err)
 {
 	if (!name || strlen(name) <= THREAD_NAME_MAX)
 		return 0;
-	return config_refuse(err, "iothread: '%s' is longer than %d bytes",
-			     name, THREAD_NAME_MAX);
+	return error_usage(err, "iothread: '%s' is longer than %d bytes", name,
+			   THREAD_NAME_MAX);
 }
 
 int config_check_server(const char *path, struct error *err)
 {
 	if (strlen(path) <= SOCKET_PATH_MAX)
 		return 0;
-	return config_refuse(
+	return error_usage(
 		err, "vhost-user: the socket's path is longer than %zu bytes",
 		SOCKET_PATH_MAX);
 }

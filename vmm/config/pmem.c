@@ -23,7 +23,7 @@ static int check(const struct vm_config *config, struct error *err)
 {
 	for (unsigned i = 0; i < config->pmem_count; i++)
 		if (!config->pmems[i].path)
-			return config_refuse(err, "pmem: needs a path");
+			return error_usage(err, "pmem: needs a path");
 	return 0;
 }
 

@@ -1,4 +1,5 @@
 /* Ports of the host that lead into the guest: --net user,publish=. */
+#include <assert.h>
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +7,7 @@
 #include "base/cleanup.h"
 #include "vmm/config/section.h"
 
-_Static_assert(CONFIG_ADDRESS_SIZE == INET6_ADDRSTRLEN, "as inet_ntop() says");
+static_assert(CONFIG_ADDRESS_SIZE == INET6_ADDRSTRLEN, "as inet_ntop() says");
 
 static bool take_prefix(char **text, const char *prefix)
 {
@@ -69,7 +70,7 @@ int config_parse_publish(struct config_publish *publish, const char *text,
 	bool valid;
 
 	if (!copy)
-		return config_refuse(err, "out of memory");
+		return error_usage(err, "out of memory");
 	*publish = (struct config_publish){ .address = "127.0.0.1" };
 	publish->udp = take_prefix(&rest, "udp:");
 	valid = cut_port(&rest, &publish->guest) &&
@@ -77,8 +78,8 @@ int config_parse_publish(struct config_publish *publish, const char *text,
 		(!rest || parse_address(rest, publish->address));
 	if (valid)
 		return 0;
-	return config_refuse(err,
-			     "publish: '%s' does not have a form such as "
-			     "8080:80, 0.0.0.0:8080:80 or udp:5353:53",
-			     text);
+	return error_usage(err,
+			   "publish: '%s' does not have a form such as "
+			   "8080:80, 0.0.0.0:8080:80 or udp:5353:53",
+			   text);
 }

@@ -44,17 +44,17 @@ static int settle(struct vm_config *config, struct error *err)
 static int check_share(const struct config_share *share, struct error *err)
 {
 	if (!share->path)
-		return config_refuse(err, "share: needs DIR:TAG");
+		return error_usage(err, "share: needs DIR:TAG");
 	if (!share->tag)
-		return config_refuse(err, "share: '%s' has no tag: DIR:TAG",
-				     share->path);
+		return error_usage(err, "share: '%s' has no tag: DIR:TAG",
+				   share->path);
 	if (!*share->path)
-		return config_refuse(err, "share %s: needs a folder: DIR:TAG",
-				     share->tag);
+		return error_usage(err, "share %s: needs a folder: DIR:TAG",
+				   share->tag);
 	if (!*share->tag || strlen(share->tag) > VHOST_USER_FS_TAG_MAX)
-		return config_refuse(
-			err, "share %s: the tag must have 1 to %d bytes",
-			share->path, VHOST_USER_FS_TAG_MAX);
+		return error_usage(err,
+				   "share %s: the tag must have 1 to %d bytes",
+				   share->path, VHOST_USER_FS_TAG_MAX);
 	return 0;
 }
 
@@ -67,7 +67,7 @@ static int check(const struct vm_config *config, struct error *err)
 			return -1;
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(config->shares[j].tag, tag) == 0)
-				return config_refuse(
+				return error_usage(
 					err, "share: two have the tag %s", tag);
 	}
 	return 0;

@@ -39,11 +39,11 @@ static int check(const struct vm_config *config, struct error *err)
 	const struct config_vsock *vsock = &config->vsock;
 
 	if (!vsock->path && vsock->cid)
-		return config_refuse(err, "vsock: needs a path");
+		return error_usage(err, "vsock: needs a path");
 	if (vsock->path && strlen(vsock->path) > VSOCK_PATH_MAX)
-		return config_refuse(
-			err, "vsock %s: the path is longer than %d bytes",
-			vsock->path, VSOCK_PATH_MAX);
+		return error_usage(err,
+				   "vsock %s: the path is longer than %d bytes",
+				   vsock->path, VSOCK_PATH_MAX);
 	return 0;
 }
 

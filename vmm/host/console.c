@@ -139,10 +139,10 @@ static int open_file(struct console *console, const char *path,
 	else
 		console->out = open(path, flags, 0666);
 	if (console->out < 0)
-		return error_set(
-			err, ERROR_IO, 0, "%s: open %s: %s%s", console->name,
-			path, strerror(errno),
-			errno == ENXIO ? " (the pipe has no reader yet)" : "");
+		return error_io(err, "%s: open %s: %s%s", console->name, path,
+				strerror(errno),
+				errno == ENXIO ? " (the pipe has no reader yet)"
+					       : "");
 	return 0;
 }
 
@@ -247,7 +247,6 @@ void console_detach(struct console *console)
 	event_loop_remove(console->loop, &console->source_out);
 	event_loop_remove(console->loop, &console->source_size);
 	cleanup_close(&console->source_size.fd);
-	console->source_size.fd = -1;
 	console->loop = NULL;
 	if (console->terminal)
 		terminal_restore();

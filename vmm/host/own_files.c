@@ -37,8 +37,7 @@ int own_files_refuse(const struct own_files *files, const char *path,
 
 	if (!file)
 		return 0;
-	return error_set(err, ERROR_USAGE, 0, "%s is %s of this VM", path,
-			 file->use);
+	return error_usage(err, "%s is %s of this VM", path, file->use);
 }
 
 int own_files_refuse_disk(const struct own_files *files, const char *path,
@@ -49,10 +48,10 @@ int own_files_refuse_disk(const struct own_files *files, const char *path,
 	if (!file)
 		return 0;
 	if (!file->is_disk)
-		return error_set(err, ERROR_USAGE, 0,
-				 "disk %s: is %s of this VM", path, file->use);
-	return error_set(
-		err, ERROR_USAGE, 0,
+		return error_usage(err, "disk %s: is %s of this VM", path,
+				   file->use);
+	return error_usage(
+		err,
 		"disk %s: is %s already; both must be readonly to share it",
 		path, file->use);
 }

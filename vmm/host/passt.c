@@ -203,9 +203,9 @@ static int start(struct passt *passt, const struct config_net *net,
 	};
 
 	if (!passt_find(path, &vhost_user))
-		return error_set(err, ERROR_IO, 0,
-				 "passt is not installed (Debian package "
-				 "passt)");
+		return error_io(err,
+				"passt is not installed (Debian package "
+				"passt)");
 	vhost_user &= !config_net_needs_frames(net);
 	fill_args(&args, net, vhost_user);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
@@ -286,6 +286,6 @@ struct vhost_user *passt_connect(struct passt *passt, struct error *err)
 	/* passt ends once its connection is gone, and prints a better reason.
 	 * If it does not end, its messages say nothing about this error. */
 	if (process_listen(&passt->process, END_MS))
-		error_set(err, ERROR_IO, 0, NAME ": %s", last_words(passt));
+		error_io(err, NAME ": %s", last_words(passt));
 	return NULL;
 }

@@ -19,15 +19,14 @@ static int open_locked(const char *path, struct file_id *id, struct error *err)
 	if (fd < 0 || fstat(fd, &st))
 		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERROR_IO, 0,
-				 "pidfile %s: not a regular file", path);
+		return error_io(err, "pidfile %s: not a regular file", path);
 	*id = file_id_of(&st);
 	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return take_fd(&fd);
 	if (errno != EAGAIN && errno != EACCES)
 		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
-	return error_set(err, ERROR_IO, 0,
-			 "pidfile %s: another running VM has locked it", path);
+	return error_io(err, "pidfile %s: another running VM has locked it",
+			path);
 }
 
 /* Accepts an old pidfile. The user has named any other file by mistake. */
@@ -40,10 +39,10 @@ static int check_old_content(int fd, const char *path, struct error *err)
 		return error_set(err, ERROR_IO, errno, "pidfile %s", path);
 	for (ssize_t i = 0; i < len; i++)
 		if (!strchr("0123456789\n", text[i]) || !text[i])
-			return error_set(err, ERROR_IO, 0,
-					 "pidfile %s: the file exists and does "
-					 "not hold a process id",
-					 path);
+			return error_io(err,
+					"pidfile %s: the file exists and does "
+					"not hold a process id",
+					path);
 	return 0;
 }
 

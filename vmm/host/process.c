@@ -61,23 +61,26 @@ static void reset_signals(void)
 {
 	sigset_t none;
 
-	for (int number = 1; number < NSIG; number++)
+	/* One that is pending was sent to onggi's process group. */
+	for (int number = 1; number < NSIG; number++) {
+		signal(number, SIG_IGN);
 		signal(number, SIG_DFL);
+	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Copies options->fd first. It may be PROCESS_FD itself, and dup2() onto the
  * same number would leave O_CLOEXEC set. */
-static int place_descriptors(const struct child *child)
+static int place_descriptors(const struct child *child, struct error *err)
 {
 	int fd = fcntl(child->options->fd, F_DUPFD_CLOEXEC, PROCESS_FD + 1);
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	if (dup2(child->output, STDOUT_FILENO) < 0 ||
-	    dup2(child->output, STDERR_FILENO) < 0 ||
+	    dup2(child->output, STDERR_FILENO) < 0 || fd < 0 || null < 0 ||
 	    dup2(null, STDIN_FILENO) < 0 || dup2(fd, PROCESS_FD) < 0)
-		return -1;
+		return error_set(err, ERROR_IO, errno, "descriptors");
 	/* Descriptors that onggi inherited may lack O_CLOEXEC. */
 	close_range(PROCESS_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	return 0;
@@ -91,9 +94,9 @@ static int run_child(void *arg)
 
 	setsid();
 	reset_signals();
-	if (place_descriptors(child))
-		return 127;
-	if (!options->prepare || options->prepare(options->wanted, &err) == 0) {
+	if (place_descriptors(child, &err) == 0 &&
+	    (!options->prepare ||
+	     options->prepare(options->wanted, &err) == 0)) {
 		/* After prepare(), as a change of credentials clears it. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == child->parent)

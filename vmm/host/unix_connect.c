@@ -33,11 +33,11 @@ int unix_connect(void *path, struct error *err)
 	switch (fd) {
 	case -ENOENT:
 	case -ECONNREFUSED:
-		return error_set(err, ERROR_IO, 0, "no server listens");
+		return error_io(err, "no server listens");
 	case -EAGAIN:
-		return error_set(err, ERROR_IO, 0, "the server is busy");
+		return error_io(err, "the server is busy");
 	}
-	return fd >= 0 ? fd : error_set(err, ERROR_IO, 0, "%s", strerror(-fd));
+	return fd >= 0 ? fd : error_io(err, "%s", strerror(-fd));
 }
 
 int unix_connect_port(void *path, uint32_t port)

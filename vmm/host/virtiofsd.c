@@ -194,7 +194,7 @@ static int find_folder(struct command *command, const char *path,
 	if (!realpath(path, command->dir) || stat(command->dir, &st))
 		return error_set(err, ERROR_IO, errno, "%s", path);
 	if (!S_ISDIR(st.st_mode))
-		return error_set(err, ERROR_IO, 0, "%s: not a folder", path);
+		return error_io(err, "%s: not a folder", path);
 	if (access(command->dir, R_OK | X_OK))
 		return error_set(err, ERROR_IO, errno, "%s", path);
 	/* virtiofsd makes the folder its root, and fails if it is that already.
@@ -234,9 +234,9 @@ int virtiofsd_start(struct virtiofsd *daemon, const char *dir, const char *tag,
 	if (find_folder(&command, dir, err))
 		return -1;
 	if (!virtiofsd_find(command.program))
-		return error_set(err, ERROR_IO, 0,
-				 "virtiofsd is not installed "
-				 "(Debian package " VIRTIOFSD_PACKAGE ")");
+		return error_io(err,
+				"virtiofsd is not installed "
+				"(Debian package " VIRTIOFSD_PACKAGE ")");
 	make_command(&command);
 	client = connect_pair(&listener, err);
 	if (client < 0)
@@ -256,5 +256,5 @@ void virtiofsd_explain(struct virtiofsd *daemon, struct error *err)
 {
 	process_listen(&daemon->process, END_MS);
 	if (*daemon->first)
-		error_set(err, ERROR_IO, 0, "virtiofsd: %s", daemon->first);
+		error_io(err, "virtiofsd: %s", daemon->first);
 }

@@ -41,8 +41,8 @@ void arch_print_cmdline(const struct vm_config *config,
 
 /* Opens the file that the machine's description is written to, if the user
  * wants one; *fd stays as it is otherwise. */
-int arch_open_dump(const struct vm_config *config,
-		   const struct own_files *files, int *fd, struct error *err);
+int arch_open_dump(const struct vm_config *config, struct own_files *files,
+		   int *fd, struct error *err);
 
 /* Creates a VM with room for this layout. Returns its descriptor as
  * kvm_create_vm() does. Fails when the host has too few address bits. */

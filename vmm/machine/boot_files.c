@@ -18,8 +18,7 @@ static int open_image(struct boot_file *file, const char *path,
 	if (fd < 0 || fstat(fd, &st))
 		return error_set(err, ERROR_IMAGE, errno, "%s", path);
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERROR_IMAGE, 0, "%s: not a regular file",
-				 path);
+		return error_image(err, "%s: not a regular file", path);
 	entry.id = file_id_of(&st);
 	own_files_add(own, &entry);
 	*file = (struct boot_file){

@@ -106,7 +106,7 @@ static void *look_main(void *arg)
 	 * lets go of */
 	for (unsigned i = 0; i < look->count; i++)
 		if (look->views[i].path)
-			close(take_fd(&look->views[i].now.disk.fd));
+			cleanup_close(&look->views[i].now.disk.fd);
 	wake(look->found_fd);
 	look_drop(look);
 	return NULL;
@@ -172,6 +172,8 @@ static void on_swapped(void *ctx, int result)
 		warn_unchanged(config->id, &err);
 	} else {
 		*disk = swap->fresh;
+		swap->reload->files->list[disk_host_of(swap->device)->file].id =
+			swap->id;
 		log_info("%s: disk %s: new file", config->id, config->path);
 	}
 	end_swap(swap->reload, unused);
@@ -205,8 +207,6 @@ static void apply_file(struct disk_reload *reload, unsigned index,
 {
 	const struct config_disk *config = &reload->config->disks[index];
 	struct machine_device *device = device_of(reload, index);
-	struct own_file *file =
-		&reload->files->list[disk_host_of(device)->file];
 	struct virtio_device *dev = device->dev;
 	struct disk_swap *swap = &reload->swaps[index];
 	struct error err;
@@ -217,6 +217,7 @@ static void apply_file(struct disk_reload *reload, unsigned index,
 		.device = device,
 		.config = config,
 		.fresh = *fresh,
+		.id = id,
 	};
 	pthread_mutex_lock(&reload->lock);
 	reload->swapping++;
@@ -224,10 +225,8 @@ static void apply_file(struct disk_reload *reload, unsigned index,
 	pthread_mutex_lock(&dev->lock);
 	ret = virtio_blk_swap(dev, fresh, on_swapped, swap, &err);
 	pthread_mutex_unlock(&dev->lock);
-	if (ret == 0) {
-		file->id = id;
+	if (ret == 0)
 		return;
-	}
 	error_wrap(&err, "disk %s", config->path);
 	warn_unchanged(config->id, &err);
 	end_swap(reload, fresh->fd);
@@ -238,10 +237,9 @@ static void on_found(struct event_source *source, uint32_t events)
 	struct disk_reload *reload =
 		container_of(source, struct disk_reload, found);
 	struct disk_look *look = reload->look;
-	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) < 0)
+	if (!wake_take(source->fd))
 		return;
 	event_loop_remove(reload->loop, source);
 	for (unsigned i = 0; i < look->count; i++) {

@@ -21,6 +21,7 @@ struct disk_swap {
 	struct machine_device *device;
 	const struct config_disk *config;
 	struct disk fresh;
+	struct file_id id; /* of the fresh disk's file */
 };
 
 struct disk_reload {

@@ -29,10 +29,11 @@ int layout_list_slots(const struct vm_config *config, struct vm_layout *layout,
 	for (unsigned i = 0; machine_kinds[i]; i++)
 		wanted += machine_kinds[i]->count(config);
 	if (wanted > LAYOUT_SLOTS_MAX)
-		return error_set(err, ERROR_USAGE, 0,
-				 "%u virtio devices; the machine takes at most "
-				 "%d",
-				 wanted, LAYOUT_SLOTS_MAX);
+		return error_usage(
+			err,
+			"%u virtio devices; the machine takes at most "
+			"%d",
+			wanted, LAYOUT_SLOTS_MAX);
 	for (unsigned i = 0; machine_kinds[i]; i++) {
 		unsigned count = machine_kinds[i]->count(config);
 

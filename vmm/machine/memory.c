@@ -124,7 +124,7 @@ static void release_file(struct memory *memory,
 	if (config->hugepages)
 		*kept_fd = take_fd(&memory->fd);
 	else
-		close(take_fd(&memory->fd));
+		cleanup_close(&memory->fd);
 }
 
 void memory_destroy(struct memory *memory, const struct config_memory *config,

@@ -1,8 +1,6 @@
 /* Host resources that outlive a guest reboot: everything that the process opens
- * or starts before the first VM exists, in one order.
- *
- * A reboot of the guest opens nothing again. What is opened later all the same
- * is listed in ARCHITECTURE.md. Main thread.
+ * or starts before the first VM exists, in one order. ARCHITECTURE.md lists
+ * what is opened later. Main thread.
  */
 #pragma once
 

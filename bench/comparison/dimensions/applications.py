@@ -59,7 +59,8 @@ class Applications(LoadDimension):
              lambda output: number_in(output, r"Requests/sec: *([\d.]+)")),
         Load("app.sqlite", "sqlite, inserts", "ms", "less", sqlite, took),
         Load("app.compile", "gcc, one file", "ms", "less",
-             lambda _: seconds("gcc -O2 -c /bench/netload.c -o /tmp/n.o"),
+             lambda _: seconds("gcc -O2 -I/bench/src -c /bench/src/bench/netload.c "
+                               "-o /tmp/n.o"),
              took))
 
     def before(self, session, instance):

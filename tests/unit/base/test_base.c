@@ -27,7 +27,7 @@ static void an_error_carries_class_text_and_reason(void **state)
 	assert_int_equal(error_wrap(&err, "disk%d", 0), -1);
 	assert_string_equal(err.text,
 			    "disk0: open x: No such file or directory");
-	error_set(&err, ERROR_USAGE, 0, "plain");
+	error_usage(&err, "plain");
 	assert_string_equal(err.text, "plain");
 }
 

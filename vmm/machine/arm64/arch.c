@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -23,8 +24,8 @@
 #include "vmm/machine/platform.h"
 #include "vmm/machine/vcpu.h"
 
-#define TREE_SIZE_MAX (64 * 1024) /* 64 CPUs and 17 devices take 20 KiB */
-#define TREE_ALIGN 4096		  /* FDT_ALIGN would do */
+#define TREE_SIZE_MAX (64 * 1024) /* 64 CPUs and all devices take 20 KiB */
+#define TREE_ALIGN 4096		  /* 8 would do */
 
 const char arch_kernel_name[] = "Image";
 const char arch_images_suffix[] = "/arm64";
@@ -78,25 +79,29 @@ int arch_create_vm(int kvm_fd, const struct vm_layout *layout,
 	if (most <= 0)
 		most = 40;
 	if (bits > (unsigned)most)
-		return error_set(err, ERROR_USAGE, 0,
-				 "memory: %llu GiB do not fit into this "
-				 "processor's %d-bit guest addresses",
-				 (unsigned long long)end >> 30, most);
+		return error_usage(err,
+				   "memory: %llu GiB do not fit into this "
+				   "processor's %d-bit guest addresses",
+				   (unsigned long long)end >> 30, most);
 	return kvm_create_vm(kvm_fd, type, err);
 }
 
-int arch_open_dump(const struct vm_config *config,
-		   const struct own_files *files, int *fd, struct error *err)
+int arch_open_dump(const struct vm_config *config, struct own_files *files,
+		   int *fd, struct error *err)
 {
 	const char *path = config->arch.dump_dtb;
+	struct own_file file = { .use = "the dump of the device tree" };
+	struct stat st;
 
 	if (!path)
 		return 0;
 	if (own_files_refuse(files, path, err))
 		return error_wrap(err, "dump-dtb");
 	*fd = open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
-	if (*fd < 0)
+	if (*fd < 0 || fstat(*fd, &st))
 		return error_set(err, ERROR_IO, errno, "dump-dtb %s", path);
+	file.id = file_id_of(&st);
+	own_files_add(files, &file);
 	return 0;
 }
 
@@ -201,9 +206,10 @@ static int load_tree(const struct platform *platform, int dump_fd,
 	end = *gpa + TREE_SIZE_MAX;
 	tree = guest_range(&platform->memory->ram, *gpa, TREE_SIZE_MAX);
 	if (!tree || (fdt->initrd.size && end > fdt->initrd.gpa))
-		return error_set(err, ERROR_IMAGE, 0,
-				 "memory: no room for a device tree above the "
-				 "kernel");
+		return error_image(
+			err,
+			"memory: no room for a device tree above the "
+			"kernel");
 	size = fdt_build(fdt, tree, TREE_SIZE_MAX, err);
 	return size < 0 ? -1 : dump_tree(dump_fd, tree, (size_t)size, err);
 }
@@ -222,7 +228,6 @@ int arch_load(struct platform *platform, const struct boot_files *files,
 		.mpidrs = platform->arch.mpidrs,
 		.caches = caches,
 		.cache_count = caches_read(caches),
-		.psci_1_0 = true,
 		.pmu = platform->config->arch.pmu,
 	};
 	uint64_t tree = 0;

@@ -1,5 +1,6 @@
 #include "vmm/machine/arm64/cpu.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stddef.h>
@@ -18,8 +19,8 @@
 #define MPIDR_AFFINITY 0xff00ffffffULL
 
 #define STEAL_PER_CPU 64 /* bytes (Arm DEN0057, 3.2.2) */
-_Static_assert(CONFIG_CPUS_MAX *STEAL_PER_CPU <= STEAL_SIZE,
-	       "stolen time of every CPU");
+static_assert(CONFIG_CPUS_MAX * STEAL_PER_CPU <= STEAL_SIZE,
+	      "stolen time of every CPU");
 
 static int get_reg(int fd, uint64_t id, uint64_t *value)
 {

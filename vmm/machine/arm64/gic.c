@@ -1,5 +1,6 @@
 #include "vmm/machine/arm64/gic.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
@@ -9,11 +10,11 @@
 
 /* Private interrupts and SPIs together, a multiple of 32. */
 #define IRQS 64
-_Static_assert(VIRTIO_SPI + LAYOUT_SLOTS_MAX <= IRQS - GIC_SPI_FIRST,
-	       "an SPI for every device");
-_Static_assert(GIC_REDISTRIBUTORS + CONFIG_CPUS_MAX * GIC_REDISTRIBUTOR_SIZE <=
-		       SERIAL_BASE,
-	       "a redistributor for every CPU");
+static_assert(VIRTIO_SPI + LAYOUT_SLOTS_MAX <= IRQS - GIC_SPI_FIRST,
+	      "an SPI for every device");
+static_assert(GIC_REDISTRIBUTORS + CONFIG_CPUS_MAX * GIC_REDISTRIBUTOR_SIZE <=
+		      SERIAL_BASE,
+	      "a redistributor for every CPU");
 
 static int set_attr(int fd, uint32_t group, uint64_t attr, const void *value)
 {
@@ -63,8 +64,8 @@ int gic_create(struct platform *platform, struct error *err)
 		platform->arch.gic_version = kinds[i].version;
 		/* KVM would refuse the ninth vCPU without saying why */
 		if (kinds[i].version == 2 && platform->config->cpus > 8)
-			return error_set(err, ERROR_USAGE, 0,
-					 "cpus: a GICv2 supports at most 8");
+			return error_usage(err,
+					   "cpus: a GICv2 supports at most 8");
 		if (set_addresses(platform) ||
 		    set_attr(platform->arch.gic_fd,
 			     KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs))

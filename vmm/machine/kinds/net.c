@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "vmm/host/passt.h"
 #include "vmm/machine/kinds/kinds.h"
 
-_Static_assert(CONFIG_NET_QUEUES_MAX == NET_PAIRS_MAX, "a back end for each");
+static_assert(CONFIG_NET_QUEUES_MAX == NET_PAIRS_MAX, "a back end for each");
 
 /* Where a card's frames go on the host. */
 struct net_host {

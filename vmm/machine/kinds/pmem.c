@@ -31,18 +31,17 @@ static int measure(const struct vm_config *config, unsigned index,
 	if (stat(path, &st))
 		return error_set(err, ERROR_IO, errno, "pmem %s", path);
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERROR_IO, 0,
-				 "pmem %s: not a regular file", path);
+		return error_io(err, "pmem %s: not a regular file", path);
 	*size = (uint64_t)st.st_size;
 	if (!*size || *size % PIECE)
-		return error_set(err, ERROR_IO, 0,
-				 "pmem %s: %llu bytes are not a multiple of 2 "
-				 "MiB (truncate -s %%2M FILE extends the file)",
-				 path, (unsigned long long)*size);
+		return error_io(err,
+				"pmem %s: %llu bytes are not a multiple of 2 "
+				"MiB (truncate -s %%2M FILE extends the file)",
+				path, (unsigned long long)*size);
 	if (*size > SIZE_MAX_TIB * (1ULL << 40))
-		return error_set(err, ERROR_IO, 0,
-				 "pmem %s: %llu GiB are more than %d TiB", path,
-				 (unsigned long long)*size >> 30, SIZE_MAX_TIB);
+		return error_io(err, "pmem %s: %llu GiB are more than %d TiB",
+				path, (unsigned long long)*size >> 30,
+				SIZE_MAX_TIB);
 	return 0;
 }
 
@@ -70,10 +69,14 @@ static int map(struct machine_device *device, struct memory *memory,
 	const struct layout_range *range = &device->slot->memory;
 	const struct disk *file = &disk_host_of(device)->disk;
 
+	int ret;
+
 	if (file->size != range->size)
-		return error_set(err, ERROR_IO, 0, "its size has changed");
-	return memory_map_file(memory, range->base, range->size, file->fd,
-			       file->readonly, err);
+		ret = error_io(err, "its size has changed");
+	else
+		ret = memory_map_file(memory, range->base, range->size,
+				      file->fd, file->readonly, err);
+	return ret ? error_wrap(err, "pmem%u", device->slot->index) : 0;
 }
 
 static int create(struct machine_device *device,

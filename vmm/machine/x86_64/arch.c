@@ -1,6 +1,7 @@
 /* The x86-64 machine: an I/O APIC platform without legacy timers, described
  * by ACPI (hardware-reduced) or an MP table. Registers, CPUID and MSRs are in
  * cpu.c. */
+#include <assert.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,18 +45,18 @@
  * each interrupt. */
 static const uint8_t virtio_gsis[] = { 16, 17, 18, 19, 20, 21, 22, 23, 5, 6,
 				       7,  8,  10, 11, 12, 13, 14, 15, 3 };
-_Static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
-	       "an interrupt for every slot");
+static_assert(ARRAY_SIZE(virtio_gsis) >= LAYOUT_SLOTS_MAX,
+	      "an interrupt for every slot");
 
 /* boot/ describes to the guest what devices/ and the configuration make. They
  * do not see each other's constants, so this file compares them. */
-_Static_assert(ACPI_CPUS_MAX >= CONFIG_CPUS_MAX &&
-		       MPTABLE_CPUS_MAX >= CONFIG_CPUS_MAX,
-	       "tables for as many CPUs as can be asked for");
-_Static_assert(ACPI_VIRTIO_MAX >= LAYOUT_SLOTS_MAX,
-	       "an ACPI device for every slot");
+static_assert(ACPI_CPUS_MAX >= CONFIG_CPUS_MAX &&
+		      MPTABLE_CPUS_MAX >= CONFIG_CPUS_MAX,
+	      "tables for as many CPUs as can be asked for");
+static_assert(ACPI_VIRTIO_MAX >= LAYOUT_SLOTS_MAX,
+	      "an ACPI device for every slot");
 #define SAME(ours, theirs) \
-	_Static_assert((int)(ours) == (int)(theirs), #ours " is " #theirs)
+	static_assert((int)(ours) == (int)(theirs), #ours " is " #theirs)
 SAME(ACPI_COM1_PORTS, SERIAL_WINDOW);
 
 const char arch_kernel_name[] = "vmlinux";
@@ -110,10 +111,10 @@ int arch_layout(const struct vm_config *config, struct vm_layout *layout,
 		return -1;
 	end = layout_memory_end(layout);
 	if (end > 1ULL << address_bits)
-		return error_set(err, ERROR_USAGE, 0,
-				 "memory: %llu GiB do not fit into this "
-				 "processor's %u-bit physical addresses",
-				 (unsigned long long)end >> 30, address_bits);
+		return error_usage(err,
+				   "memory: %llu GiB do not fit into this "
+				   "processor's %u-bit physical addresses",
+				   (unsigned long long)end >> 30, address_bits);
 	for (unsigned i = 0; i < layout->slot_count; i++) {
 		struct device_slot *slot = &layout->slots[i];
 
@@ -151,8 +152,8 @@ int arch_create_vm(int kvm_fd, const struct vm_layout *layout,
 	return kvm_create_vm(kvm_fd, 0, err);
 }
 
-int arch_open_dump(const struct vm_config *config,
-		   const struct own_files *files, int *fd, struct error *err)
+int arch_open_dump(const struct vm_config *config, struct own_files *files,
+		   int *fd, struct error *err)
 {
 	(void)config;
 	(void)files;

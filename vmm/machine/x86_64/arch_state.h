@@ -8,5 +8,5 @@
 struct arch_state {
 	struct bus pio;
 	struct i8042 i8042;
-	struct kvm_cpuid2 *cpuid; /* of the vCPUs; NULL until the first */
+	struct kvm_cpuid2 *cpuid; /* of the vCPUs */
 };

@@ -1,4 +1,5 @@
 /* Several request queues, and requests that have to wait in them. */
+#include "devices/virtio/virtio_state.h"
 #include "tests/unit/devices/block/virtio_blk_fixture.h"
 
 #define MQ (1ULL << VIRTIO_BLK_F_MQ)
@@ -130,6 +131,32 @@ static void a_queue_that_stops_leaves_the_other_alone(void **state)
 	assert_false(fake_needs_reset(&f->d));
 }
 
+/* The device looks at a request again when it goes on: it has the same effect,
+ * as the driver stands still meanwhile. */
+static void a_pause_cuts_requests_short(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *data = fake_ptr(&f->d, f->data);
+	uint32_t len;
+
+	fake_start(&f->d, 0, 8);
+	sync_engine_hold = true;
+	sync_engine_short = 100;
+	submit(f, VIRTIO_BLK_T_IN, 20, 2048);
+	virtio_device_quiesce(f->dev);
+	assert_int_equal(fake_used_idx(&f->d, 0), 0);
+	memset(data, 0, 2048);
+	sync_engine_hold = false;
+	sync_engine_short = 0;
+	fake_run_loop(&f->d);
+	assert_int_equal(data[0], 0);
+	virtio_device_resume(f->dev);
+	assert_int_equal(finish(f, &len), VIRTIO_BLK_S_OK);
+	assert_int_equal(len, 2049);
+	for (int i = 0; i < 2048; i++)
+		assert_int_equal(data[i], 20 + i / 512);
+}
+
 /* Both on the engines of the program. */
 static void queues_stop_in_mid_traffic(void **state)
 {
@@ -248,6 +275,7 @@ int main(void)
 		TEST_ON(each_queue_gets_its_own_requests_back, setup_two_real),
 		TEST(only_queues_with_news_interrupt),
 		TEST(a_queue_that_stops_leaves_the_other_alone),
+		TEST(a_pause_cuts_requests_short),
 		TEST_ON(queues_stop_in_mid_traffic, setup_two_real),
 		TEST(a_queue_waits_for_another_to_make_room),
 		TEST(a_queue_that_stops_makes_room),

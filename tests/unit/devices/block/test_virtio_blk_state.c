@@ -14,14 +14,16 @@
 #include "devices/block/virtio_blk.h"
 #include "devices/virtio/virtio_state.h"
 #include "tests/state_harness.h"
+#include "tests/sync_engine.h"
 
 #define QUEUES 2
 #define DATA 1024 /* bytes of a request, at a place of the chain's own */
 #define DISK_SIZE (QUEUES * STATE_CHAINS_MAX * DATA)
 
 struct disk_test {
-	struct disk disk; /* the one that is there, or is to be */
-	int old_fd;	  /* while an exchange is under way */
+	block_engine_create_fn *engine; /* NULL: the program's choice */
+	struct disk disk;		/* the one that is there, or is to be */
+	int old_fd;			/* while an exchange is under way */
 	unsigned swaps, swapped;
 	uint8_t written[QUEUES][STATE_CHAINS_MAX]; /* what each place holds */
 };
@@ -35,6 +37,7 @@ static struct virtio_device *create(struct state_harness *h)
 		.disk = &t->disk,
 		.queues = QUEUES,
 		.limits.ops = { 20000, 5 },
+		.engine_create = t->engine,
 	};
 	struct error err;
 
@@ -147,6 +150,19 @@ static void the_driver_cannot_tell(void **state)
 	assert_int_equal(t.swapped, t.swaps);
 }
 
+/* Each pause cuts short what is under way. */
+static void nor_where_requests_take_many_steps(void **state)
+{
+	struct disk_test t = make_disk();
+
+	(void)state;
+	t.engine = sync_engine_create;
+	sync_engine_short = DATA / 4;
+	state_run_all(&blk, &t);
+	sync_engine_short = 0;
+	assert_int_equal(t.swapped, t.swaps);
+}
+
 /* --- another disk than where it was saved --- */
 
 static void config_fits_the_disk_that_is_there(void **state)
@@ -204,6 +220,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_driver_cannot_tell),
+		cmocka_unit_test(nor_where_requests_take_many_steps),
 		cmocka_unit_test(damaged_states_do_no_harm),
 		cmocka_unit_test(config_fits_the_disk_that_is_there),
 	};

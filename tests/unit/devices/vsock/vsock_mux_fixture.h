@@ -38,7 +38,7 @@ struct fixture {
 	uint8_t data[65536];
 };
 
-static inline void wake(void *ctx)
+static inline void wake_loop(void *ctx)
 {
 	struct fixture *f = ctx;
 
@@ -87,7 +87,7 @@ static inline int setup_with(void **state, unsigned patience_ms)
 		.host.connect_ctx = &f,
 		.host.guest_cid = CID,
 		.host.patience_ms = patience_ms,
-		.wake = wake,
+		.wake = wake_loop,
 		.ctx = &f,
 	};
 	struct error err;
