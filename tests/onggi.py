@@ -48,11 +48,14 @@ def command(args, sh):
 
 def run(*args, sh=None, timeout=120, stdin=None, **kwargs):
     """Runs `onggi ARGS` to its end; stdout and stderr as text."""
-    return subprocess.run(
+    result = subprocess.run(
         command(args, sh), timeout=timeout, text=True,
         errors="replace", input=stdin,
         stdin=None if stdin is not None else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
+    if result.returncode:
+        print(result.stdout)  # the report of a failed test shows it whole
+    return result
 
 
 @contextlib.contextmanager
