@@ -220,12 +220,13 @@ static void its_signals_and_its_session_are_its_own(void **state)
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, &old);
 	signal(SIGHUP, SIG_IGN);
-	/* two signals are the C library's own */
+	/* 32 and 33 are the C library's own; whoever started the test may
+	 * ignore them */
 	start(f,
 	      "read -r _ _ _ _ _ session _ </proc/$$/stat;"
 	      "[ $session = $$ ] && echo session;"
 	      "grep -E '^Sig(Blk|Ign)' /proc/self/status |"
-	      "grep -vE ':.0*(0|180000000)$'; echo end");
+	      "grep -vE ':.0*(0|1?80000000|100000000)$'; echo end");
 	signal(SIGHUP, SIG_DFL);
 	listen_to_end(f);
 	assert_string_equal(f->text, "session|end|");
