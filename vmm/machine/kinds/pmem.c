@@ -68,7 +68,6 @@ static int map(struct machine_device *device, struct memory *memory,
 {
 	const struct layout_range *range = &device->slot->memory;
 	const struct disk *file = &disk_host_of(device)->disk;
-
 	int ret;
 
 	if (file->size != range->size)
